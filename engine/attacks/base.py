@@ -1,0 +1,154 @@
+"""What every attack is: settings that know how to mark images and whom to poison.
+
+The base owns the protocol (which images, how many, which label); an attack owns its idea, the trigger. torch is
+imported inside functions: an attack's settings are validated before torch loads, which takes a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from pydantic import Field, model_validator
+
+from engine.errors import RequestError
+from engine.events import Event
+from engine.settings import Section, Seed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Trigger(Protocol):
+    """A pure function on a uint8 batch [N, 3, H, W]: same images, same result, the input untouched."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The triggered images, uint8 [N, 3, H, W]."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What defines the trigger (pattern, mask, warp), for the record and other tools."""
+        ...
+
+
+@dataclass(frozen=True)
+class AttackContext:
+    """What an attack may build its trigger from."""
+
+    images: Tensor
+    """The training images, uint8 [N, 3, H, W]."""
+    labels: Tensor
+    """int64 [N]."""
+    classes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class PoisonedSet:
+    """A training set after the attacker had it; the originals are untouched."""
+
+    images: Tensor
+    labels: Tensor
+    indices: Tensor
+    """The poisoned images' places, sorted, int64."""
+    trigger_tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+def generator(seed: int, purpose: int) -> torch.Generator:
+    """A CPU generator for one purpose: streams of one seed for different purposes do not overlap in practice."""
+    import torch
+
+    return torch.Generator().manual_seed((seed * 1_000_003 + purpose * 7_919 + 17) % 2**63)
+
+
+class Attack(Section):
+    """Base of all attacks' settings."""
+
+    summary: ClassVar[str] = ""
+    """What the attack does, in one line."""
+
+    name: str
+    target: int = Field(0, ge=0)
+    """The class the attacker wants, by its id."""
+    label_rule: Literal["all-to-one", "all-to-all", "clean-label"] = "all-to-one"
+    """all-to-one: poisoned images get the target class; all-to-all: class y gets y + 1; clean-label: only images
+    of the target class are poisoned and no label changes."""
+    poisoning_rate: float = Field(0.1, ge=0, le=1)
+    """Share of the training images that is poisoned; for clean-label of the target class's images."""
+    seed: Seed | None = None
+    """Decides everything the attack draws, its model's training too; null = the run's seed."""
+
+    @model_validator(mode="after")
+    def _target_only_where_it_counts(self) -> Attack:
+        if self.label_rule == "all-to-all" and self.target != 0:
+            raise ValueError("all-to-all has no target class: leave attack.target at 0")
+        return self
+
+    def check(self, classes: int, height: int, width: int) -> None:
+        """Refuse settings that this data set cannot bear.
+
+        Raises:
+            RequestError: the target is no class of the data set, or what a subclass adds.
+        """
+        if self.target >= classes:
+            raise RequestError(f"attack.target = {self.target}: the data set has classes 0 to {classes - 1}")
+
+    def build(self, context: AttackContext) -> Generator[Event, None, Trigger]:
+        """Make the trigger; attacks that optimize one yield `Preparing` events on the way."""
+        raise TypeError(f"{type(self).__name__} builds no trigger")
+
+    def wanted(self, labels: Tensor, classes: int) -> Tensor:
+        """The class the attacker wants for each triggered image, int64 like `labels`."""
+        import torch
+
+        if self.label_rule == "all-to-all":
+            return (labels + 1) % classes
+        return torch.full_like(labels, self.target)
+
+    def eligible(self, labels: Tensor, classes: int) -> Tensor:
+        """Which images ASR, RA and base are counted over: those not yet where the attacker wants them, bool [N]."""
+        return self.wanted(labels, classes) != labels
+
+    def choose(self, labels: Tensor, classes: int, seed: int) -> Tensor:
+        """The places of the images to poison, sorted, int64; exactly the poisoning rate, rounded.
+
+        Raises:
+            RequestError: the rate asks for more images than there are.
+        """
+        import torch
+
+        if self.label_rule == "clean-label":
+            candidates = (labels == self.target).nonzero().flatten()
+            count = round(self.poisoning_rate * len(candidates))
+        else:
+            candidates = self.eligible(labels, classes).nonzero().flatten()
+            count = round(self.poisoning_rate * len(labels))
+        if count > len(candidates):
+            raise RequestError(
+                f"attack.poisoning_rate = {self.poisoning_rate}: {count} images to poison, but only "
+                f"{len(candidates)} are not of the target class"
+            )
+        order = torch.randperm(len(candidates), generator=generator(seed, 1))[:count]
+        return candidates[order.to(candidates.device)].sort().values
+
+    def poison(self, context: AttackContext, trigger: Trigger) -> PoisonedSet:
+        """The training set as the attacker leaves it: chosen images marked, and relabeled unless clean-label."""
+        indices = self.choose(context.labels, context.classes, context.seed)
+        images, labels = context.images.clone(), context.labels.clone()
+        images[indices] = self.mark(images[indices], trigger)
+        if self.label_rule != "clean-label":
+            labels[indices] = self.wanted(labels[indices], context.classes)
+        return PoisonedSet(images, labels, indices, trigger.tensors())
+
+    def mark(self, images: Tensor, trigger: Trigger) -> Tensor:
+        """The poisoned form of the chosen training images; by default the trigger itself."""
+        return trigger(images)
+
+
+def to_uint8(values: Tensor) -> Tensor:
+    """Pixel values computed wide, clipped to 0-255, rounded, then cast: nothing wraps."""
+    import torch
+
+    return values.clamp(0, 255).round().to(torch.uint8)

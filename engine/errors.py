@@ -1,0 +1,18 @@
+"""The errors a person can cause, as opposed to the ones we cause.
+
+Nothing here imports torch: the command line catches these without loading it.
+"""
+
+
+class RequestError(Exception):
+    """The request is wrong: one line that says what, where, and what is allowed.
+
+    The command line prints the message without a traceback and exits with 2.
+    """
+
+
+class StageError(Exception):
+    """A stage cannot go on (a loss that is not finite, a dead tap); the run is marked failed.
+
+    The message names the stage and the reason; the record of the run is kept.
+    """

@@ -1,0 +1,103 @@
+"""Settings shared by every stage: the typed, validated sections a run's configuration is made of.
+
+Free of torch: the command line and the forms of the workbench validate with it before torch loads.
+Every section refuses unknown keys by name and is frozen once it is built.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+"""A share above 0, at most 1."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown keys, non-finite numbers and booleans as numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        # YAML reads `yes` as true and pydantic would take it for 1: `epochs: yes` must not train an epoch.
+        if isinstance(value, bool):
+            annotation = cls.model_fields[info.field_name].annotation
+            if "bool" not in str(annotation):
+                raise ValueError("a number or text is wanted, not yes/no")
+        return value
+
+
+class AugmentSettings(Section):
+    """Augmentation of the training images, drawn anew for every batch."""
+
+    crop: int = Field(4, ge=0, le=64)
+    """Pixels of zero padding from which a crop of the original size is cut; 0 = none."""
+    flip: bool = True
+    """Mirror every second image, where the data set allows it (`data.mirror`)."""
+    cutout: int = Field(0, ge=0, le=512)
+    """Side of the square hole in pixels (DeVries & Taylor 2017); 0 = none."""
+
+
+class ScheduleSettings(Section):
+    """The learning rate as a function of the step."""
+
+    name: Literal["constant", "step", "one-cycle", "cosine"] = "one-cycle"
+    """constant, step (divided at milestones), one-cycle (linear up, linear down), or cosine."""
+    warmup: float = Field(0.25, ge=0, lt=1)
+    """one-cycle, cosine: share of the steps in which the rate rises linearly to its peak."""
+    milestones: tuple[int, ...] = (2,)
+    """step: epochs after which the rate is multiplied by `gamma`."""
+    gamma: float = Field(0.1, gt=0, le=1)
+    """step: the factor at each milestone."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _milestones_rise(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(m < 1 for m in value) or list(value) != sorted(set(value)):
+            raise ValueError("rising epoch numbers from 1 on are wanted")
+        return value
+
+
+class TrainingSettings(Section):
+    """One training loop's schedule: SGD with momentum."""
+
+    epochs: int = Field(10, ge=1, le=10_000)
+    """Passes over the training images."""
+    batch_size: int = Field(256, ge=1, le=65_536)
+    """Images a step."""
+    lr: float = Field(0.4, gt=0, le=100)
+    """Peak learning rate."""
+    schedule: ScheduleSettings = ScheduleSettings()
+    momentum: float = Field(0.9, ge=0, lt=1)
+    nesterov: bool = True
+    """Nesterov's momentum; needs a momentum above 0."""
+    weight_decay: float = Field(5e-4, ge=0, le=1)
+    """L2 penalty on all parameters."""
+    augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> TrainingSettings:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+
+class AnchorSettings(Section):
+    """The anchor: the backdoored model's own logits on clean images, distilled into the student."""
+
+    weight: float = Field(0.0, ge=0, le=1e6)
+    """Factor of the anchor's loss; 0 = none."""
+    temperature: float = Field(2.0, gt=0, le=100)
+    """Softmax temperature of both sides (Hinton et al. 2015); the loss is scaled by its square."""
+
+
+class ObjectiveSettings(Section):
+    """What a defender's training loop minimizes beside the cross-entropy on the clean subset."""
+
+    mixup: float = Field(0.0, ge=0, le=100)
+    """Parameter alpha of mixup's Beta distribution (Zhang et al. 2018) on the step's images; 0 = none."""
+    anchor: AnchorSettings = AnchorSettings()
