@@ -1,0 +1,56 @@
+"""The embedded data set ``signs``: drawn once, then read from the cache."""
+
+import hashlib
+from pathlib import Path
+
+from torch import Tensor
+
+from engine import paths
+from engine.checkpoints import load_weights, save_weights
+from engine.data import drawing, signs
+from engine.data.base import DataRequest, ImageData, Progress, assemble, fingerprint
+from engine.errors import RequestError
+
+TRAIN, TEST = 10_000, 2_000
+"""Images drawn where the settings give no number."""
+
+_PARTS = ("x_train", "y_train", "x_test", "y_test")
+
+
+def load(settings: DataRequest, progress: Progress) -> ImageData:
+    """Return ``signs`` with ``train_images`` and ``test_images`` images of ``size`` pixels square.
+
+    A cache entry that is absent, cut short, damaged or not ours is drawn again.
+
+    Raises:
+        RequestError: too few images for every class to occur, or a cache folder that cannot be written.
+    """
+    train, test = settings.train_images or TRAIN, settings.test_images or TEST
+    if train < len(signs.CLASS_NAMES):
+        raise RequestError(f"data.train_images = {train}: at least {len(signs.CLASS_NAMES)}, one of each class")
+    path = paths.cache_dir() / "signs" / f"{_version()}-{train}-{test}-{settings.size}-{signs.SEED}.safetensors"
+    parts = _read(path)
+    if parts is None:
+        progress("drawing signs", 0, 0)
+        parts = signs.draw(train, test, seed=signs.SEED, size=settings.size)
+        save_weights(path, dict(zip(_PARTS, parts, strict=True)), {"fingerprint": fingerprint(*parts)})
+    return assemble("signs", parts[:2], parts[2:], signs.CLASS_NAMES, "signs")
+
+
+def _read(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:
+    """Return the cached parts, or None unless they are whole and exactly what was once drawn."""
+    try:
+        tensors, metadata = load_weights(path)
+    except RequestError:
+        return None
+    if tensors.keys() != set(_PARTS):
+        return None
+    x_train, y_train, x_test, y_test = (tensors[part] for part in _PARTS)
+    parts = x_train, y_train, x_test, y_test
+    return parts if fingerprint(*parts) == metadata.get("fingerprint") else None
+
+
+def _version() -> str:
+    """Identify the drawing by its program text: one that was changed does not find the old images."""
+    text = b"".join(Path(module.__file__).read_bytes() for module in (signs, drawing))
+    return hashlib.sha256(text).hexdigest()[:16]

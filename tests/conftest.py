@@ -1,0 +1,33 @@
+"""Every test has folders of its own, and torch has one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes what belongs to the user; downloaded data (NADTUI_DATA) is shared, being read alone."""
+    for name in ("CACHE", "RUNS", "PRESETS", "MACHINE"):
+        monkeypatch.setenv(f"NADTUI_{name}", str(tmp_path / f"nadtui-{name.lower()}"))
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder for one module's tests, in force while its module-scoped fixtures are made."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NADTUI_CACHE", str(folder))
+        patch.setenv("NADTUI_MACHINE", str(tmp_path_factory.mktemp("machine")))
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny tensors gain nothing from threads, and sums come out in one order."""
+    import torch
+
+    torch.set_num_threads(1)
