@@ -1,0 +1,205 @@
+"""How fast this machine is at each hot path, in images a second, measured in turns so that its moods cancel out."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from engine import models
+from engine.attacks.base import AttackContext, Trigger
+from engine.attacks.sig import Sig
+from engine.attention import attention_loss
+from engine.config import DistillSettings
+from engine.control import Control
+from engine.data.augment import Augment
+from engine.defenses.base import freeze
+from engine.defenses.nad import NadObjective
+from engine.device import Device, choose
+from engine.evaluate import predict
+from engine.settings import TrainingSettings
+from engine.training import Batch, Loop, as_input, augmentation, cross_entropy
+
+IMAGES, CLASSES, SIDE = 2_048, 10, 32
+"""A stand-in for CIFAR-10: its content does not matter to the speed."""
+MODEL = "wrn-16-1"
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One hot path."""
+
+    name: str
+    images_per_second: float
+    ratio: float | None
+    """Against the path it is compared with, the median over the turns; None for none."""
+    note: str
+
+
+@dataclass(frozen=True)
+class _Path:
+    name: str
+    note: str
+    work: Callable[[], int]
+    """Does a short piece of work; returns how many images it was."""
+    against: str | None = None
+
+
+def run(seconds: float = 60.0, device: str = "auto", precision: str = "auto") -> Iterator[BenchRow]:
+    """Measure every hot path for its share of about `seconds`, all of them in turns; rows come at the end.
+
+    Raises:
+        engine.errors.RequestError: the device or the precision is not to be had.
+    """
+    paths = _paths(choose(device, precision))
+    for path in paths:
+        path.work()
+    speeds: dict[str, list[float]] = {path.name: [] for path in paths}
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(speeds[paths[0].name]) < 3:
+        for path in paths:
+            since = time.perf_counter()
+            images = path.work()
+            speeds[path.name].append(images / (time.perf_counter() - since))
+    for path in paths:
+        ratio = None
+        if path.against:
+            pairs = zip(speeds[path.name], speeds[path.against], strict=True)
+            ratio = statistics.median(mine / other for mine, other in pairs)
+        yield BenchRow(path.name, statistics.median(speeds[path.name]), ratio, path.note)
+
+
+def _paths(device: Device) -> list[_Path]:
+    """The hot paths over one resident set of images."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator).to(device.torch)
+    labels = torch.randint(0, CLASSES, (IMAGES,), generator=generator).to(device.torch)
+    return [
+        _bare_step(images, labels, device),
+        _attack_stage(images, labels, device),
+        _distillation(images, labels, device),
+        _evaluation(images, device),
+        _augmentation(images, device),
+        _trigger(images, labels),
+        _attention(device),
+    ]
+
+
+def _model(device: Device) -> nn.Module:
+    return models.build(MODEL, CLASSES, seed=0).to(device.torch, memory_format=torch.channels_last)
+
+
+def _loop(images, labels, device: Device, settings: TrainingSettings, model: nn.Module, objective) -> Loop:
+    augment = augmentation(settings.augment, mirror=True)
+    return Loop(
+        "bench", model, objective, images, labels, settings, augment=augment, seed=0, device=device, control=Control()
+    )
+
+
+def _bare_step(images, labels, device: Device) -> _Path:
+    settings = TrainingSettings()
+    loop = _loop(images, labels, device, settings, _model(device), cross_entropy)
+    batch = Batch(as_input(images[: settings.batch_size]), labels[: settings.batch_size], torch.Generator())
+    loop.model.train()
+
+    def work() -> int:
+        steps = IMAGES // settings.batch_size
+        for _ in range(steps):
+            loop.step(batch, 0.01)
+        _settle(device)
+        return steps * settings.batch_size
+
+    return _Path("bare model step", f"{MODEL}, one resident batch of {settings.batch_size}, {device.precision}", work)
+
+
+def _attack_stage(images, labels, device: Device) -> _Path:
+    loop = _loop(images, labels, device, TrainingSettings(epochs=10_000), _model(device), cross_entropy)
+
+    def work() -> int:
+        for event in loop.run_epoch():
+            event.to_json()
+        return IMAGES
+
+    return _Path("attack stage", "the same with order, augmentation, loss report, events", work, "bare model step")
+
+
+def _distillation(images, labels, device: Device) -> _Path:
+    settings = DistillSettings(training=TrainingSettings(epochs=10_000, batch_size=64))
+    teacher = freeze(_model(device))
+    student = _model(device)
+    objective = NadObjective(settings, teacher, teacher, student.tap_names)
+    loop = _loop(images[: IMAGES // 2], labels[: IMAGES // 2], device, settings.training, student, objective)
+
+    def work() -> int:
+        for event in loop.run_epoch():
+            event.to_json()
+        return IMAGES // 2
+
+    return _Path("distillation stage", "student and teacher, attention loss on three groups, batch 64", work)
+
+
+def _evaluation(images, device: Device) -> _Path:
+    model = _model(device)
+
+    def work() -> int:
+        predict(model, images, device)
+        return IMAGES
+
+    return _Path("evaluation", "forward passes without gradients", work)
+
+
+def _augmentation(images, device: Device) -> _Path:
+    augment, generator = Augment(crop=4, flip=True, cutout=9), torch.Generator().manual_seed(0)
+
+    def work() -> int:
+        for chunk in images.split(256):
+            augment(chunk, generator)
+        _settle(device)
+        return IMAGES
+
+    return _Path("augmentation", "crop, flip and cutout of batches of 256", work)
+
+
+def _trigger(images, labels) -> _Path:
+    building = Sig().build(AttackContext(images, labels, CLASSES, 0))
+    trigger = _returned(building)
+
+    def work() -> int:
+        trigger(images)
+        return IMAGES
+
+    return _Path("trigger", "SIG over a whole set", work)
+
+
+def _returned(building) -> Trigger:
+    """What a generator that yields events returns at its end."""
+    while True:
+        try:
+            next(building)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _attention(device: Device) -> _Path:
+    shapes = ((16, 32), (32, 16), (64, 8))
+    taps = [torch.rand(256, channels, side, side, device=device.torch) for channels, side in shapes]
+
+    def work() -> int:
+        for tap in taps:
+            attention_loss(tap, tap)
+        _settle(device)
+        return 256
+
+    return _Path("attention loss", "three groups of WRN-16-1, forward", work)
+
+
+def _settle(device: Device) -> None:
+    """Wait for work that was only queued."""
+    if device.torch.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.torch.type == "mps":
+        torch.mps.synchronize()

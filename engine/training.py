@@ -1,0 +1,254 @@
+"""The one training loop: SGD over uint8 images that lie on the device, augmented batch by batch.
+
+Everything drawn in an epoch comes from generators seeded by (seed, epoch), so that a loop which begins again after
+epoch k draws what the uninterrupted one would have drawn; nothing random has to be saved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from engine.control import Control
+from engine.data.augment import Augment
+from engine.device import Device
+from engine.errors import StageError
+from engine.events import Event, Step
+from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
+
+REPORT_SECONDS = 0.25
+"""Least time between two `Step` events."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What an objective is given for one step."""
+
+    images: Tensor
+    """float [B, 3, H, W] in [0, 1], augmented, channels_last."""
+    labels: Tensor
+    """int64 [B]."""
+    generator: torch.Generator
+    """For whatever the objective draws (CPU)."""
+
+
+class Objective(Protocol):
+    """What a stage minimizes."""
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The loss's summands by name, scalars; the loop minimizes their sum."""
+        ...
+
+
+@dataclass
+class Progress:
+    """How far a loop has come, for whoever saves it between epochs."""
+
+    epoch: int = 0
+    """Epochs finished."""
+    train_seconds: float = 0.0
+    train_images: int = 0
+
+
+def learning_rate(schedule: ScheduleSettings, lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+    """The rate of step number `step` (from 0) in a loop of `epochs` x `steps_per_epoch` steps; `lr` is the peak."""
+    total = steps_per_epoch * epochs
+    if schedule.name == "constant":
+        return lr
+    if schedule.name == "step":
+        return lr * schedule.gamma ** sum(step >= m * steps_per_epoch for m in schedule.milestones)
+    rise = schedule.warmup * total
+    if step < rise:
+        return lr * (step + 1) / (rise + 1)
+    share = (step - rise) / max(1.0, total - rise)
+    return lr * (1 - share) if schedule.name == "one-cycle" else lr * (1 + math.cos(math.pi * share)) / 2
+
+
+def augmentation(settings: AugmentSettings, mirror: bool) -> Augment:
+    """The settings as a function on batches; a data set whose labels mirroring would change is never flipped."""
+    return Augment(crop=settings.crop, flip=settings.flip and mirror, cutout=settings.cutout)
+
+
+def epoch_generator(seed: int, epoch: int, stream: int) -> torch.Generator:
+    """The CPU generator of one epoch's draws, one for each stream."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch * 9_176 + stream * 77 + 5) % 2**63)
+
+
+def as_input(images: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] as a network's input: float in [0, 1], channels_last."""
+    return images.contiguous(memory_format=torch.channels_last).float().div_(255)
+
+
+class Loop:
+    """A stage's training, epoch by epoch, on images [N, 3, H, W] uint8 and labels [N] that lie on the device."""
+
+    def __init__(
+        self,
+        stage: str,
+        model: nn.Module,
+        objective: Objective,
+        images: Tensor,
+        labels: Tensor,
+        settings: TrainingSettings,
+        *,
+        augment: Augment,
+        seed: int,
+        device: Device,
+        control: Control,
+    ) -> None:
+        self.stage = stage
+        self.model = model
+        self.objective = objective
+        self.images = images
+        self.labels = labels
+        self.settings = settings
+        self.augment = augment
+        self.seed = seed
+        self.device = device
+        self.control = control
+        self.progress = Progress()
+        self.steps_per_epoch = math.ceil(len(images) / settings.batch_size)
+        self.optimizer = torch.optim.SGD(
+            model.parameters(),
+            lr=settings.lr,
+            momentum=settings.momentum,
+            nesterov=settings.nesterov,
+            weight_decay=settings.weight_decay,
+        )
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """One pass over the images in a drawn order, the last batch as large as what is left."""
+        order_and_augmentation = epoch_generator(self.seed, epoch, 0)
+        # A stream of its own: two objectives, one of which draws, still see the same batches.
+        for_objective = epoch_generator(self.seed, epoch, 1)
+        order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
+        for chosen in order.split(self.settings.batch_size):
+            images = self.augment(self.images[chosen], order_and_augmentation)
+            yield Batch(as_input(images), self.labels[chosen], for_objective)
+
+    def run_epoch(self) -> Generator[Event, None, None]:
+        """Train one epoch, yielding `Step` events by the clock.
+
+        Raises:
+            StageError: the loss is no longer finite.
+            engine.control.Stopped: a stop was asked for; the epoch is given up.
+        """
+        self.model.train()
+        epoch = self.progress.epoch
+        reporter = _Reporter(self, epoch)
+        for number, batch in enumerate(self.batches(epoch)):
+            yield from reporter.pauses()
+            lr = learning_rate(
+                self.settings.schedule,
+                self.settings.lr,
+                epoch * self.steps_per_epoch + number,
+                self.steps_per_epoch,
+                self.settings.epochs,
+            )
+            parts = self.step(batch, lr)
+            yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
+        self.progress.epoch += 1
+        self.progress.train_seconds += reporter.seconds
+        self.progress.train_images += len(self.images)
+
+    def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
+        """One step of SGD; the loss's summands, detached."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        with self.device.autocast():
+            parts = self.objective(self.model, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(parts.values())).sum().backward()
+        self.optimizer.step()
+        return {name: value.detach() for name, value in parts.items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """All that the loop needs to go on after the last finished epoch: tensors, and numbers as text."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{name}"] = momentum
+        progress = self.progress
+        return tensors, {
+            "epoch": str(progress.epoch),
+            "train_seconds": repr(progress.train_seconds),
+            "train_images": str(progress.train_images),
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
+        """Take up what `state` gave."""
+        weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
+        self.model.load_state_dict(weights)
+        for name, parameter in self.model.named_parameters():
+            momentum = tensors.get(f"momentum.{name}")
+            if momentum is not None:
+                # In the parameter's own memory layout: kernels may add up in another order on another layout.
+                self.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
+
+
+class _Reporter:
+    """Adds up losses on the device and turns them into a `Step` event a few times a second."""
+
+    def __init__(self, loop: Loop, epoch: int) -> None:
+        self._loop = loop
+        self._epoch = epoch
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+        self._images = 0
+        self._done = 0
+        self._since = time.perf_counter()
+        self.seconds = 0.0
+
+    def pauses(self) -> Generator[Event, None, None]:
+        """Honor a stop or a pause between two steps; a pause does not count as time spent."""
+        before = time.perf_counter()
+        yield from self._loop.control.checkpoint()
+        self._since += time.perf_counter() - before
+
+    def count(self, parts: dict[str, Tensor], images: int, lr: float, last: bool) -> Generator[Event, None, None]:
+        """Take a step's losses in; yield an event if it is time for one."""
+        for name, value in parts.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._steps += 1
+        self._images += images
+        self._done += 1
+        elapsed = time.perf_counter() - self._since
+        if not last and elapsed < REPORT_SECONDS:
+            return
+        # The one wait for the device: nowhere else does the loop read a value back.
+        means = {name: float(value) / self._steps for name, value in self._sums.items()}
+        elapsed = time.perf_counter() - self._since
+        self._check(means)
+        yield Step(
+            stage=self._loop.stage,
+            epoch=self._epoch + 1,
+            step=self._epoch * self._loop.steps_per_epoch + self._done,
+            loss=sum(means.values()),
+            parts=means,
+            lr=lr,
+            images_per_second=self._images / max(elapsed, 1e-9),
+        )
+        self.seconds += elapsed
+        self._sums, self._steps, self._images = {}, 0, 0
+        self._since = time.perf_counter()
+
+    def _check(self, means: dict[str, float]) -> None:
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise StageError(
+                f"stage {self._loop.stage}: the loss ({', '.join(broken)}) is no longer finite in epoch "
+                f"{self._epoch + 1}; a lower learning rate usually helps"
+            )
+
+
+def cross_entropy(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """The attacker's objective, and the plainest of a defender's."""
+    return {"ce": nn.functional.cross_entropy(model(batch.images).float(), batch.labels)}
