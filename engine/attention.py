@@ -27,9 +27,10 @@ OPERATORS: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def attention_map(features: Tensor, operator: str = "sum_p", p: float = 2.0) -> Tensor:
-    """A(F) for a batch: [N, C, H, W] of any float type -> float32 [N, H, W], values of 0 or more."""
+    """A(F) for a batch: [N, C, H, W] -> [N, H, W], values of 0 or more, in float32 (float64 stays as it is)."""
     # bf16 has three significant digits: squared and summed over channels it would blur the differences we align.
-    return OPERATORS[operator](features.float(), p)
+    half = features.dtype in (torch.bfloat16, torch.float16)
+    return OPERATORS[operator](features.float() if half else features, p)
 
 
 def normalized(maps: Tensor) -> Tensor:

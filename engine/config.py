@@ -21,7 +21,15 @@ from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, Validati
 from engine import attacks, data, defenses, models
 from engine.attacks.base import Attack
 from engine.errors import RequestError
-from engine.settings import Fraction, ObjectiveSettings, ScheduleSettings, Section, Seed, TrainingSettings
+from engine.settings import (
+    AttackTrainingSettings,
+    Fraction,
+    ObjectiveSettings,
+    ScheduleSettings,
+    Section,
+    Seed,
+    TrainingSettings,
+)
 
 
 class DataSettings(Section):
@@ -143,8 +151,8 @@ class RunConfig(Section):
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_attack)]
-    training: TrainingSettings = TrainingSettings()
-    """How the attacker trains the backdoored model."""
+    training: AttackTrainingSettings = AttackTrainingSettings()
+    """How the backdoored model is trained."""
     student: str | None = None
     """Checkpoint of a backdoored model, used instead of training the attack."""
     teacher: Annotated[TeacherSettings, BeforeValidator(_file_alone)] = TeacherSettings()

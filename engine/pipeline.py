@@ -30,6 +30,7 @@ from engine.data.base import ImageData
 from engine.data.subset import clean_subset
 from engine.defenses import nad
 from engine.defenses.base import Defender, freeze
+from engine.defenses.objective import CleanObjective
 from engine.device import Device, choose, environment, peak_memory
 from engine.errors import RequestError, StageError
 from engine.evaluate import live_draw, take
@@ -48,9 +49,10 @@ from engine.events import (
 )
 from engine.machine import Claim, check_threads
 from engine.record import fold
+from engine.settings import ObjectiveSettings
 from engine.stages import StageRunner, saved_epoch
 from engine.store import RunFolder, read_events
-from engine.training import as_input, cross_entropy
+from engine.training import as_input
 
 if TYPE_CHECKING:
     from engine.job import RunRequest
@@ -205,7 +207,8 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
 def _opening(session: Session) -> Event:
     if session.resumed:
         stage = next((name for name in session.stages if name not in session.finished), session.stages[-1])
-        epoch = saved_epoch(session.folder.state(stage))
+        done = session.finished.get(stage)
+        epoch = done.epochs if done else saved_epoch(session.folder.state(stage))
         return RunResumed(stage=stage, epoch=epoch, environment=environment(session.device))
     config, loaded = session.config, session.data
     model = models.build(config.model.name, loaded.classes, seed=0)
@@ -283,7 +286,7 @@ def _attack(
     model = yield from runner.train(
         "attack",
         model,
-        cross_entropy,
+        CleanObjective(ObjectiveSettings(mixup=config.training.mixup)),
         poisoned.images,
         poisoned.labels,
         config.training,

@@ -86,6 +86,13 @@ class TrainingSettings(Section):
         return self
 
 
+class AttackTrainingSettings(TrainingSettings):
+    """How the attacker, or the victim who trains on a poisoned set, trains the backdoored model."""
+
+    mixup: float = Field(0.0, ge=0, le=100)
+    """Parameter alpha of mixup's Beta distribution (Zhang et al. 2018) on the step's images; 0 = none."""
+
+
 class AnchorSettings(Section):
     """The anchor: the backdoored model's own logits on clean images, distilled into the student."""
 

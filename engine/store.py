@@ -52,6 +52,11 @@ from engine.events import (
 )
 from engine.paths import write_atomically
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 CONFIG = "config.yaml"
 RECORD = "events.jsonl"
 SUMMARY = "summary.json"
@@ -422,24 +427,26 @@ def read_heartbeat(path: Path) -> Heartbeat | None:
 def is_running(path: Path) -> bool:
     """Whether some process writes this run now.
 
-    The lock decides: it is tried, and given back at once, and writers wait long enough not to be disturbed by that.
-    A lock that is held while the heartbeat is stale is tried for a moment longer, since its holder may be another
-    reader. Where the lock cannot decide (a folder that may only be read; a network disk whose locks do not reach
-    other hosts) a fresh heartbeat does.
+    The lock decides. It is looked at with a shared lock on a file opened for reading, given back at once: so any number
+    of readers look at a time, also at folders they may not write, and a writer waits long enough not to notice. Where
+    the lock cannot decide (a network disk whose locks do not reach other hosts, a system without flock), a fresh
+    heartbeat does.
     """
     path = Path(path)
-    if not (path / LOCK).exists():
-        return False
     heartbeat = read_heartbeat(path)
     fresh = heartbeat is not None and abs(time.time() - heartbeat.beat) < STALE_S
+    if fcntl is None:
+        return fresh
     try:
-        lock = FileLock(path / LOCK, thread_local=False)
-        with lock.acquire(timeout=0 if fresh else 0.1, poll_interval=0.01):
-            return fresh and heartbeat is not None and heartbeat.host != socket.gethostname()
-    except Timeout:
+        with (path / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except FileNotFoundError:
+        return False
     except OSError:
         return fresh
+    return fresh and heartbeat.host != socket.gethostname()
 
 
 def _by(path: Path) -> str:

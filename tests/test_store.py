@@ -123,8 +123,9 @@ def test_a_new_folder_is_whole_and_named_after_its_run(tmp_path):
 def test_a_taken_name_gets_a_number_and_nothing_is_overwritten(tmp_path):
     with create(tmp_path) as first, create(tmp_path) as second:
         (tmp_path / f"{first.id}-3").write_text("somebody's file")
-        with create(tmp_path) as fourth:
-            assert [second.id, fourth.id] == [f"{first.id}-2", f"{first.id}-4"]
+        (tmp_path / f"{first.id}-4").mkdir()
+        with create(tmp_path) as fifth:
+            assert [second.id, fifth.id] == [f"{first.id}-2", f"{first.id}-5"]
     assert (tmp_path / f"{first.id}-3").read_text() == "somebody's file"
 
 
@@ -459,19 +460,22 @@ def test_a_run_is_running_while_its_writer_lives_and_no_longer(tmp_path):
         assert "is running" in refusal(RunFolder.open_for_resume, run.path)
 
 
-def test_readers_who_look_all_the_time_keep_no_writer_out(tmp_path):
+def test_readers_who_look_all_the_time_disturb_neither_each_other_nor_a_writer(tmp_path):
     with create(tmp_path) as run:
         run.append(started())
-    enough = threading.Event()
+    enough, seen = threading.Event(), []
 
     def look():
         while not enough.is_set():
-            is_running(run.path)
+            seen.append(is_running(run.path))
 
     readers = [threading.Thread(target=look) for _ in range(3)]
     for reader in readers:
         reader.start()
     try:
+        while len(seen) < 1_000:
+            time.sleep(0.001)
+        assert not any(seen)  # nobody writes: no reader takes another one for the writer
         for _ in range(20):
             RunFolder.open_for_resume(run.path).close()
     finally:
@@ -501,13 +505,14 @@ def test_a_writer_on_another_host_is_known_by_its_heartbeat(tmp_path, age, host,
     assert is_running(run.path) is expected
 
 
-def test_where_no_lock_can_be_tried_the_heartbeat_decides(tmp_path, monkeypatch):
-    class NoLock:
-        def __init__(self, *_, **__):
-            raise PermissionError(errno.EROFS, "Read-only file system")
-
+@pytest.mark.parametrize("obstacle", ["a system without flock", "a lock file that cannot be opened"])
+def test_where_no_lock_can_be_tried_the_heartbeat_decides(tmp_path, monkeypatch, obstacle):
     with create(tmp_path) as run:
-        monkeypatch.setattr(store, "FileLock", NoLock)
+        if obstacle == "a system without flock":
+            monkeypatch.setattr(store, "fcntl", None)
+        else:
+            (run.path / "run.lock").unlink()
+            (run.path / "run.lock").mkdir()
         assert is_running(run.path)
         os.utime(run.path / "heartbeat.json", (0, 0))
         assert not is_running(run.path)

@@ -1,9 +1,7 @@
 """Drawing in batches: distances to outlines, poses, backgrounds, light and the camera.
 
 Every function works on a whole batch at once. A plane has the coordinates x (right) and y (down) in [-1, 1];
-images are float [n, 3, size, size] in [0, 1] until `develop` turns them into bytes. What touches pixels uses
-only operations that IEEE 754 rounds exactly (+, -, *, /, min, max), one per call: then the bytes do not depend
-on how a library splits the work over threads. The few sines are taken once per image.
+images are float [n, 3, size, size] in [0, 1] until `develop` turns them into bytes.
 """
 
 import hashlib
@@ -162,7 +160,7 @@ def illuminate(images: Tensor, dice: Dice) -> Tensor:
     x, y = axes(size)
     slope = x * dice.uniform(-0.3, 0.3) + y * dice.uniform(-0.3, 0.3) + 1
     shadow = edge(dice, size, (0.05, 0.4), math.pi) * (dice.chance(0.5) * dice.uniform(0.2, 0.65))
-    power = dice.uniform(0.4, 1.1) * dice.uniform(0.65, 1.35, channels=3)
+    power = dice.uniform(0.4, 1.1) * dice.uniform(0.7, 1.3, channels=3)
     glare_x, glare_y = x - dice.uniform(-1, 1), y - dice.uniform(-1, 1)
     glare = (
         dice.chance(0.25) * dice.uniform(0.2, 0.6) / ((glare_x * glare_x + glare_y * glare_y) * dice.uniform(3, 12) + 1)

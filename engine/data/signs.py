@@ -6,6 +6,9 @@ and photographs it (`engine.data.drawing`). The sign takes 55 to 90 % of the fra
 most triggers go, show the scene.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +36,7 @@ SEED = 20210503
 SMALLEST = 16
 
 _CHUNK = 64  # images drawn at a time: their planes stay in the cache; the images depend on it
+_MOST_WORKERS = 8
 _FINE = 2  # the sign is drawn this many times finer than the image
 _GRID, _REACH = 112, 1.4  # the grid of distances and how far it extends from the sign's center
 
@@ -130,16 +134,35 @@ def draw(
         if value < least:
             raise RequestError(f"signs: {name} is {value}; it must be at least {least}")
     templates = _templates()
-    return (*_part(train, size, (seed, "train"), templates), *_part(test, size, (seed, "test"), templates))
+    with _workers() as pool:
+        train_part = _part(train, size, (seed, "train"), templates, pool)
+        return (*train_part, *_part(test, size, (seed, "test"), templates, pool))
 
 
-def _part(n: int, size: int, key: tuple[object, ...], templates: Tensor) -> tuple[Tensor, Tensor]:
+@contextmanager
+def _workers() -> Iterator[ThreadPoolExecutor]:
+    """Spread whole chunks over the threads that torch may use, each chunk on one of them.
+
+    Splitting every small operation instead would wait for the slowest thread thousands of times, which takes
+    minutes where other programs keep the cores busy.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(min(threads, _MOST_WORKERS)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _part(
+    n: int, size: int, key: tuple[object, ...], templates: Tensor, pool: ThreadPoolExecutor
+) -> tuple[Tensor, Tensor]:
     labels = (torch.arange(n) % len(_SIGNS))[Dice(1, *key).permutation(n)]
-    images = torch.empty(n, 3, size, size, dtype=torch.uint8)
-    for start in range(0, n, _CHUNK):
-        chunk = labels[start : start + _CHUNK]
-        images[start : start + _CHUNK] = _photograph(chunk, size, Dice(len(chunk), *key, start), templates)
-    return images, labels
+    chunks = labels.split(_CHUNK)
+    dice = (Dice(len(chunk), *key, i) for i, chunk in enumerate(chunks))
+    images = pool.map(lambda chunk, own: _photograph(chunk, size, own, templates), chunks, dice)
+    return torch.cat(tuple(images)), labels
 
 
 def _templates() -> Tensor:

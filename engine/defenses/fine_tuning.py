@@ -6,15 +6,18 @@ By default it takes NAD's schedule and sees NAD's batches, so that the two diffe
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from pydantic import Field
-from torch import nn
 
-from engine.config import DistillSettings
-from engine.defenses.base import Defender, freeze
-from engine.defenses.objective import CleanObjective
-from engine.events import Event
 from engine.settings import ObjectiveSettings, Section, TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from engine.config import DistillSettings
+    from engine.defenses.base import Defender
+    from engine.events import Event
 
 
 class Settings(Section):
@@ -28,6 +31,10 @@ class Settings(Section):
 
 def defend(defender: Defender, settings: Settings, nad: DistillSettings) -> Generator[Event, None, nn.Module]:
     """Fine-tune a copy of the backdoored model on the clean subset; `nad` is what NAD does in this run."""
+    # Not above: a configuration is validated by `Settings` before torch loads.
+    from engine.defenses.base import freeze
+    from engine.defenses.objective import CleanObjective
+
     objective = CleanObjective(settings.objective or nad.objective, defender.backdoored)
     training = settings.training or nad.training
     return freeze((yield from defender.train("fine-tuning", defender.fresh(), objective, training)))

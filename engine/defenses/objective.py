@@ -51,9 +51,14 @@ def anchor_loss(logits: Tensor, anchor_logits: Tensor, temperature: float) -> Te
 
 
 class CleanObjective:
-    """Cross-entropy on the clean subset, and the anchor where it has a weight."""
+    """Cross-entropy, mixed up on request, and the anchor where it has a weight.
 
-    def __init__(self, settings: ObjectiveSettings, backdoored: nn.Module) -> None:
+    Without an anchor no backdoored model is needed: the backdoored model itself is trained with this objective.
+    """
+
+    def __init__(self, settings: ObjectiveSettings, backdoored: nn.Module | None = None) -> None:
+        if settings.anchor.weight and backdoored is None:
+            raise ValueError("an anchor needs the backdoored model")
         self.settings = settings
         self.backdoored = backdoored
 

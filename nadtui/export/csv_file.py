@@ -1,0 +1,72 @@
+"""CSV: a row for each stage, in columns that stay."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from nadtui.report import Report
+from nadtui.text import clean
+
+COLUMNS = (
+    "run",
+    "status",
+    "preset",
+    "recipe",
+    "dataset",
+    "model",
+    "seed",
+    "stage",
+    "state",
+    "cached",
+    "epochs",
+    "images",
+    "eligible",
+    "acc",
+    "acc_low",
+    "acc_high",
+    "asr",
+    "asr_low",
+    "asr_high",
+    "ra",
+    "ra_low",
+    "ra_high",
+    "base",
+    "base_low",
+    "base_high",
+    "balanced_acc",
+    "seconds",
+    "images_per_second",
+)
+"""In this order for good: a new column goes to the end."""
+
+
+def render(report: Report) -> str:
+    """The run's stages as CSV with a header; percentages 0-100, what does not exist empty, line ends as in RFC 4180."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, extrasaction="ignore")
+    writer.writeheader()
+    summary = report.summary
+    of_the_run = {
+        **{key: summary[key] for key in ("run", "status", "preset", "recipe", "seed")},
+        "dataset": summary["dataset"]["name"],
+        "model": summary["model"].get("name"),
+    }
+    for stage in summary["stages"]:
+        bounds = {
+            f"{figure}_{end}": stage[f"{figure}_ci"][place]
+            for figure in ("acc", "asr", "ra", "base")
+            for place, end in enumerate(("low", "high"))
+        }
+        row = {**of_the_run, **stage, **bounds}
+        writer.writerow({column: _cell(row.get(column)) for column in COLUMNS})
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A value that a spreadsheet takes as data: text that it would calculate gets an apostrophe in front."""
+    if not isinstance(value, str):
+        return value
+    shown = clean(value)
+    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
