@@ -197,5 +197,5 @@ def test_a_request_that_is_wrong_writes_nothing(override, tmp_path):
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensors(tmp_path):
     save_weights(tmp_path / "x.safetensors", {"conv1.weight": torch.zeros(4, 3, 3, 3)}, {})
-    with pytest.raises(RequestError, match="conv1.weight"):
+    with pytest.raises(RequestError, match=r"conv1\.weight"):
         run_all(tiny_config("badnets", f"student={tmp_path / 'x.safetensors'}"), tmp_path / "runs")
