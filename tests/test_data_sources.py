@@ -218,7 +218,7 @@ def test_a_changed_drawing_does_not_find_the_old_images(drawings, monkeypatch, t
 
 def test_too_few_signs_for_every_class_are_refused():
     message = refusal("signs", train_images=5, test_images=10)
-    assert "no training image has the label" in message
+    assert "data.train_images = 5: at least 10" in message
 
 
 # --- npz ---
