@@ -15,8 +15,6 @@ from nadtui import diagnostics, output
 from nadtui.exits import ExitCode
 from nadtui.export import FORMATS
 
-NO_WORKBENCH = "the workbench is not there yet: use --headless"
-
 app = typer.Typer(
     name="nadtui",
     help="A terminal workbench for erasing backdoors from neural networks (Neural Attention Distillation).",
@@ -43,7 +41,9 @@ def _start(
         output.line(f"nadtui {_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        raise RequestError(f"{NO_WORKBENCH}, as in 'nadtui run --preset sig --headless'")
+        from nadtui.app import run_app
+
+        run_app()
     return ExitCode.DONE
 
 
@@ -125,7 +125,12 @@ def run(
     check_given(options)
     request = build_request(options)
     if not headless:
-        raise RequestError(NO_WORKBENCH)
+        if json:
+            raise RequestError("--json needs --headless: the workbench has the terminal")
+        from nadtui.app import run_app
+
+        run_app(request, out=request.out)
+        return ExitCode.DONE
     from nadtui.headless import run_request
 
     return run_request(request, json=json)
@@ -161,6 +166,17 @@ def runs(out: Out = None) -> None:
 
 
 @app.command()
+def watch(run: Run, out: Out = None) -> None:
+    """The workbench on a run that another process carries out, or that is done."""
+    from engine.paths import runs_dir
+    from engine.store import find_run
+    from nadtui.app import run_app
+
+    root = out or runs_dir()
+    run_app(find_run(root, run), out=root)
+
+
+@app.command()
 def show(run: Run, out: Out = None) -> None:
     """One run: what it was, its figures, how it ended."""
     from nadtui.show import show_run
@@ -171,12 +187,17 @@ def show(run: Run, out: Out = None) -> None:
 @app.command()
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Ids, their beginnings, or folders.")],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="md|csv|json|tex|html", help="As one table in this format."),
+    ] = None,
+    file: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")] = None,
     out: Out = None,
 ) -> None:
     """Runs side by side: figures with differences, and the fields in which they differ."""
     from nadtui.compare import compare_runs
 
-    compare_runs(runs, out)
+    compare_runs(runs, out, form, file)
 
 
 @app.command()

@@ -40,6 +40,13 @@ def show(draw: Callable[[int], RenderableType]) -> None:
     _write("".join((said if terminal else said.rstrip()) + "\n" for said in lines))
 
 
+def color_system() -> str | None:
+    """The colors that the terminal on standard output shows, as rich names them; None without one."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout).color_system
+
+
 def document(text: str) -> None:
     """A text as it is, in whatever format: it ends with one line end."""
     _write(text if text.endswith("\n") else text + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from nadtui import diagnostics, output, tables, text
@@ -26,10 +27,22 @@ def show_run(reference: str, out: Path | None) -> None:
         output.show(lambda width: tables.stages(report.summary, width))
     else:
         output.line("no figures yet")
+    _show_picture(report)
     for said in _remarks(report):
         output.line()
         output.line(said)
     diagnostics.note(f"record: {report.folder}")
+
+
+def _show_picture(report: Report) -> None:
+    """The curves and the attention maps that the workbench shows; in a pipe in letters."""
+    from nadtui import colors, picture
+
+    view = report.view
+    if any(stage.evaluations or stage.attention for stage in view.stages.values()):
+        output.line()
+        color = sys.stdout.isatty() and colors.depth(output.color_system()) in ("256", "full")
+        output.show(lambda width: picture.draw(view, width, color=color))
 
 
 def _remarks(report: Report) -> list[str]:

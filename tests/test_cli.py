@@ -97,7 +97,7 @@ def imported(node: ast.AST) -> list[str]:
     [
         ([], "--headless"),
         (["run"], "--preset (badnets, blend, sig)"),
-        (["run", "--preset", "sig"], "use --headless"),
+        (["run", "--preset", "sig"], "needs a terminal"),
         (["run", "--preset", "sgi", "--headless"], "did you mean 'sig'"),
         (["run", "--preset", "sig", "--headless", "--set", "distill.betta=[1,2,3]"], "did you mean distill.beta"),
         (["run", "--preset", "sig", "--headless", "--set", "distill.beta"], "FIELD=VALUE is wanted"),

@@ -121,7 +121,7 @@ def test_csv_gives_a_spreadsheet_nothing_to_calculate(report: Report, name: str)
     assert cell == f"'{name}"
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "png"])  # a picture holds no text
 def test_every_format_shows_no_control_characters(tmp_path: Path, form: str):
     script = [
         dataclasses.replace(event, dataset={**event.dataset, "name": HOSTILE}) if event.kind == "run-started" else event

@@ -12,10 +12,13 @@ FORMATS: dict[str, str] = {
     "md": "nadtui.export.markdown",
     "json": "nadtui.export.json_file",
     "csv": "nadtui.export.csv_file",
+    "tex": "nadtui.export.tex_file",
+    "html": "nadtui.export.html_file",
+    "png": "nadtui.export.png_file",
 }
-"""Name, which is also the file's ending -> module; each has `render(report) -> str`."""
+"""Name, which is also the file's ending -> module; each has `render(report) -> str`, or bytes where it is no text."""
 
 
-def render(report: Report, form: str) -> str:
+def render(report: Report, form: str) -> str | bytes:
     """The run in the format of that name."""
     return importlib.import_module(FORMATS[form]).render(report)

@@ -25,9 +25,11 @@ def export_run(reference: str, form: str | None, file: Path | None, out: Path | 
     if report.caution:
         diagnostics.note(f"warning: {report.caution}")
     if file is None:
+        if isinstance(document, bytes):
+            raise RequestError(f"--format {name}: not for a terminal; name a file with -o")
         output.document(document)
         return
-    write_atomically(file, document.encode())
+    write_atomically(file, document if isinstance(document, bytes) else document.encode())
     diagnostics.note(f"written: {file}")
 
 

@@ -60,11 +60,11 @@ def render(report: Report) -> str:
             for place, end in enumerate(("low", "high"))
         }
         row = {**of_the_run, **stage, **bounds}
-        writer.writerow({column: _cell(row.get(column)) for column in COLUMNS})
+        writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def as_data(value: Any) -> Any:
     """A value that a spreadsheet takes as data: text that it would calculate gets an apostrophe in front."""
     if not isinstance(value, str):
         return value

@@ -1,0 +1,58 @@
+"""LaTeX: the figures as a table for a paper, nothing but `tabular` needed."""
+
+from __future__ import annotations
+
+from nadtui import text
+from nadtui.report import Report
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "–": "--",
+    "→": r"$\to$",
+    "×": r"$\times$",
+}
+
+
+def render(report: Report) -> str:
+    """The run's stages as a `tabular`; what the run was stands above it in comments."""
+    lines = [f"% {name}: {text.clean(value)}" for name, value in report.facts()]
+    if report.caution:
+        lines.append(f"% {text.clean(report.caution)}")
+    lines += [r"\begin{tabular}{lrrrrr}", r"\hline", r"stage & ACC & ASR & RA & base & epochs \\", r"\hline"]
+    for stage in report.summary["stages"]:
+        name = tex(stage["stage"]) + ("" if stage["state"] == "finished" else " (unfinished)")
+        figures = [_with_interval(stage[key], stage[f"{key}_ci"]) for key in ("acc", "asr")]
+        plain = [tex(text.percentage(stage[key])) for key in ("ra", "base")]
+        lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
+    lines += [r"\hline", r"\end{tabular}", _CAPTION]
+    return "\n".join(lines) + "\n"
+
+
+_CAPTION = (
+    "% Percent, in brackets the 95 % Wilson interval. ACC: all test images; ASR, RA, base: those not of the attacker's "
+    "class."
+)
+
+
+def _with_interval(value: float | None, bounds: list[float] | tuple[float, ...]) -> str:
+    between = text.interval(list(bounds))
+    return tex(text.percentage(value)) + (rf" {{\small {between}}}" if between else "")
+
+
+def tex(value: object) -> str:
+    """Text that LaTeX sets as it is."""
+    return "".join(_SPECIAL.get(letter, letter) for letter in text.clean(value))

@@ -1,0 +1,85 @@
+"""The run screen's keys, group by group; help, footer and palette are made from this table."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+STEER, PANES, CURVES, MAPS, OTHER = "Steer the run", "Panes", "Curves", "Attention maps", "This screen"
+
+_SHOWN = {"pause", "stop", "resume", "export", "back", "app.help", "next_pane(1)"}
+"""Actions that the footer shows."""
+
+_TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
+    (
+        STEER,
+        (
+            ("p", "pause", "Pause", "Pause, or go on after a pause"),
+            ("x", "stop", "Stop", "Stop the run (asks); it stays resumable"),
+            ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
+            ("plus", "extend", "Extend", "Extend a stage that is not done by n epochs"),
+            ("e", "export", "Export", "Export the run to a file"),
+            ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
+        ),
+    ),
+    (
+        PANES,
+        (
+            ("1", "pane('curves')", "Curves", "Work in the curves"),
+            ("2", "pane('maps')", "Maps", "Work in the attention maps"),
+            ("3", "pane('health')", "Health", "Look at the attention's health"),
+            ("4", "pane('log')", "Log", "Work in the log"),
+            ("tab", "next_pane(1)", "Pane", "The next pane"),
+            ("shift+tab", "next_pane(-1)", "Previous pane", "The previous pane"),
+            ("f", "maximize", "Full screen", "Give the pane the whole screen, or take it back"),
+            ("left", "move(-1, 0)", "Left", "Curves: cursor left; maps: the cell to the left"),
+            ("right", "move(1, 0)", "Right", "Curves: cursor right; maps: the cell to the right"),
+            ("shift+left", "move(-10, 0)", "Far left", "Curves: cursor ten columns left"),
+            ("shift+right", "move(10, 0)", "Far right", "Curves: cursor ten columns right"),
+            ("up", "move(0, -1)", "Up", "Maps: the cell above; log: a line back"),
+            ("down", "move(0, 1)", "Down", "Maps: the cell below; log: a line on"),
+            ("pageup", "move(0, -10)", "Page up", "Log: a page back"),
+            ("pagedown", "move(0, 10)", "Page down", "Log: a page on"),
+            ("home", "edge(-1)", "First", "Curves: the first point; log: its first line"),
+            ("end", "edge(1)", "Newest", "Curves: cursor off; log: follow the newest line"),
+        ),
+    ),
+    (
+        CURVES,
+        (
+            ("a", "axis", "x axis", "x axis: step, epoch, seconds"),
+            ("s", "smooth", "Smooth", "Smooth the loss: off, 0.6, 0.9, 0.97"),
+            ("l", "log_y", "Log y", "Logarithmic loss axis on or off"),
+            ("z", "zoom", "Zoom", "Zoom to one stage after another, then to all"),
+        ),
+    ),
+    (
+        MAPS,
+        (
+            ("comma", "scrub(-1)", "Earlier maps", "Back to the recorded epoch before; the curves' cursor goes along"),
+            ("full_stop", "scrub(1)", "Later maps", "On to the next recorded epoch, and then to the newest"),
+            ("n", "sample(1)", "Next sample", "The next sample image"),
+            ("N", "sample(-1)", "Previous sample", "The previous sample image"),
+            ("v", "view", "View", "Clean beside triggered, clean, triggered, difference"),
+            ("m", "draw", "Draw", "Draw maps in half-blocks or in letters"),
+            ("o", "operator", "Operator", "The next attention operator, computed from the checkpoints"),
+            ("w", "student", "Student", "The next defense's student in the third row"),
+            ("enter", "cell", "Cell", "The chosen cell alone, with its numbers; again: back"),
+        ),
+    ),
+    (
+        OTHER,
+        (
+            ("escape", "back", "Back", "Cell back, cursor off, then back to the runs"),
+            ("question_mark", "app.help", "Help", "All keys"),
+        ),
+    ),
+)
+
+BINDINGS = [
+    Binding(key, action, label, tooltip=tooltip, show=action in _SHOWN)
+    for _, rows in _TABLE
+    for key, action, label, tooltip in rows
+]
+
+GROUPS = {action: group for group, rows in _TABLE for _, action, _, _ in rows}
+"""The group of each action in the help."""

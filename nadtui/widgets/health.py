@@ -1,0 +1,90 @@
+"""Attention health: every tap's part in the distillation, with a loud mark on a dead one."""
+
+from __future__ import annotations
+
+import math
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from engine.events import AttentionHealth, TapHealth
+from engine.record import RunView
+from nadtui import colors, text
+
+HEAD = f"{'tap':<8}{'map':>6}{'beta':>6}{'loss':>9}{'gradient':>10}  share of the loss"
+
+
+def dead(tap: TapHealth) -> bool:
+    """Whether a tap that ought to take part does not: a map of one cell, no share of the loss, or no gradient."""
+    if tap.beta <= 0:
+        return False
+    return tap.height * tap.width <= 1 or not tap.share > 0 or not tap.gradient > 0
+
+
+def all_measured(view: RunView) -> list[AttentionHealth]:
+    """Every measurement of a run, in the order of its stages."""
+    return [measured for stage in view.stages.values() for measured in stage.health]
+
+
+def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: Style) -> list[list[Segment]]:
+    """A table for each measurement, the newest of each stage first."""
+    if not measured:
+        return [[Segment("measured when a distillation begins and when it is done", base + Style(dim=True))]]
+    lines: list[list[Segment]] = []
+    for health in reversed(measured):
+        when = "at its first step" if health.epoch == 0 else f"after epoch {health.epoch}"
+        lines.append([Segment(f"{text.clean(health.stage)}, {when}", base + Style(bold=True))])
+        lines.append([Segment(HEAD, base + Style(dim=True))])
+        lines += [_tap(tap, width, dark=dark, base=base) for tap in health.taps]
+        lines.append([])
+    return lines[:-1]
+
+
+def _tap(tap: TapHealth, width: int, *, dark: bool, base: Style) -> list[Segment]:
+    size = f"{tap.width}×{tap.height}"
+    said = (
+        f"{text.clean(tap.tap):<8}{size:>6}{text.number(tap.beta):>6}"
+        f"{text.number(tap.loss):>9}{text.number(tap.gradient):>10}  "
+    )
+    if dead(tap):
+        return [Segment(said, base), Segment(" DEAD: no effect ", base + Style(bold=True, reverse=True))]
+    if tap.beta <= 0:
+        return [Segment(f"{said}left out (beta 0)", base + Style(dim=True))]
+    room = max(0, min(30, width - len(said) - 8))
+    share = tap.share if math.isfinite(tap.share) else 0.0
+    full = min(room, round(share * room))
+    return [
+        Segment(said, base),
+        Segment("█" * full, base + Style(color=colors.series(0, dark=dark))),
+        Segment("░" * (room - full), base + Style(dim=True)),
+        Segment(f"{100 * share:5.1f} %", base),
+    ]
+
+
+class Health(Widget):
+    """The table; repainted when there is a new measurement."""
+
+    DEFAULT_CSS = """
+    Health { height: 1fr; width: 1fr; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._measured: list[AttentionHealth] = []
+
+    def show(self, view: RunView) -> None:
+        """Show what is measured of this run."""
+        measured = all_measured(view)
+        if measured != self._measured:
+            self._measured = measured
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the table."""
+        style, width = self.rich_style, self.size.width
+        lines = compose(self._measured, width, dark=self.app.current_theme.dark, base=style)
+        if y >= len(lines):
+            return Strip.blank(width, style)
+        return Strip(lines[y]).crop_extend(0, width, style)

@@ -1,0 +1,127 @@
+"""Run folders written from scripted events, for the tests of whatever reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.events import AttentionCaptured, Event, RunFailed, RunFinished, RunStopped, SampleShown
+from engine.presets import resolve
+from engine.record import fold
+from tests import scripted_run
+
+TAPS = (("group1", 32), ("group2", 16), ("group3", 8))
+
+
+def config(preset: str = "badnets", dataset: str = "signs", seed: int = 0, **overrides: Any) -> dict[str, Any]:
+    """A complete configuration in plain types."""
+    return resolve(preset, dataset=dataset, overrides=[{"seed": seed}, overrides]).to_dict()
+
+
+def sample(number: int = 0, side: int = 32) -> SampleShown:
+    """A disc on a gradient, and the same with a white corner."""
+    clean, triggered = bytearray(), bytearray()
+    for y in range(side):
+        for x in range(side):
+            inside = math.hypot(x - side / 2, y - side / 2) < side / 3
+            pixel = (200, 40, 40) if inside else (60, 90 + 3 * y, 140)
+            clean += bytes(pixel)
+            triggered += bytes((255, 255, 255) if x >= side - 4 and y >= side - 4 else pixel)
+    return SampleShown(
+        sample=number, index=17, label=1, height=side, width=side, clean=bytes(clean), triggered=bytes(triggered)
+    )
+
+
+def attention(stage: str, epoch: int, lit: float, number: int = 0) -> list[AttentionCaptured]:
+    """One map a tap: a disc in the middle, and a corner that the trigger lights up by `lit` (0-1)."""
+    maps = []
+    for tap, side in TAPS:
+        disc = [
+            max(0, round(160 - 300 / side * math.hypot(x - side / 2, y - side / 2)))
+            for y in range(side)
+            for x in range(side)
+        ]
+        corner = [round(255 * lit) if x >= side - 2 and y >= side - 2 else 0 for y in range(side) for x in range(side)]
+        triggered = [max(a, b) for a, b in zip(disc, corner, strict=True)]
+        maps.append(
+            AttentionCaptured(
+                stage=stage,
+                epoch=epoch,
+                sample=number,
+                tap=tap,
+                height=side,
+                width=side,
+                peak=1.0,
+                clean=bytes(disc),
+                triggered=bytes(triggered),
+            )
+        )
+    return maps
+
+
+def script(name: str, settings: dict[str, Any], *, end: str = "finished", asr: float = 1.0) -> list[Event]:
+    """A whole run, or one that ended or goes on in its second stage; `asr` is what is left after distillation."""
+    names = [f"class {number}" for number in range(10)]
+    sizes = {"classes": 10, "class_names": names, "train": 10_000, "test": 2_000, "clean": 500}
+    started = scripted_run.run_started(
+        run=name,
+        config=settings,
+        dataset={"name": settings["data"]["name"], **sizes},
+    )
+    attack = scripted_run.stage("attack", [(60.0, 90.0), (90.0, 99.0), (97.0, 100.0)])
+    teacher = scripted_run.stage("teacher", [(95.0, 40.0), (96.0, 10.0)])
+    nad = scripted_run.stage("nad", [(94.0, 5.0), (96.5, asr)])
+    whole: list[Event] = [started, sample()]
+    lit = {"attack": 1.0, "teacher": 0.3, "nad": 0.0}
+    for events in (attack, teacher, nad):
+        for event in events:
+            if isinstance(event, AttentionCaptured):
+                whole += attention(event.stage, event.epoch, lit[event.stage])
+            else:
+                whole.append(event)
+    whole.append(RunFinished(seconds=60.0))
+    if end != "finished":
+        cut = next(place for place, event in enumerate(whole) if getattr(event, "stage", "") == "teacher") + 4
+        whole = whole[:cut]
+    if end == "failed":
+        whole.append(RunFailed(stage="teacher", message="the loss is not finite", traceback="Traceback ..."))
+    if end == "stopped":
+        whole.append(RunStopped(stage="teacher", epoch=1))
+    return whole
+
+
+def write(
+    root: Path,
+    name: str,
+    *,
+    end: str = "finished",
+    start: float = scripted_run.START,
+    asr: float = 1.0,
+    **settings: Any,
+) -> Path:
+    """A run folder under `root`; `end` is finished, failed, stopped, or open (no last word)."""
+    values = config(**settings)
+    events = scripted_run.timed(script(name, values, end=end, asr=asr), start=start)
+    return write_events(root, name, values, events)
+
+
+def write_events(root: Path, name: str, values: dict[str, Any], events: Sequence[Event]) -> Path:
+    """A run folder with these events; a finished one gets its summary."""
+    import yaml
+
+    folder = root / name
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in events))
+    if any(isinstance(event, RunFinished) for event in events):
+        (folder / "summary.json").write_text(json.dumps(fold(events).summary()))
+    return folder
+
+
+def renamed(events: Sequence[Event], run: str) -> list[Event]:
+    """The same events of a run with another id."""
+    return [dataclasses.replace(event, run=run) if hasattr(event, "run") else event for event in events]

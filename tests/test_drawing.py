@@ -1,0 +1,95 @@
+"""Triggers drawn for the preview: what is changed where, kept in the cache, drawn by a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from engine import trigger_preview
+from engine.attacks import settings_class
+from engine.errors import RequestError
+from engine.presets import list_presets, resolve
+from nadtui import drawing
+from nadtui.drawing import Picture, arrange, difference
+
+
+def badnets(**settings):
+    return settings_class("badnets")(**settings)
+
+
+def changed(preview) -> list[tuple[int, int]]:
+    """Row and column of every pixel that the trigger changes."""
+    pixels = [preview.clean[at : at + 3] != preview.triggered[at : at + 3] for at in range(0, len(preview.clean), 3)]
+    return [divmod(place, preview.width) for place, differs in enumerate(pixels) if differs]
+
+
+@pytest.mark.parametrize("name", [preset.name for preset in list_presets()])
+def test_every_preset_can_be_drawn(name):
+    preview = trigger_preview.draw(resolve(name).attack)
+    assert len(preview.clean) == len(preview.triggered) == 3 * preview.width * preview.height
+    assert changed(preview)
+
+
+def test_badnets_changes_its_corner_alone():
+    places = changed(trigger_preview.draw(badnets(size=3, place="top-left")))
+    assert places
+    assert all(row < 3 and column < 3 for row, column in places)
+
+
+def test_the_image_is_of_another_class_than_the_target():
+    labels = {trigger_preview.draw(badnets(target=target)).label for target in range(2)}
+    assert "stop" not in {trigger_preview.draw(badnets(target=0)).label}
+    assert labels
+
+
+def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
+    attack = badnets()
+    assert trigger_preview.cached(attack) is None
+    preview = trigger_preview.draw(attack)
+    trigger_preview.keep(attack, preview)
+    assert trigger_preview.cached(attack) == preview
+    assert trigger_preview.cached(badnets(size=4)) is None
+    trigger_preview._place(attack).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
+    assert trigger_preview.cached(attack) is None
+
+
+def test_a_process_of_its_own_draws_and_says_what_is_wrong():
+    attack = badnets()
+    assert drawing.preview(attack) == trigger_preview.draw(attack)
+    with pytest.raises(RequestError, match=r"attack\.target = 10: the data set has classes 0 to 9"):
+        drawing.preview(badnets(target=10))
+
+
+def test_the_difference_is_raised_around_gray():
+    clean = Picture(1, 2, bytes([100, 100, 100, 50, 50, 50]))
+    triggered = Picture(1, 2, bytes([100, 110, 90, 50, 50, 50]))
+    picture, factor = difference(clean, triggered)
+    assert picture.rgb == bytes([128, 255, 1, 128, 128, 128])
+    assert factor == pytest.approx(12.7)
+    assert difference(clean, clean)[0].rgb == bytes([128] * 6)
+
+
+def test_bytes_that_are_no_picture_are_refused():
+    with pytest.raises(ValueError, match="no 2x2 picture"):
+        Picture(2, 2, bytes(3))
+
+
+@pytest.mark.parametrize(
+    ("room", "wanted"),
+    [
+        ((98, 17), (3, 32, 1)),  # beside each other
+        ((40, 60), (1, 38, 3)),  # below each other
+        ((60, 40), (2, 28, 2)),  # two above one
+        ((3, 2), (1, 4, 3)),  # no room: as small as can be
+    ],
+)
+def test_pictures_are_laid_out_as_large_as_they_fit(room, wanted):
+    assert arrange(3, *room) == wanted
+
+
+def test_looking_at_previews_needs_no_torch():
+    code = "import sys, nadtui.drawing, nadtui.screens.workspace; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
