@@ -13,6 +13,8 @@ from textual.pilot import Pilot
 from nadtui.app import Workbench
 
 PATIENCE_S = 60.0
+STILL = 15
+"""Looks in a row that see the same."""
 
 
 def drive(
@@ -53,3 +55,13 @@ def screen_text(app: Any) -> str:
 def shows(pilot: Pilot[None], *said: str) -> Callable[[], bool]:
     """Whether all of this is on screen, for `until`."""
     return lambda: all(each in screen_text(pilot.app) for each in said)
+
+
+async def at_rest(pilot: Pilot[None], *said: str) -> str:
+    """What the screen shows once it shows all of this and moves no more."""
+    await until(pilot, shows(pilot, *said))
+    seen: list[str] = []
+    await until(
+        pilot, lambda: seen.append(screen_text(pilot.app)) or (len(seen) > STILL and len({*seen[-STILL:]}) == 1)
+    )
+    return seen[-1]

@@ -12,7 +12,7 @@ from nadtui.report import Report
 from nadtui.screens.compare import CompareScreen
 from nadtui.widgets.curves import Curves
 from tests import looks, run_folders
-from tests.pilot import drive, screen_text, shows, until
+from tests.pilot import at_rest, drive, screen_text, shows, until
 
 
 @pytest.fixture
@@ -114,8 +114,7 @@ def test_it_looks_as_it_did(folders, monkeypatch, size):
 
     async def script(pilot):
         pilot.app.push_screen(CompareScreen(folders))
-        await until(pilot, shows(pilot, "100.0 (+0.0)", "esc Back"))
-        looks.check("compare-{}x{}".format(*size), screen_text(pilot.app))
+        looks.check("compare-{}x{}".format(*size), await at_rest(pilot, "100.0 (+0.0)", "esc Back"))
 
     drive(folders[0].parent, script, size=size)
 

@@ -19,7 +19,7 @@ from nadtui.screens.new_run import NewRunScreen
 from nadtui.screens.run import RunScreen
 from nadtui.screens.workspace import WorkspaceScreen
 from tests import looks, run_folders
-from tests.pilot import drive, screen_text, shows, until
+from tests.pilot import at_rest, drive, screen_text, shows, until
 from tests.scripted_run import FakeJob, whole_run
 
 # --- the form's data ---
@@ -174,8 +174,7 @@ def test_it_looks_as_it_did(tmp_path, monkeypatch, size):
 
     async def script(pilot):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
-        await until(pilot, shows(pilot, "✓ sig on signs", "attack.seed", "esc Back"))
-        looks.check("new-run-{}x{}".format(*size), screen_text(pilot.app))
+        looks.check("new-run-{}x{}".format(*size), await at_rest(pilot, "✓ sig on signs", "attack.seed", "esc Back"))
 
     drive(tmp_path / "runs", script, size=size)
 

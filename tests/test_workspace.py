@@ -19,9 +19,8 @@ from nadtui.screens.run import RunScreen
 from nadtui.screens.workspace import WorkspaceScreen, delete_run
 from nadtui.widgets.preview import Tile, lay_out
 from nadtui.widgets.run_table import RunTable, columns, fitted
-from tests import looks, run_folders
+from tests import run_folders
 from tests.pilot import drive, screen_text, shows, until
-from tests.scripted_run import START
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 
@@ -184,24 +183,6 @@ def test_it_shows_presets_runs_and_a_preview_at_every_size(runs, size, said):
         await until(pilot, shows(pilot, "presets", "runs 4", "New", "Filter", *said))
 
     drive(runs, script, size=size)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_it_looks_as_it_did(tmp_path, size):
-    """Presets, four runs in different states, and a finished one in the preview."""
-    root = tmp_path / "runs"
-    for number, (preset, end) in enumerate([("badnets", "finished"), ("sig", "finished"), ("blend", "failed")]):
-        name = f"20231114-22132{number}-{preset}-signs-s0"
-        run_folders.write(root, name, preset=preset, end=end, start=START + 600 * number, asr=2.0)
-    run_folders.write(root, "20231114-221330-sig-signs-s1", preset="sig", end="stopped", seed=1, start=START)
-
-    async def script(pilot):
-        await until(pilot, lambda: len(table(pilot).rows) == 4)
-        await pilot.press("down")
-        await until(pilot, shows(pilot, "sig-signs-s0 ──", "nad", "Delete"))
-        looks.check("workspace-{}x{}".format(*size), screen_text(pilot.app))
-
-    drive(root, script, size=size, clock=lambda: START + 4_000)
 
 
 def test_without_color_pictures_are_letters(tmp_path, monkeypatch):
