@@ -60,15 +60,14 @@ def make(config: RunConfig, control: Control | None = None) -> Generator[Event, 
     """
     control = control or Control()
     device = choose(config.device, config.precision)
-    if device.torch.type == "cpu":
-        check_threads(config.threads)
+    threads = check_threads(config.threads)
     loaded = yield from load_data(config, control)
     config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
     config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+    torch.set_num_threads(threads)
     with ExitStack() as held:
         claim = held.enter_context(Claim(config.threads, "attack", device=str(device)))
         yield from wait_for(claim, control)
-        torch.set_num_threads(claim.threads)
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="nadtui-")))
         lent = workshop(config, loaded, device, control, scratch, recall=True)
         images, labels = loaded.x_train.to(device.torch), loaded.y_train.to(device.torch)

@@ -92,6 +92,8 @@ def dead_taps(names: Sequence[str], taps: Sequence[Tensor], operator: str, p: fl
         level = maps.flatten(1).mean(dim=1)
         if height * width == 1:
             dead[name] = "its map is 1x1"
+        elif not bool(maps.isfinite().all()):
+            dead[name] = f"its {height}x{width} map is not finite"
         elif not bool((spread > 1e-6 * level + 1e-12).any()):
             dead[name] = f"its {height}x{width} map is constant"
     return dead

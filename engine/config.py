@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -88,8 +89,8 @@ class DistillSettings(Section):
     """Weight of the attention loss, one for each tap (group) of the model; 0 leaves a tap out."""
     operator: Literal["sum", "sum_p", "mean", "mean_p", "max_p"] = "sum_p"
     """How a group's channels become one map (method.md; the paper's choice: sum_p)."""
-    p: float = Field(2.0, gt=0, le=16)
-    """Exponent of sum_p, mean_p and max_p (the paper's choice: 2)."""
+    p: float = Field(2.0, ge=1, le=16)
+    """Exponent of sum_p, mean_p and max_p (the paper's choice: 2); below 1 a feature of 0 has no gradient."""
     normalize: bool = True
     """Divide each image's map by its L2 norm; the paper finds it important."""
     reduction: Literal["mean", "sum"] = "mean"
@@ -198,7 +199,7 @@ def validate(values: Mapping[str, Any], where: str = "configuration") -> RunConf
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise RequestError(f"{where}: {_explain(error, values)}") from None
+        raise RequestError(f"{where}: {' '.join(_explain(error, values).splitlines())}") from None
 
 
 def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
@@ -210,8 +211,18 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"'{name}' is missing"
-    shown = repr(first["input"])
-    return f"{name} = {shown if len(shown) <= 80 else shown[:77] + '...'}: {message}"
+    return f"{name} = {shown(first['input'])}: {message}"
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: at most 80 characters, however large it is."""
+    short = reprlib.Repr()  # never writes out the whole: a few YAML aliases can stand for billions of items
+    short.maxlevel, short.maxstring, short.maxother = 2, 80, 80
+    try:
+        text = short.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number too long to show"
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def known_fields(values: Mapping[str, Any]) -> list[str]:
@@ -240,6 +251,19 @@ def _hint(name: str, known: Sequence[str]) -> str:
     return f": did you mean {' or '.join(near)}?" if near else ""
 
 
+def read_yaml(text: str) -> Any:
+    """The plain values that YAML text stands for; tags that would build anything else are refused.
+
+    Raises:
+        yaml.YAMLError: it is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
+        raise yaml.YAMLError(str(error)) from None
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """`a.b=VALUE`, VALUE in YAML, as nested tables.
 
@@ -250,7 +274,7 @@ def parse_override(text: str) -> dict[str, Any]:
     if not equals or not re.fullmatch(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", name.strip()):
         raise RequestError(f"--set {text!r}: FIELD=VALUE is wanted, as in distill.beta=[500,1000,1000]")
     try:
-        nested: Any = yaml.safe_load(value)
+        nested: Any = read_yaml(value)
     except yaml.YAMLError:
         raise RequestError(f"--set {text!r}: the value is not valid YAML") from None
     for part in reversed(name.strip().split(".")):
@@ -269,5 +293,7 @@ __all__ = [
     "known_fields",
     "merge",
     "parse_override",
+    "read_yaml",
+    "shown",
     "validate",
 ]

@@ -7,11 +7,11 @@ import os
 import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 
 from engine.errors import RequestError
 
@@ -68,7 +68,8 @@ def environment(device: Device) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        # Its version only: importing torchvision takes longer than drawing the signs.
+        "torchvision": version("torchvision"),
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _processor(),
         "cores": os.cpu_count(),

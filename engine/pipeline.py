@@ -89,6 +89,7 @@ class Session:
     folder: RunFolder
     finished: dict[str, StageFinished]
     resumed: bool
+    """Whether the record has begun: the run was stopped, failed or killed."""
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -124,6 +125,7 @@ class _Preparation:
             config_yaml=config.to_yaml(),
         )
         self._folder = None
+        recorded = read_events(folder.path).events
         return Session(
             request=self.request,
             config=config,
@@ -131,8 +133,9 @@ class _Preparation:
             device=device,
             data=loaded,
             folder=folder,
-            finished=_finished_stages(folder),
-            resumed=self.request.resume is not None,
+            finished=_finished_stages(folder, recorded),
+            # A run killed between its folder and its first event begins like a new one.
+            resumed=any(isinstance(event, RunStarted) for event in recorded),
         )
 
 
@@ -155,8 +158,7 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
 def _check(config: RunConfig, loaded: ImageData) -> None:
     """Refuse what the data set, the model or the given files cannot bear."""
     height, width = loaded.x_train.shape[-2:]
-    if config.device in ("auto", "cpu"):
-        check_threads(config.threads)
+    check_threads(config.threads)
     config.attack.check(loaded.classes, height, width)
     config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
     clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
@@ -176,11 +178,11 @@ def _check(config: RunConfig, loaded: ImageData) -> None:
             fit(model, load_foreign(Path(file)), file)
 
 
-def _finished_stages(folder: RunFolder) -> dict[str, StageFinished]:
+def _finished_stages(folder: RunFolder, recorded: list[Event]) -> dict[str, StageFinished]:
     """The stages that need not be done again: recorded as finished, with their weights in place."""
     return {
         event.stage: event
-        for event in read_events(folder.path).events
+        for event in recorded
         if isinstance(event, StageFinished) and folder.checkpoint(event.stage).is_file()
     }
 
@@ -202,10 +204,10 @@ def _recorded(session: Session) -> Generator[Event, None, None]:
 
 
 def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
+    torch.set_num_threads(check_threads(session.config.threads))
     yield _opening(session)
     with Claim(session.config.threads, session.folder.id, device=str(session.device)) as claim:
         yield from wait_for(claim, session.control)
-        torch.set_num_threads(claim.threads)
         yield from _stages(session, runner)
     seconds = sum(event.seconds for event in runner.finished.values())
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from engine import attacks, data
-from engine.config import RunConfig, merge, validate
+from engine.config import RunConfig, merge, read_yaml, shown, validate
 from engine.errors import RequestError
 from engine.paths import presets_dir
 
@@ -87,7 +87,8 @@ def resolve(
     complete = set(RunConfig.model_fields) <= set(given)
     top = _merged(overrides if complete else (given, *overrides))
     chosen = _chosen(preset, None if complete else top.get("preset"))
-    name = dataset or _named(top) or _named(given) or (_named(chosen.values) if chosen else None) or "signs"
+    named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
+    name = dataset or next(filter(None, named), "signs")
     layers: list[Mapping[str, Any]] = [given] if complete else [_profile(name)]
     if recipe is not None or not complete:
         recipe_name, recipe_values = _recipe(str(recipe or top.get("recipe") or "default"))
@@ -116,13 +117,26 @@ def _chosen(preset: str | None, named: Any) -> Preset | None:
 
 
 def _named(layer: Mapping[str, Any]) -> str | None:
-    section = layer.get("data")
-    return section.get("name") if isinstance(section, Mapping) else None
+    """The data set that a layer names, or None."""
+    name = _table(layer, "data").get("name")
+    if name is not None and not isinstance(name, str):
+        raise RequestError(f"data.name = {shown(name)}: a string is wanted")
+    return name
+
+
+def _table(layer: Mapping[str, Any], key: str, where: str = "") -> Mapping[str, Any]:
+    """The table under `key`, empty where there is none; anything else there would get lost when layers merge."""
+    table = layer.get(key, {})
+    if not isinstance(table, Mapping):
+        raise RequestError(f"{where}{key} = {shown(table)}: a table of fields is wanted")
+    return table
 
 
 def _for_dataset(layer: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     plain = {key: value for key, value in layer.items() if key not in ("datasets", *_ABOUT)}
-    return merge(plain, (layer.get("datasets") or {}).get(dataset) or {})
+    merged = merge(plain, _table(_table(layer, "datasets"), dataset, "datasets."))
+    _table(merged, "data")
+    return merged
 
 
 def _profile(dataset: str) -> dict[str, Any]:
@@ -144,7 +158,7 @@ def _preset(name: str, file: Traversable) -> Preset:
     origin = str(file) if isinstance(file, Path) and presets_dir() in file.parents else "built in"
     values = _read(file, f"preset {name}")
     attack = values.get("attack")
-    if not isinstance(attack, Mapping) or attack.get("name") not in attacks.ATTACKS:
+    if not isinstance(attack, Mapping) or str(attack.get("name")) not in attacks.ATTACKS:
         raise RequestError(f"preset {name}: attack.name must be one of {', '.join(attacks.ATTACKS)}")
     default = attacks.settings_class(attack["name"]).model_fields["label_rule"].default
     rule = attack.get("label_rule", default)
@@ -153,7 +167,7 @@ def _preset(name: str, file: Traversable) -> Preset:
         title=str(values.get("title", name)),
         source=str(values.get("source", "")),
         description=str(values.get("description", "")).strip(),
-        kind={"all-to-one": "dirty label", "clean-label": "clean label"}.get(rule, str(rule)),
+        kind={"all-to-one": "dirty label", "clean-label": "clean label"}.get(str(rule), str(rule)),
         origin=origin,
         values={key: value for key, value in values.items() if key not in _ABOUT},
     )
@@ -178,13 +192,13 @@ def _find(folder: str, name: str, what: str) -> Traversable:
     if name not in files:
         near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
         hint = f": did you mean '{near[0]}'?" if near else ";"
-        raise RequestError(f"unknown {what} '{name}'{hint} known: {', '.join(files)}")
+        raise RequestError(f"unknown {what} {name!r}{hint} known: {', '.join(files)}")
     return files[name]
 
 
 def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{where}: cannot be read ({error})") from None
     except yaml.YAMLError as error:

@@ -24,10 +24,10 @@ class Section(BaseModel):
     @classmethod
     def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         # YAML reads `yes` as true and pydantic would take it for 1: `epochs: yes` must not train an epoch.
-        if isinstance(value, bool):
-            annotation = cls.model_fields[info.field_name].annotation
-            if "bool" not in str(annotation):
-                raise ValueError("a number or text is wanted, not yes/no")
+        annotation = cls.model_fields[info.field_name].annotation
+        items = value if isinstance(value, list | tuple) else [value]
+        if "bool" not in str(annotation) and any(isinstance(item, bool) for item in items):
+            raise ValueError("a number or text is wanted, not yes/no")
         return value
 
 

@@ -9,11 +9,11 @@ import threading
 import time
 
 import pytest
-from engine.store import read_events
 
 from engine import events as ev
 from engine.errors import RequestError
 from engine.job import Job, RunRequest
+from engine.store import read_events
 from tests.tiny import SET, begin, finished, outcome, resume, run_all, runs_in, tiny_config
 
 
@@ -129,4 +129,15 @@ def test_an_interrupt_leaves_a_record_that_resumes(uninterrupted, tmp_path):
     assert process.wait(timeout=60) == 130
     assert isinstance(read_events(folder).events[-1], ev.RunStopped)
     assert resume(folder).returncode == 0
+    assert outcome(folder) == uninterrupted
+
+
+def test_a_run_killed_before_its_first_event_begins_anew(uninterrupted, tmp_path):
+    job = Job(RunRequest(config=tiny_config(), out=tmp_path, cache=False))
+    job.start()
+    StopAfter(ev.StageStarted, "attack")(job)
+    folder = runs_in(tmp_path)[0]
+    (folder / "events.jsonl").write_bytes(b"")
+    events = run_all(tiny_config(), tmp_path, resume=folder, cache=False)
+    assert isinstance(next(event for event in events if event.seq), ev.RunStarted)
     assert outcome(folder) == uninterrupted

@@ -73,12 +73,14 @@ def read_pattern(file: str, height: int, width: int) -> Tensor:
     Raises:
         RequestError: the file is missing or no image.
     """
-    from PIL import Image, UnidentifiedImageError
-    from torchvision.transforms.v2 import functional
+    import numpy as np
+    import torch
+    from PIL import Image
 
     try:
         with Image.open(Path(file)) as picture:
-            pixels = functional.pil_to_tensor(picture.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            # As data sets' image files are resized (engine.data.decode), without torchvision's slow import.
+            pixels = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise RequestError(f"attack.image = {file!r}: no readable image ({error})") from None
-    return functional.resize(pixels, [height, width], antialias=True)
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1).contiguous()

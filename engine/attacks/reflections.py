@@ -101,18 +101,18 @@ def read_images(files: list[Path], height: int, width: int) -> Tensor:
     Raises:
         RequestError: a file is no readable image.
     """
+    import numpy as np
     import torch
-    from PIL import Image, UnidentifiedImageError
-    from torchvision.transforms.v2 import functional
+    from PIL import Image
 
     images = []
     for file in files:
         try:
             with Image.open(file) as picture:
-                pixels = functional.pil_to_tensor(picture.convert("RGB"))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+                pixels = picture.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise RequestError(f"attack.reflection_folder: {file} is no readable image ({error})") from None
-        images.append(functional.resize(pixels, [height, width], antialias=True))
+        images.append(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
     return torch.stack(images)
 
 

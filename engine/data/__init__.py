@@ -47,10 +47,15 @@ def _module(name: str) -> str:
     """Return the module that loads ``name``; the name of a registered source wins over a path."""
     if name in SOURCES:
         return SOURCES[name]
-    path = Path(name).expanduser()
-    if name and path.is_dir():
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        folder, file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError):  # too long for a name, a folder that may not be entered, the home of nobody
+        folder, file = False, False
+    if name and folder:
         return _FOLDER
-    if path.is_file():
+    if file:
         if path.suffix == ".npz":
             return _FILE
         raise RequestError(f"data set {name!r} is a file, but not a .npz file; {_allowed()}")

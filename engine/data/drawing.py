@@ -77,10 +77,15 @@ def outline_distance(x: Tensor, y: Tensor, corners: Path, rounding: float) -> Te
     return torch.where(inside, -distance, distance) - rounding
 
 
+def polar(radius: float, angle: float, center: Point = (0.0, 0.0)) -> Point:
+    """Return the point this far from the center; the angle in degrees, clockwise as seen, 0 to the right."""
+    turn = math.radians(angle)
+    return center[0] + radius * math.cos(turn), center[1] + radius * math.sin(turn)
+
+
 def arc(radius: float, start: float, stop: float, steps: int = 8, center: Point = (0.0, 0.0)) -> Path:
-    """Return a polyline along a circle; angles in degrees, clockwise as seen, 0 to the right."""
-    angles = [math.radians(start + (stop - start) * i / steps) for i in range(steps + 1)]
-    return tuple((center[0] + radius * math.cos(a), center[1] + radius * math.sin(a)) for a in angles)
+    """Return a polyline along a circle between two angles, see `polar`."""
+    return tuple(polar(radius, start + (stop - start) * i / steps, center) for i in range(steps + 1))
 
 
 def regular(sides: int, radius: float, first: float, center: Point = (0.0, 0.0)) -> Path:

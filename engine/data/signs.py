@@ -26,6 +26,7 @@ from engine.data.drawing import (
     illuminate,
     mix,
     outline_distance,
+    polar,
     pose,
     regular,
     stroke_distance,
@@ -82,10 +83,9 @@ _RIGHT = tuple(tuple((-x, y) for x, y in path) for path in _LEFT)
 _RING = tuple(
     path
     for turn in (0, 120, 240)
-    for tip in [arc(0.5, turn, turn + 1)[0]]
     for path in (
         arc(0.5, turn, turn + 80),
-        (arc(0.76, turn + 22, turn + 23)[0], tip, arc(0.26, turn + 32, turn + 33)[0]),
+        (polar(0.76, turn + 22), polar(0.5, turn), polar(0.26, turn + 32)),
     )
 )
 

@@ -15,32 +15,38 @@ from engine.training import Batch
 
 @dataclass(frozen=True)
 class Mixed:
-    """A batch after mixup: `share` of each image is itself, the rest its partner's."""
+    """A batch after mixup: a share of each image is itself, the rest its partner's."""
 
     images: Tensor
     labels: Tensor
     partners: Tensor
     """The partners' labels, int64 [B]."""
-    share: float
+    shares: Tensor | None
+    """float [B] in [0, 1]; None = nothing was mixed."""
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
-        """The mixed labels' cross-entropy, a scalar."""
-        own = F.cross_entropy(logits.float(), self.labels)
-        if self.share == 1:
-            return own
-        return self.share * own + (1 - self.share) * F.cross_entropy(logits.float(), self.partners)
+        """The mixed labels' cross-entropy, a scalar: the mean over the images."""
+        if self.shares is None:
+            return F.cross_entropy(logits.float(), self.labels)
+        own = F.cross_entropy(logits.float(), self.labels, reduction="none")
+        partners = F.cross_entropy(logits.float(), self.partners, reduction="none")
+        return torch.lerp(partners, own, self.shares).mean()
 
 
 def mixup(batch: Batch, alpha: float) -> Mixed:
-    """Mix each image with another of the batch (Zhang et al. 2018); alpha 0 leaves the batch as it is."""
+    """Mix each image with another of the batch (Zhang et al. 2018); alpha 0 leaves the batch as it is.
+
+    Each image has a share of its own, Beta(alpha, alpha): one for the whole batch makes the loss jump.
+    """
     if alpha == 0:
-        return Mixed(batch.images, batch.labels, batch.labels, 1.0)
+        return Mixed(batch.images, batch.labels, batch.labels, None)
     # torch draws no Beta variates from a given generator; numpy does, seeded from ours.
     seed = int(torch.randint(2**62, (1,), generator=batch.generator))
-    share = float(np.random.default_rng(seed).beta(alpha, alpha))
+    drawn = np.random.default_rng(seed).beta(alpha, alpha, size=len(batch.labels)).astype(np.float32)
+    shares = torch.from_numpy(drawn).to(batch.images.device)
     order = torch.randperm(len(batch.labels), generator=batch.generator).to(batch.labels.device)
-    images = torch.lerp(batch.images[order], batch.images, share)
-    return Mixed(images, batch.labels, batch.labels[order], share)
+    images = torch.lerp(batch.images[order], batch.images, shares.view(-1, 1, 1, 1))
+    return Mixed(images, batch.labels, batch.labels[order], shares)
 
 
 def anchor_loss(logits: Tensor, anchor_logits: Tensor, temperature: float) -> Tensor:
