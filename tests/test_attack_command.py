@@ -178,7 +178,8 @@ def test_the_trigger_is_drawn_and_the_document_stays_yaml(capsys):
     assert dispatch(["presets", "show", "badnets"]) == 0
     said = capsys.readouterr().out
     assert yaml.safe_load(said)["attack"]["name"] == "badnets"
-    drawn = [line for line in said.splitlines() if line.startswith("# ")][:17]
+    drawn = [line.ljust(110) for line in said.splitlines()[:17]]
+    assert all(line.startswith("#") for line in drawn)
     assert "triggered" in drawn[0]
     assert "difference" in drawn[0]
     changed = [line[2 + 2 * 34 :] for line in drawn[1:]]

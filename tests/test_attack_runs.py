@@ -19,10 +19,10 @@ from tests.tiny import finished, outcome, run_all, runs_in, tiny_config
 SMALL = {
     "trojan": ["attack.steps=4", "attack.surrogate_epochs=2"],
     "cl": ["attack.steps=2", "attack.surrogate_epochs=2"],
-    "dynamic": ["attack.mask_steps=3", "attack.width=4"],
+    "dynamic": ["attack.mask_steps=40", "attack.width=4"],
 }
 """Just enough of each optimization to see that it happens."""
-EPOCHS = ["training.epochs=2", "teacher.training.epochs=1", "distill.training.epochs=1"]
+TINIER = ["training.epochs=2", "data.train_images=160", "data.test_images=60"]
 PRODUCTS = {
     "trojan": {"surrogate", "patch"},
     "cl": {"surrogate", "perturbed"},
@@ -38,7 +38,7 @@ def _one_cache(module_cache, monkeypatch) -> None:
 
 
 def config(preset: str, *overrides: str):
-    return tiny_config(preset, *EPOCHS, *SMALL.get(preset, []), *overrides)
+    return tiny_config(preset, *TINIER, *SMALL.get(preset, []), *overrides)
 
 
 def products(folder: Path) -> set[str]:
@@ -54,6 +54,12 @@ def making(events: list[ev.Event]) -> set[str]:
         "perturbing the target class",
         "learning where triggers go",
     }
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder of runs."""
+    return tmp_path / "runs"
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +82,11 @@ def test_every_preset_runs_end_to_end(preset, whole):
     assert bool(load_weights(folder / "trigger.safetensors")[0]) is (preset != "clean")
     summary = json.loads((folder / "summary.json").read_text())
     for stage in summary["stages"]:
-        assert stage["images"] == 120
+        assert stage["images"] == 60
         assert math.isfinite(stage["acc"])
         assert math.isfinite(stage["base"])
         assert (stage["asr"] is None) is (stage["ra"] is None) is (preset == "clean")
-        assert stage["eligible"] == (120 if preset == "badnets-all2all" else 108)
+        assert stage["eligible"] == (60 if preset == "badnets-all2all" else 54)
     assert not list((folder / "attack").glob("*.state.*"))
 
 
@@ -146,10 +152,10 @@ def after_attack(event: ev.Event) -> bool:
 
 @pytest.mark.parametrize("here", [optimizing, in_training, after_attack])
 @pytest.mark.parametrize("preset", PRODUCTS)
-def test_a_stopped_run_goes_on_bit_for_bit_and_makes_nothing_twice(preset, here, whole, tmp_path):
-    StopAt(here)(Job(RunRequest(config=config(preset), out=tmp_path, cache=False)))
-    folder = runs_in(tmp_path)[0]
-    resumed = run_all(config(preset), tmp_path, resume=folder, cache=False)
+def test_a_stopped_run_goes_on_bit_for_bit_and_makes_nothing_twice(preset, here, whole, out):
+    StopAt(here)(Job(RunRequest(config=config(preset), out=out, cache=False)))
+    folder = runs_in(out)[0]
+    resumed = run_all(config(preset), out, resume=folder, cache=False)
     assert isinstance(resumed[-1], ev.RunFinished), resumed[-1]
     assert outcome(folder) == outcome(whole[preset][1])
     again = making(resumed)
@@ -160,50 +166,49 @@ def test_a_stopped_run_goes_on_bit_for_bit_and_makes_nothing_twice(preset, here,
     assert all(torch.equal(theirs[name], mine[name]) for name in theirs)
 
 
-def test_a_surrogate_goes_on_after_its_last_saved_epoch(whole, tmp_path):
+def test_a_surrogate_goes_on_after_its_last_saved_epoch(whole, out):
     def second_epoch(event: ev.Event) -> bool:
-        # 300 images by 64: five steps an epoch.
-        return isinstance(event, ev.Preparing) and event.what == "training a clean model" and event.done > 5
+        # 160 images by 64: three steps an epoch.
+        return isinstance(event, ev.Preparing) and event.what == "training a clean model" and event.done > 3
 
-    wanted = config("trojan", "attack.surrogate_epochs=3")
-    first = StopAt(second_epoch)(Job(RunRequest(config=wanted, out=tmp_path, cache=False)))
-    assert max(event.done for event in first if isinstance(event, ev.Preparing) and event.total == 15) <= 10
-    folder = runs_in(tmp_path)[0]
+    wanted = config("trojan", "attack.surrogate_epochs=10")
+    StopAt(second_epoch)(Job(RunRequest(config=wanted, out=out, cache=False)))
+    folder = runs_in(out)[0]
     assert products(folder) == {"surrogate.state"}
-    resumed = run_all(wanted, tmp_path, resume=folder, cache=False)
-    steps = [event.done for event in resumed if isinstance(event, ev.Preparing) and event.total == 15]
-    assert steps
-    assert min(steps) > 5, "the first epoch is not trained again"
-    unbroken = run_all(wanted, tmp_path / "unbroken", cache=False)
+    resumed = run_all(wanted, out, resume=folder, cache=False)
+    steps = [event.done for event in resumed if isinstance(event, ev.Preparing) and event.total == 30]
+    assert steps[-1] == 30
+    assert min(steps) > 3, "the first epoch is not trained again"
+    unbroken = run_all(wanted, out / "unbroken", cache=False)
     assert finished(unbroken)["attack"].sha256 == finished(resumed)["attack"].sha256
 
 
 @pytest.mark.parametrize("preset", PRODUCTS)
-def test_what_was_optimized_is_recalled_from_the_cache(preset, whole, tmp_path):
-    events = run_all(config(preset), tmp_path)
+def test_what_was_optimized_is_recalled_from_the_cache(preset, whole, out):
+    events = run_all(config(preset), out)
     assert not making(events)
     done = finished(events)["attack"]
     assert done.cached
     assert done.seconds == pytest.approx(done.evaluation_seconds), "nothing was made in this run"
-    assert products(runs_in(tmp_path)[0]) == PRODUCTS[preset], "the run folder is whole all the same"
-    assert [each[:5] for each in outcome(runs_in(tmp_path)[0])] == [each[:5] for each in outcome(whole[preset][1])]
+    assert products(runs_in(out)[0]) == PRODUCTS[preset], "the run folder is whole all the same"
+    assert [each[:5] for each in outcome(runs_in(out)[0])] == [each[:5] for each in outcome(whole[preset][1])]
 
 
-def test_a_surrogate_serves_other_attacks_and_a_patch_only_its_own_settings(whole, tmp_path):
-    other = run_all(config("trojan", "attack.neurons=3"), tmp_path / "neurons")
+def test_a_surrogate_serves_other_attacks_and_a_patch_only_its_own_settings(whole, out):
+    other = run_all(config("trojan", "attack.neurons=3"), out / "neurons")
     assert making(other) == {"optimizing the patch"}
-    rate = run_all(config("trojan", "attack.poisoning_rate=0.2"), tmp_path / "rate")
+    rate = run_all(config("trojan", "attack.poisoning_rate=0.2"), out / "rate")
     assert making(rate) == set()
     assert not finished(rate)["attack"].cached
-    seed = run_all(config("trojan", "attack.seed=3"), tmp_path / "seed")
+    seed = run_all(config("trojan", "attack.seed=3"), out / "seed")
     assert making(seed) == {"training a clean model", "optimizing the patch"}
 
 
-def test_a_dynamic_attack_takes_no_strangers_model(whole, tmp_path):
+def test_a_dynamic_attack_takes_no_strangers_model(whole, out):
     model = whole["dynamic"][1] / "checkpoints" / "attack.safetensors"
     with pytest.raises(RequestError, match="learned with its model"):
-        run_all(config("dynamic", f"student={model}"), tmp_path / "runs")
-    assert not (tmp_path / "runs").exists()
+        run_all(config("dynamic", f"student={model}"), out)
+    assert not out.exists()
 
 
 def test_the_record_of_an_attack_that_is_none_reads_back(whole):
@@ -227,9 +232,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("preset", BAD)
-def test_a_request_that_is_wrong_is_one_line_and_writes_nothing(preset, tmp_path):
+def test_a_request_that_is_wrong_is_one_line_and_writes_nothing(preset, out):
     override, said = BAD[preset]
     with pytest.raises(RequestError, match=said) as caught:
-        run_all(config(preset, override), tmp_path / "runs")
+        run_all(config(preset, override), out)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "runs").exists()
+    assert not out.exists()

@@ -335,7 +335,7 @@ def built_in_presets() -> dict[str, Attack]:
 SMALL = {
     "trojan": {"steps": 2, "surrogate_epochs": 1},
     "cl": {"steps": 2, "surrogate_epochs": 1},
-    "dynamic": {"mask_steps": 2},
+    "dynamic": {"mask_steps": 40, "width": 4, "mask_weight": 1.0},
 }
 """What optimizing attacks need to make a trigger at all; tests/test_attack_triggers.py looks at what they make."""
 PRESETS = {name: attack.model_copy(update=SMALL.get(name, {})) for name, attack in built_in_presets().items()}

@@ -71,12 +71,12 @@ class Cl(Attack):
 
     def build(self, context: AttackContext) -> Generator[Event, None, CornerTrigger]:
         """Train the surrogate and perturb the chosen images against it."""
-        from engine.attacks.pgd import perturbed
+        from engine.attacks.pgd import BATCH, perturbed
 
         workshop, device = context.workshop, context.images.device
         surrogate = yield from workshop.surrogate(context, self.surrogate_epochs)
         indices = self.choose(context.labels, context.classes, context.seed)
-        told = workshop.steps("perturbing the target class", -(-len(indices) // 250) * self.steps)
+        told = workshop.steps("perturbing the target class", -(-len(indices) // BATCH) * self.steps)
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             images = yield from perturbed(

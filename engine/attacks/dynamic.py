@@ -58,7 +58,7 @@ class Dynamic(Attack):
                 generators,
                 context.images,
                 steps=self.mask_steps,
-                batch_size=64,
+                batch_size=32,
                 density=self.density,
                 weight=self.mask_weight,
                 lr=self.mask_lr,
