@@ -130,9 +130,20 @@ def _defenses(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError("a table of defenses by name is wanted")
     return {
-        name: given if isinstance(given, BaseModel) else defenses.settings_class(str(name)).model_validate(given or {})
-        for name, given in value.items()
+        name: given if isinstance(given, BaseModel) else _defense(str(name), given) for name, given in value.items()
     }
+
+
+def _defense(name: str, given: Any) -> Any:
+    """One defense's settings (null = its defaults); the errors in them carry its name."""
+    try:
+        return defenses.settings_class(name).model_validate({} if given is None else given)
+    except ValidationError as error:
+        details = [
+            {"type": each["type"], "loc": (name, *each["loc"]), "input": each["input"], "ctx": each.get("ctx", {})}
+            for each in error.errors(include_url=False)
+        ]
+        raise ValidationError.from_exception_data(error.title, details) from None
 
 
 class RunConfig(Section):
