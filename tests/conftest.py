@@ -9,10 +9,11 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes what belongs to the user; downloaded data (NADTUI_DATA) is shared, being read alone."""
+    folder = tmp_path_factory.mktemp("home")  # not tmp_path: many tests' runs are all that lies there
     for name in ("CACHE", "RUNS", "PRESETS", "MACHINE"):
-        monkeypatch.setenv(f"NADTUI_{name}", str(tmp_path / f"nadtui-{name.lower()}"))
+        monkeypatch.setenv(f"NADTUI_{name}", str(folder / name.lower()))
 
 
 @pytest.fixture(scope="module")
