@@ -2,7 +2,7 @@
 
 ACC is over all test images. ASR, RA and base are over those the attacker wants moved (not of the target class, for a
 single target): triggered and classified as the attacker wants; triggered and still given their true class; and sent
-where the attacker wants without any trigger, the floor under ASR.
+where the attacker wants without any trigger, the floor under ASR. Without an attack there are ACC and base alone.
 """
 
 from __future__ import annotations
@@ -39,13 +39,17 @@ class TestImages:
     wanted: Tensor
     """int64 [M]."""
     classes: int
+    attacked: bool = True
+    """Whether there is a trigger: without one, `triggered` is `clean`, and ASR and RA do not exist."""
 
 
 def prepare(images: Tensor, labels: Tensor, classes: int, attack: Attack, trigger: Trigger) -> TestImages:
     """Trigger the eligible test images; the label rule is the attack's."""
     eligible = attack.eligible(labels, classes).nonzero().flatten()
     wanted = attack.wanted(labels[eligible], classes)
-    return TestImages(images, labels, eligible, trigger(images[eligible]), wanted, classes)
+    # In parts: a trigger may need many times an image's memory.
+    triggered = torch.cat([trigger(images[places]) for places in eligible.split(BATCH)] or [images[:0]])
+    return TestImages(images, labels, eligible, triggered, wanted, classes, attack.marks)
 
 
 def live_draw(labels: Tensor, images: int) -> Tensor:
@@ -84,6 +88,7 @@ def _metrics(clean: Tensor, triggered: Tensor, test: TestImages) -> Metrics:
     }
     values: dict[str, float | tuple[float, float]] = {}
     for name, (hit, count) in hits.items():
+        count = count if test.attacked or name in ("acc", "base") else 0
         successes = int(hit.sum())
         values[name] = 100 * successes / count if count else math.nan
         values[f"{name}_ci"] = wilson(successes, count)
@@ -118,4 +123,5 @@ def take(test: TestImages, places: Tensor) -> TestImages:
         triggered=test.triggered[kept],
         wanted=test.wanted[kept],
         classes=test.classes,
+        attacked=test.attacked,
     )

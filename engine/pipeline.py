@@ -10,7 +10,7 @@ import contextlib
 import copy
 import queue
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from engine import data, defenses, models
 from engine.artifacts import ArtifactCache
 from engine.attacks.base import AttackContext, Trigger
+from engine.attacks.joint import Joint, objective
 from engine.capture import Capture
 from engine.checkpoints import fit, load_foreign, load_weights, save_weights
 from engine.config import RunConfig
@@ -33,7 +34,7 @@ from engine.defenses.base import Defender, freeze
 from engine.defenses.objective import CleanObjective
 from engine.device import Device, choose, environment, peak_memory
 from engine.errors import RequestError, StageError
-from engine.evaluate import live_draw, take
+from engine.evaluate import live_draw, predict, take
 from engine.evaluate import prepare as prepare_test
 from engine.events import (
     Event,
@@ -50,13 +51,15 @@ from engine.events import (
 from engine.machine import Claim, check_threads
 from engine.record import fold
 from engine.settings import ObjectiveSettings
-from engine.stages import StageRunner, saved_epoch
+from engine.stages import LEARNED, PRODUCTS, StageRunner, saved_epoch
 from engine.store import RunFolder, read_events
 from engine.training import as_input
+from engine.workshop import Workshop
 
 if TYPE_CHECKING:
     from engine.job import RunRequest
 
+TRIGGER = "trigger.safetensors"
 ATTACK_VERSION = 1
 """Part of the key of a cached backdoored model: raised when the same settings come to train another model."""
 
@@ -112,7 +115,7 @@ class _Preparation:
         if self.request.resume is not None:
             self._folder = RunFolder.open_for_resume(self.request.resume)
         device = choose(config.device, config.precision)
-        loaded = yield from _load(config, control)
+        loaded = yield from load_data(config, control)
         _check(config, loaded)
         folder = self._folder or RunFolder.create(
             self.request.out,
@@ -136,7 +139,7 @@ class _Preparation:
         )
 
 
-def _load(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
+def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
     """Load the data set in a thread of its own, so that its progress can be told while it loads."""
     reports: queue.SimpleQueue[Preparing] = queue.SimpleQueue()
 
@@ -165,6 +168,11 @@ def _check(config: RunConfig, loaded: ImageData) -> None:
         nad.refuse_dead_taps(model, as_input(loaded.x_train[: nad.PROBE]), config.distill)
     except StageError as error:
         raise RequestError(str(error)) from None
+    if config.student is not None and config.attack.learns:
+        raise RequestError(
+            f"student = {config.student!r}: the trigger of {config.attack.name} is learned with its model, which a "
+            "given one was not"
+        )
     for file in (config.student, config.teacher.file):
         if file is not None:
             fit(model, load_foreign(Path(file)), file)
@@ -199,7 +207,7 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
     torch.set_num_threads(check_threads(session.config.threads))
     yield _opening(session)
     with Claim(session.config.threads, session.folder.id, device=str(session.device)) as claim:
-        yield from _wait_for(claim, session.control)
+        yield from wait_for(claim, session.control)
         yield from _stages(session, runner)
     seconds = sum(event.seconds for event in runner.finished.values())
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))
@@ -233,7 +241,7 @@ def _opening(session: Session) -> Event:
     )
 
 
-def _wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
+def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
     """Queue for the processors; an event whenever the run's place changes."""
     last = None
     while (waiting := claim.poll()) is not None:
@@ -248,59 +256,133 @@ def _stages(session: Session, runner: StageRunner) -> Generator[Event, None, Non
     runner.finished = dict(session.finished)
     runner.stage = "attack"
     x_train, y_train = loaded.x_train.to(device.torch), loaded.y_train.to(device.torch)
-    context = AttackContext(x_train, y_train, loaded.classes, config.attack_seed)
-    trigger = yield from config.attack.build(context)
-    test = prepare_test(
-        loaded.x_test.to(device.torch), loaded.y_test.to(device.torch), loaded.classes, config.attack, trigger
+    lent = workshop(
+        config, loaded, device, session.control, session.folder.path / PRODUCTS, recall=session.request.cache
     )
-    shown = config.evaluation
-    runner.test, runner.live = test, take(test, live_draw(test.labels, shown.images))
-    runner.every = shown.every
-    runner.capture = Capture(test, shown.samples, config.distill.operator, config.distill.p, device)
-    # Again on a resume: the run may have been killed before they were recorded.
-    save_weights(session.folder.path / "trigger.safetensors", trigger.tensors(), {"attack": config.attack.name})
+    runner.prepared = lambda: lent.seconds
+    context = AttackContext(x_train, y_train, loaded.classes, config.attack_seed, lent)
+    trigger = yield from config.attack.build(context)
+    runner.every = config.evaluation.every
+    runner.show = _shower(session, runner)
+    runner.show(trigger)
     yield from runner.capture.samples()
+    done_before = "attack" in runner.finished
     backdoored = yield from _attack(session, runner, context, trigger)
+    if config.attack.learns:
+        yield from runner.capture.samples()
+    if not done_before:
+        yield from _remarks(session, runner, backdoored)
     freeze(backdoored)
     clean = clean_subset(y_train, config.data.clean_fraction, config.seed, config.data.stratified)
     defender = _defender(session, runner, backdoored, x_train[clean], y_train[clean])
     yield from _defend(session, runner, defender)
 
 
+def workshop(
+    config: RunConfig, loaded: ImageData, device: Device, control: Control, folder: Path, *, recall: bool
+) -> Workshop:
+    """Where the run's attack trains and optimizes, products kept in `folder`; `recall`: the cache may be read."""
+    return Workshop(
+        classes=loaded.classes,
+        model=config.model.name,
+        training=config.training,
+        mirror=config.data.mirror,
+        device=device,
+        control=control,
+        folder=folder,
+        cache=ArtifactCache(),
+        recall=recall,
+        data=loaded.fingerprint,
+    )
+
+
+def _shower(session: Session, runner: StageRunner) -> Callable[[Trigger], None]:
+    """What puts a trigger on the test images, for all that follows, and keeps it in the run folder."""
+    config, loaded, device = session.config, session.data, session.device
+    x_test, y_test = loaded.x_test.to(device.torch), loaded.y_test.to(device.torch)
+    live = live_draw(y_test, config.evaluation.images)
+
+    def show(trigger: Trigger) -> None:
+        runner.trigger = trigger
+        runner.test = prepare_test(x_test, y_test, loaded.classes, config.attack, trigger)
+        runner.live = take(runner.test, live)
+        distill = config.distill
+        runner.capture = Capture(runner.test, config.evaluation.samples, distill.operator, distill.p, device)
+        # Again on a resume: the run may have been killed before they were recorded.
+        save_weights(session.folder.path / TRIGGER, trigger.tensors(), {"attack": config.attack.name})
+
+    return show
+
+
 def _attack(
     session: Session, runner: StageRunner, context: AttackContext, trigger: Trigger
 ) -> Generator[Event, None, nn.Module]:
-    """The backdoored model: from a file, from the cache, or trained on the poisoned set."""
+    """The backdoored model: from a file, from the cache, or trained, on the poisoned set or with its trigger."""
     config = session.config
     model = _to(models.build(config.model.name, context.classes, config.attack_seed), session.device)
+    joint = config.attack.joint(model, trigger, context)
     if "attack" in runner.finished:
+        _recall(runner, joint, session.folder.path / LEARNED)
         return runner.load("attack", model)
     if config.student is not None:
         return (yield from runner.adopt("attack", model, load_foreign(Path(config.student))))
     cache = ArtifactCache()
     key = cache.key(_shapers(session))
-    if session.request.cache:
-        cached = cache.get("attack", key)
-        if cached is not None:
-            weights, _ = load_weights(cached.path)
-            return (yield from runner.adopt("attack", model, weights))
-    poisoned = config.attack.poison(context, trigger)
-    model = yield from runner.train(
+    cached = _cached(cache, key, joint) if session.request.cache else None
+    if cached is not None:
+        _recall(runner, joint, cached.get("learned"))
+        weights, _ = load_weights(cached["attack"])
+        yield from runner.adopt("attack", joint or model, weights)
+        return model
+    if joint is None:
+        loss = CleanObjective(ObjectiveSettings(mixup=config.training.mixup))
+        poisoned = config.attack.poison(context, trigger)
+        images, labels = poisoned.images, poisoned.labels
+    else:
+        loss, images, labels = objective, context.images, context.labels
+    yield from runner.train(
         "attack",
-        model,
-        CleanObjective(ObjectiveSettings(mixup=config.training.mixup)),
-        poisoned.images,
-        poisoned.labels,
+        joint or model,
+        loss,
+        images,
+        labels,
         config.training,
         mirror=config.data.mirror,
         seed=config.attack_seed,
     )
     try:
         cache.put("attack", key, session.folder.checkpoint("attack"))
+        if joint is not None:
+            cache.put("learned", key, session.folder.path / LEARNED)
     except RequestError as error:
         # The run has its model; only the next run will miss it.
         yield Message(level="warning", text=str(error))
     return model
+
+
+def _remarks(session: Session, runner: StageRunner, backdoored: nn.Module) -> Generator[Event, None, None]:
+    """What the attack has to say of the model beside its figures."""
+    test = runner.test
+
+    def predicted(images: Tensor) -> Tensor:
+        return predict(backdoored, images, session.device)
+
+    for line in session.config.attack.remarks(runner.trigger, predicted, test.clean, test.labels):
+        yield Message(text=line)
+
+
+def _cached(cache: ArtifactCache, key: str, joint: Joint | None) -> dict[str, Path] | None:
+    """The cached model's file, and that of its trigger where it learned one, by kind; None unless all are there."""
+    found = {kind: cache.get(kind, key) for kind in ("attack", *["learned"] * (joint is not None))}
+    return {kind: entry.path for kind, entry in found.items()} if all(found.values()) else None
+
+
+def _recall(runner: StageRunner, joint: Joint | None, file: Path | None) -> None:
+    """Show the trigger that was learned before, where one was."""
+    if joint is not None:
+        weights, _ = load_weights(file)
+        fit(joint.learner, weights, file)
+        runner.show(joint.trigger())
 
 
 def _shapers(session: Session) -> dict[str, object]:
@@ -312,6 +394,7 @@ def _shapers(session: Session) -> dict[str, object]:
         "mirror": config.data.mirror,
         "model": config.model.name,
         "attack": config.attack.model_dump(mode="json", exclude={"seed"}),
+        "files": config.attack.digest(),
         "training": config.training.model_dump(mode="json"),
         "seed": config.attack_seed,
         "device": session.device.torch.type,

@@ -37,7 +37,7 @@ class Preset:
     """Citation of the attack."""
     description: str
     kind: str
-    """dirty label, clean label, or all-to-all."""
+    """dirty label, clean label, all-to-all, or none."""
     origin: str
     """built in, or the path of the user's file."""
     values: dict[str, Any]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from engine.attacks.base import Trigger
+from engine.attacks.joint import Joint
 from engine.capture import Capture
 from engine.checkpoints import fit, load_weights, save_weights
 from engine.control import Control
@@ -20,6 +22,11 @@ from engine.settings import TrainingSettings
 from engine.store import RunFolder
 from engine.training import Loop, Objective, augmentation
 
+PRODUCTS = "attack"
+"""The folder, inside the run's, of what the attack trained and optimized beside its model."""
+LEARNED = f"{PRODUCTS}/learned.safetensors"
+"""What made the trigger that learned together with the model."""
+
 
 class StageRunner:
     """Runs stages into a run folder. A stage already finished there is loaded, not run."""
@@ -28,8 +35,12 @@ class StageRunner:
     live: TestImages
     """The draw of `test` behind the live curves."""
     capture: Capture
+    trigger: Trigger
+    """The one on the test images."""
     every: int
     """Epochs between two points of the live curves."""
+    show: Callable[[Trigger], None]
+    """Makes `test`, `live` and `capture` anew for a trigger that has changed."""
 
     def __init__(self, folder: RunFolder, device: Device, control: Control) -> None:
         self.folder = folder
@@ -40,6 +51,8 @@ class StageRunner:
         """The stage under way, for whoever records how a run ended."""
         self.epoch = 0
         """Epochs of it that are finished and saved."""
+        self.prepared: Callable[[], float] = lambda: 0.0
+        """Seconds that the attack's own preparation took; they count in the attack stage."""
 
     def train(
         self,
@@ -90,7 +103,7 @@ class StageRunner:
         self.stage, self.epoch = stage, 0
         if stage in self.finished:
             return self.load(stage, model)
-        fit(model, weights, stage)
+        fit(model.classifier if isinstance(model, Joint) else model, weights, stage)
         yield StageStarted(stage=stage, epochs=0, steps=0)
         watched = _Stopwatch()
         metrics = yield from self._observe(stage, model, 0, 0, watched, final=True)
@@ -127,6 +140,8 @@ class StageRunner:
     ) -> Generator[Event, None, Metrics]:
         """A point of the curves, and the attention maps that go with it."""
         with watched:
+            if isinstance(model, Joint):
+                self.show(model.trigger())
             metrics = measure(model, self.test if final else self.live, self.device)
             maps = list(self.capture.maps(stage, epoch, model))
         yield Evaluation(stage=stage, epoch=epoch, step=step, metrics=metrics, final=final)
@@ -164,7 +179,11 @@ class StageRunner:
     ) -> StageFinished:
         """Save the weights and say so."""
         file = self.folder.checkpoint(stage)
+        if isinstance(model, Joint):
+            save_weights(self.folder.path / LEARNED, model.learner.state_dict(), {"stage": stage})
+            model = model.classifier
         weights = model.state_dict()
+        preparation = self.prepared() if stage == "attack" else 0.0
         save_weights(file, weights, {"stage": stage, "model": model.name})
         event = StageFinished(
             stage=stage,
@@ -172,7 +191,7 @@ class StageRunner:
             checkpoint=str(file.relative_to(self.folder.path)),
             sha256=fingerprint(*(weights[name] for name in sorted(weights))),
             epochs=epochs,
-            seconds=train_seconds + evaluation_seconds,
+            seconds=preparation + train_seconds + evaluation_seconds,
             evaluation_seconds=evaluation_seconds,
             images_per_second=images_per_second,
             cached=cached,

@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.attacks.base import Attack
+from engine.attacks.base import Attack, Trigger
+from engine.events import Event
 from engine.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 SIZE = 32
 """Side of the image in pixels."""
-VERSION = 1
+VERSION = 2
 """Part of the cache's key: raised when the same settings come to look different."""
 _SIGNS = 40
 """Signs drawn for an attack to build its trigger from."""
@@ -51,18 +53,24 @@ def draw(attack: Attack) -> TriggerPreview:
 
     attack.check(len(CLASS_NAMES), SIZE, SIZE)
     images, labels, _, _ = draw(_SIGNS, 1, size=SIZE)
-    building = attack.build(AttackContext(images, labels, len(CLASS_NAMES), attack.seed or 0))
-    while True:
-        try:
-            next(building)  # what an attack reports on the way is for runs
-        except StopIteration as built:
-            trigger = built.value
-            break
+    context = AttackContext(images, labels, len(CLASS_NAMES), attack.seed or 0)
+    trigger = _done(attack.build(context))
+    if attack.learns:
+        trigger = _done(context.workshop.learned(attack, context, trigger))
     chosen = int(attack.eligible(labels, len(CLASS_NAMES)).nonzero()[0])
     image = images[chosen : chosen + 1]
     with torch.inference_mode():
         triggered = trigger(image)
     return TriggerPreview(SIZE, SIZE, CLASS_NAMES[int(labels[chosen])], _pixels(image), _pixels(triggered))
+
+
+def _done(making: Generator[Event, None, Trigger]) -> Trigger:
+    """What a preparation comes to; what it reports on the way is for runs."""
+    while True:
+        try:
+            next(making)
+        except StopIteration as end:
+            return end.value
 
 
 def _pixels(image: Tensor) -> bytes:
@@ -106,7 +114,6 @@ def keep(attack: Attack, preview: TriggerPreview) -> None:
 def _place(attack: Attack) -> Path:
     settings = attack.model_dump(mode="json")
     # A file that a setting names may change behind its name.
-    files = [Path(value) for value in settings.values() if isinstance(value, str) and "." in value]
-    stamps = [file.stat().st_mtime_ns for file in files if file.is_file()]
+    stamps = [file.stat().st_mtime_ns for file in attack.files() if file.is_file()]
     content = json.dumps([VERSION, SIZE, settings, stamps], sort_keys=True)
     return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"

@@ -150,11 +150,43 @@ def presets_show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     dataset: Annotated[str | None, typer.Option(metavar="NAME|FILE.npz|FOLDER", help="The data set it meets.")] = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="The recipe of its defender.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Write the trigger's picture.")] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", metavar="", help="Compute its strength and its trigger's visibility.")
+    ] = False,
 ) -> None:
-    """A preset's whole configuration, as 'run --config' takes it."""
+    """A preset's trigger, drawn, and its whole configuration, as 'run --config' takes it."""
     from nadtui.presets import show_one
 
-    show_one(name, dataset, recipe)
+    show_one(name, dataset, recipe, png=png, metrics=metrics)
+
+
+@app.command()
+def attack(
+    preset: Annotated[str, typer.Option(metavar="NAME", help="What the attacker did; see 'nadtui presets'.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.npz|FOLDER", help="signs, cifar10, gtsrb, or your own.")
+    ] = None,
+    images: Annotated[
+        int, typer.Option("--export-images", metavar="N", min=0, help="Images of each kind to write.")
+    ] = 16,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Decides everything that is drawn.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the configuration; repeatable."),
+    ] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Processor threads.")] = None,
+) -> None:
+    """An attack alone: its trigger, the poisoned places, and poisoned images beside clean ones, as files."""
+    from nadtui.attack import export_attack
+    from nadtui.request import RunOptions
+
+    options = RunOptions(
+        preset=preset, dataset=dataset, seed=seed, device=device, settings=tuple(settings or ()), threads=threads
+    )
+    export_attack(options, folder, images)
 
 
 @app.command()

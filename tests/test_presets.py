@@ -35,15 +35,31 @@ def refused(*arguments, **options) -> str:
 
 # The built in ones
 
+KINDS = {
+    "adaptive": "dirty label",
+    "badnets": "dirty label",
+    "badnets-all2all": "all-to-all",
+    "blend": "dirty label",
+    "cl": "clean label",
+    "clean": "none",
+    "dynamic": "dirty label",
+    "pixel": "dirty label",
+    "refool": "clean label",
+    "sig": "clean label",
+    "trojan": "dirty label",
+    "wanet": "dirty label",
+}
+
 
 @pytest.mark.parametrize("dataset", list(data.SOURCES))
 @pytest.mark.parametrize("recipe", ["default", "paper"])
-@pytest.mark.parametrize("preset", ["badnets", "blend", "sig"])
+@pytest.mark.parametrize("preset", KINDS)
 def test_every_combination_resolves_and_its_record_says_everything(
     preset: str, recipe: str, dataset: str, tmp_path: Path
 ):
     config = resolve(preset, dataset=dataset, recipe=recipe)
-    assert (config.preset, config.recipe, config.data.name, config.attack.name) == (preset, recipe, dataset, preset)
+    assert (config.preset, config.recipe, config.data.name) == (preset, recipe, dataset)
+    assert config.attack.name == {"adaptive": "badnets", "badnets-all2all": "badnets"}.get(preset, preset)
     # Mirrored signs mean something else.
     assert config.data.mirror is (dataset == "cifar10")
     file = write(tmp_path / "config.yaml", config.to_yaml())
@@ -51,19 +67,14 @@ def test_every_combination_resolves_and_its_record_says_everything(
 
 
 def test_built_in_presets_and_recipes_are_all_there():
-    assert [preset.name for preset in list_presets()] == ["badnets", "blend", "sig"]
+    assert {preset.name: preset.kind for preset in list_presets()} == KINDS
     assert {"default", "paper"} <= set(list_recipes())
     for preset in list_presets():
         assert preset.origin == "built in"
-        assert preset.name in attacks.ATTACKS
-        assert "arXiv" in preset.source
+        assert preset.values["attack"]["name"] in attacks.ATTACKS
+        assert "arXiv" in preset.source or "doi" in preset.source
         assert preset.title
         assert preset.description
-    assert {preset.name: preset.kind for preset in list_presets()} == {
-        "badnets": "dirty label",
-        "blend": "dirty label",
-        "sig": "clean label",
-    }
 
 
 def test_papers_of_the_attacks_are_followed():
@@ -197,7 +208,7 @@ def test_users_files_are_added_and_replace_built_in_ones(folder: Path):
     write(folder / "recipes" / "default.yaml", "distill: {beta: [9, 9, 9]}")
     write(folder / "recipes" / "more.yaml", "{}")
     names = {preset.name: preset for preset in list_presets()}
-    assert list(names) == ["badnets", "blend", "own", "sig"]
+    assert list(names) == sorted([*KINDS, "own"])
     assert (names["own"].title, names["own"].source, names["own"].origin) == ("Mine", "me", str(own))
     assert names["sig"].origin == "built in"
     assert names["badnets"].origin == str(folder / "badnets.yaml")
@@ -222,7 +233,7 @@ def test_about_lines_are_no_configuration(folder: Path):
 def test_files_that_are_no_presets_are_passed_over(folder: Path):
     for name in ("notes.txt", "Upper.yaml", "-x.yaml", ".hidden.yaml", "sp ace.yaml", "a.yml"):
         write(folder / name, "not: {a preset")
-    assert [preset.name for preset in list_presets()] == ["badnets", "blend", "sig"]
+    assert [preset.name for preset in list_presets()] == list(KINDS)
 
 
 def test_unknown_names_come_with_suggestions(folder: Path):

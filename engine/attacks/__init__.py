@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 ATTACKS: dict[str, str] = {
     "badnets": "engine.attacks.badnets:BadNets",
     "blend": "engine.attacks.blend:Blend",
+    "cl": "engine.attacks.cl:Cl",
+    "clean": "engine.attacks.clean:Clean",
+    "dynamic": "engine.attacks.dynamic:Dynamic",
+    "pixel": "engine.attacks.pixel:Pixel",
+    "refool": "engine.attacks.refool:Refool",
     "sig": "engine.attacks.sig:Sig",
+    "trojan": "engine.attacks.trojan:Trojan",
+    "wanet": "engine.attacks.wanet:WaNet",
 }
 """Name -> module and class of its settings."""
 

@@ -52,21 +52,18 @@ def corner_of(place: Place, size: int, margin: int, height: int, width: int) -> 
     return top, left
 
 
-class BadNets(Attack):
-    """Settings of BadNets; the paper's: a 3x3 black-and-white grid in the bottom right corner."""
+class Patch(Attack):
+    """Settings of every attack that replaces a square of the image."""
 
-    summary: ClassVar[str] = "a small black-and-white grid in a fixed place"
-
-    name: Literal["badnets"] = "badnets"
     size: int = Field(3, ge=1, le=512)
-    """Side of the grid in pixels."""
+    """Side of the patch in pixels."""
     place: Place = "bottom-right"
     """Which corner, or the center."""
     margin: int = Field(0, ge=0, le=512)
-    """Pixels between the grid and the border."""
+    """Pixels between the patch and the border."""
 
     def check(self, classes: int, height: int, width: int) -> None:
-        """Refuse a target that is no class, and a grid that does not lie inside the image."""
+        """Refuse a target that is no class, and a patch that does not lie inside the image."""
         super().check(classes, height, width)
         margin = 0 if self.place == "center" else self.margin
         if self.size + margin > min(height, width):
@@ -74,6 +71,14 @@ class BadNets(Attack):
                 f"attack.size = {self.size}, attack.margin = {self.margin}: the patch does not fit into images of "
                 f"{width}x{height} pixels"
             )
+
+
+class BadNets(Patch):
+    """Settings of BadNets; the paper's: a 3x3 black-and-white grid in the bottom right corner."""
+
+    summary: ClassVar[str] = "a small black-and-white grid in a fixed place"
+
+    name: Literal["badnets"] = "badnets"
 
     def build(self, context: AttackContext) -> Generator[Event, None, PatchTrigger]:
         """The checkerboard whose corners are white."""

@@ -6,8 +6,12 @@ imported inside functions: an attack's settings are validated before torch loads
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+import hashlib
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
@@ -18,7 +22,12 @@ from engine.settings import Section, Seed
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
+
+    from engine.attacks.joint import Joint
+    from engine.workshop import Workshop
+
+LabelRule = Literal["all-to-one", "all-to-all", "clean-label"]
 
 
 class Trigger(Protocol):
@@ -43,6 +52,15 @@ class AttackContext:
     """int64 [N]."""
     classes: int
     seed: int
+    lent: Workshop | None = None
+    """The run's workshop; None where a trigger is built outside a run."""
+
+    @cached_property
+    def workshop(self) -> Workshop:
+        """Where an attack trains and optimizes: the run's, else one that keeps nothing."""
+        from engine.workshop import Workshop
+
+        return self.lent or Workshop(self.classes)
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,8 @@ class PoisonedSet:
     labels: Tensor
     indices: Tensor
     """The poisoned images' places, sorted, int64."""
+    covers: Tensor
+    """The places of images that were changed and keep their true class so that it means nothing, sorted, int64."""
     trigger_tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -68,11 +88,15 @@ class Attack(Section):
 
     summary: ClassVar[str] = ""
     """What the attack does, in one line."""
+    marks: ClassVar[bool] = True
+    """Whether there is a trigger at all: without one, ASR and RA do not exist."""
+    learns: ClassVar[bool] = False
+    """Whether the trigger learns together with the backdoored model, by `joint`."""
 
     name: str
     target: int = Field(0, ge=0)
     """The class the attacker wants, by its id."""
-    label_rule: Literal["all-to-one", "all-to-all", "clean-label"] = "all-to-one"
+    label_rule: LabelRule = "all-to-one"
     """all-to-one: poisoned images get the target class; all-to-all: class y gets y + 1; clean-label: only images
     of the target class are poisoned and no label changes."""
     poisoning_rate: float = Field(0.1, ge=0, le=1)
@@ -98,6 +122,32 @@ class Attack(Section):
     def build(self, context: AttackContext) -> Generator[Event, None, Trigger]:
         """Make the trigger; attacks that optimize one yield `Preparing` events on the way."""
         raise TypeError(f"{type(self).__name__} builds no trigger")
+
+    def files(self) -> list[Path]:
+        """The files whose content shapes the attack: what is kept of it is kept for their content."""
+        return []
+
+    def digest(self) -> str:
+        """SHA-256 over the content of `files`, in hex; files that cannot be read count as empty."""
+        digest = hashlib.sha256()
+        for file in self.files():
+            with contextlib.suppress(OSError):
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def joint(self, classifier: nn.Module, trigger: Trigger, context: AttackContext) -> Joint | None:
+        """A trigger that learns together with the backdoored model; None: the model learns on the poisoned set."""
+        return None
+
+    def remarks(
+        self, trigger: Trigger, predict: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
+    ) -> Iterator[str]:
+        """What else is to be said of a backdoored model, a line each, once it is trained.
+
+        `predict` gives the model's classes, int64 [N], for uint8 images [N, 3, H, W]; images and labels are the test
+        set's.
+        """
+        yield from ()
 
     def wanted(self, labels: Tensor, classes: int) -> Tensor:
         """The class the attacker wants for each triggered image, int64 like `labels`."""
@@ -140,7 +190,7 @@ class Attack(Section):
         images[indices] = self.mark(images[indices], trigger)
         if self.label_rule != "clean-label":
             labels[indices] = self.wanted(labels[indices], context.classes)
-        return PoisonedSet(images, labels, indices, trigger.tensors())
+        return PoisonedSet(images, labels, indices, indices[:0], trigger.tensors())
 
     def mark(self, images: Tensor, trigger: Trigger) -> Tensor:
         """The poisoned form of the chosen training images; by default the trigger itself."""

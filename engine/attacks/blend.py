@@ -45,6 +45,10 @@ class Blend(Attack):
     image: str | None = None
     """An image file to blend in; null = uniform random noise drawn once from the attack's seed."""
 
+    def files(self) -> list[Path]:
+        """The image to blend in."""
+        return [] if self.image is None else [Path(self.image)]
+
     def check(self, classes: int, height: int, width: int) -> None:
         """Refuse a target that is no class, and an image that cannot be read."""
         super().check(classes, height, width)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.attacks.base import Attack, AttackContext, to_uint8
+from engine.attacks.base import Attack, AttackContext, LabelRule, to_uint8
 from engine.errors import RequestError
 from engine.events import Event
 
@@ -39,7 +39,7 @@ class Sig(Attack):
     summary: ClassVar[str] = "sinusoidal strips on images of the target class"
 
     name: Literal["sig"] = "sig"
-    label_rule: Literal["all-to-one", "all-to-all", "clean-label"] = "clean-label"
+    label_rule: LabelRule = "clean-label"
     poisoning_rate: float = Field(0.8, ge=0, le=1)
     """Share of the target class's images that is poisoned (of all images under a dirty-label rule)."""
     delta: float = Field(20.0, gt=0, le=255)
