@@ -363,4 +363,9 @@ def test_ctrl_c_of_any_command_exits_130(monkeypatch: pytest.MonkeyPatch, capsys
         time.sleep(5)
 
     monkeypatch.setattr("nadtui.records.list_runs", interrupted)
-    assert run(capsys, "runs")[0] == 130
+    # A shell's background jobs ignore the signal, and so would the tests among them.
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(capsys, "runs")[0] == 130
+    finally:
+        signal.signal(signal.SIGINT, former)
