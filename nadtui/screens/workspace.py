@@ -262,10 +262,9 @@ class WorkspaceScreen(Screen[None]):
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
         if name == "preview":
-            page = "#run" if isinstance(self._subject, RunRow) else "#preset"
-            self.query_one(page).focus()
-        else:
-            self.query_one(f"#{name}").focus()
+            name = "run" if isinstance(self._subject, RunRow) else "preset"
+        # At once, not by `focus`, which waits its turn: keys typed right behind this one belong to the pane.
+        self.set_focus(self.query_one(f"#{name}"))
 
     # --- the preview ---
 
