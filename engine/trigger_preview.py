@@ -1,4 +1,4 @@
-"""What a trigger looks like: one traffic sign without it and with it, kept in the cache once drawn.
+"""What a trigger looks like: one image without it and with it, kept in the cache once drawn.
 
 Importing this module, and reading what is in the cache, needs no torch; drawing does.
 """
@@ -16,11 +16,17 @@ from engine.attacks.base import Attack
 from engine.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from engine.config import DataSettings
 
 SIZE = 32
 """Side of the image in pixels."""
-VERSION = 1
+LARGEST = 64
+"""Side beyond which an image is shown reduced."""
+VERSION = 2
 """Part of the cache's key: raised when the same settings come to look different."""
 _SIGNS = 40
 """Signs drawn for an attack to build its trigger from."""
@@ -38,31 +44,59 @@ class TriggerPreview:
     triggered: bytes
 
 
-def draw(attack: Attack) -> TriggerPreview:
-    """Put the attack's trigger, as it is at test time, on a traffic sign of another class than its target.
+def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+    """Put the attack's trigger, as it is at test time, on an image of another class than its target.
+
+    `data` says whose images; None = traffic signs. Images larger than `LARGEST` are shown reduced.
 
     Raises:
-        RequestError: the attack cannot be carried out on traffic signs (no such class, no such image file).
+        RequestError: the attack cannot be carried out on these images (no such class, no such image file), or they
+            cannot be read.
     """
     import torch
 
     from engine.attacks.base import AttackContext
-    from engine.data.signs import CLASS_NAMES, draw
 
-    attack.check(len(CLASS_NAMES), SIZE, SIZE)
-    images, labels, _, _ = draw(_SIGNS, 1, size=SIZE)
-    building = attack.build(AttackContext(images, labels, len(CLASS_NAMES), attack.seed or 0))
+    images, labels, names = _images(data)
+    height, width = images.shape[-2:]
+    attack.check(len(names), height, width)
+    building = attack.build(AttackContext(images, labels, len(names), attack.seed or 0))
     while True:
         try:
             next(building)  # what an attack reports on the way is for runs
         except StopIteration as built:
             trigger = built.value
             break
-    chosen = int(attack.eligible(labels, len(CLASS_NAMES)).nonzero()[0])
+    chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
     image = images[chosen : chosen + 1]
     with torch.inference_mode():
-        triggered = trigger(image)
-    return TriggerPreview(SIZE, SIZE, CLASS_NAMES[int(labels[chosen])], _pixels(image), _pixels(triggered))
+        pair = [_reduced(each) for each in (image, trigger(image))]
+    height, width = pair[0].shape[-2:]
+    return TriggerPreview(height, width, names[int(labels[chosen])], _pixels(pair[0]), _pixels(pair[1]))
+
+
+def _images(data: DataSettings | None) -> tuple[Tensor, Tensor, Sequence[str]]:
+    """Training images, their labels, and the classes' names."""
+    if data is None or data.name == "signs":  # a few of them are drawn sooner than all are read
+        from engine.data import signs
+
+        images, labels, _, _ = signs.draw(_SIGNS, 1, size=SIZE)
+        return images, labels, signs.CLASS_NAMES
+    from engine.data import load
+
+    found = load(data)
+    return found.x_train, found.y_train, found.class_names
+
+
+def _reduced(image: Tensor) -> Tensor:
+    """A uint8 image [1, 3, H, W] with no side longer than `LARGEST`."""
+    import torch
+
+    longest = max(image.shape[-2:])
+    if longest <= LARGEST:
+        return image
+    size = [max(1, round(side * LARGEST / longest)) for side in image.shape[-2:]]
+    return torch.nn.functional.adaptive_avg_pool2d(image.float(), size).round().to(torch.uint8)
 
 
 def _pixels(image: Tensor) -> bytes:
@@ -70,10 +104,10 @@ def _pixels(image: Tensor) -> bytes:
     return image[0].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
-def cached(attack: Attack) -> TriggerPreview | None:
+def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
     """The preview as it was drawn before, None where it was not. Needs no torch."""
     try:
-        values = json.loads(_place(attack).read_bytes())
+        values = json.loads(_place(attack, data).read_bytes())
         preview = TriggerPreview(
             height=int(values["height"]),
             width=int(values["width"]),
@@ -87,7 +121,7 @@ def cached(attack: Attack) -> TriggerPreview | None:
     return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
 
 
-def keep(attack: Attack, preview: TriggerPreview) -> None:
+def keep(attack: Attack, preview: TriggerPreview, data: DataSettings | None = None) -> None:
     """Put a preview into the cache.
 
     Raises:
@@ -100,13 +134,15 @@ def keep(attack: Attack, preview: TriggerPreview) -> None:
         "clean": base64.b64encode(preview.clean).decode(),
         "triggered": base64.b64encode(preview.triggered).decode(),
     }
-    write_atomically(_place(attack), json.dumps(values).encode())
+    write_atomically(_place(attack, data), json.dumps(values).encode())
 
 
-def _place(attack: Attack) -> Path:
+def _place(attack: Attack, data: DataSettings | None) -> Path:
     settings = attack.model_dump(mode="json")
+    images = [] if data is None or data.name == "signs" else [data.name, data.size]
     # A file that a setting names may change behind its name.
-    files = [Path(value) for value in settings.values() if isinstance(value, str) and "." in value]
-    stamps = [file.stat().st_mtime_ns for file in files if file.is_file()]
-    content = json.dumps([VERSION, SIZE, settings, stamps], sort_keys=True)
+    named = [value for value in [*settings.values(), *images] if isinstance(value, str)]
+    files = [Path(value).expanduser() for value in named if "." in value or "/" in value]
+    stamps = [file.stat().st_mtime_ns for file in files if file.exists()]
+    content = json.dumps([VERSION, SIZE, settings, images, stamps], sort_keys=True)
     return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
