@@ -1,4 +1,4 @@
-"""What a trigger looks like: one traffic sign without it and with it, kept in the cache once drawn.
+"""What a trigger looks like: one image without it and with it, kept in the cache once drawn.
 
 Importing this module, and reading what is in the cache, needs no torch; drawing does.
 """
@@ -18,14 +18,20 @@ from engine.events import Event
 from engine.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from engine.config import DataSettings
 
 SIZE = 32
 """Side of the image in pixels."""
+LARGEST = 64
+"""Side beyond which an image is shown reduced."""
 VERSION = 2
 """Part of the cache's key: raised when the same settings come to look different."""
-_SIGNS = 40
-"""Signs drawn for an attack to build its trigger from."""
+_A_FEW = 40
+"""Images for an attack to build its trigger from, at least four of each class."""
 
 
 @dataclass(frozen=True)
@@ -40,28 +46,60 @@ class TriggerPreview:
     triggered: bytes
 
 
-def draw(attack: Attack) -> TriggerPreview:
-    """Put the attack's trigger, as it is at test time, on a traffic sign of another class than its target.
+def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+    """Put the attack's trigger, as it is at test time, on an image of another class than its target.
+
+    `data` says whose images; None = traffic signs. Images larger than `LARGEST` are shown reduced.
 
     Raises:
-        RequestError: the attack cannot be carried out on traffic signs (no such class, no such image file).
+        RequestError: the attack cannot be carried out on these images (no such class, no such image file), or they
+            cannot be read.
     """
     import torch
 
     from engine.attacks.base import AttackContext
-    from engine.data.signs import CLASS_NAMES, draw
 
-    attack.check(len(CLASS_NAMES), SIZE, SIZE)
-    images, labels, _, _ = draw(_SIGNS, 1, size=SIZE)
-    context = AttackContext(images, labels, len(CLASS_NAMES), attack.seed or 0)
+    images, labels, names = _images(data)
+    height, width = images.shape[-2:]
+    attack.check(len(names), height, width)
+    context = AttackContext(images, labels, len(names), attack.seed or 0)
     trigger = _done(attack.build(context))
     if attack.learns:
         trigger = _done(context.workshop.learned(attack, context, trigger))
-    chosen = int(attack.eligible(labels, len(CLASS_NAMES)).nonzero()[0])
+    chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
     image = images[chosen : chosen + 1]
     with torch.inference_mode():
-        triggered = trigger(image)
-    return TriggerPreview(SIZE, SIZE, CLASS_NAMES[int(labels[chosen])], _pixels(image), _pixels(triggered))
+        pair = [_reduced(each) for each in (image, trigger(image))]
+    height, width = pair[0].shape[-2:]
+    return TriggerPreview(height, width, names[int(labels[chosen])], _pixels(pair[0]), _pixels(pair[1]))
+
+
+def _images(data: DataSettings | None) -> tuple[Tensor, Tensor, Sequence[str]]:
+    """A few training images of every class, their labels, and the classes' names: enough to build a trigger from."""
+    if data is None or data.name == "signs":  # a few of them are drawn sooner than all are read
+        from engine.data import signs
+
+        images, labels, _, _ = signs.draw(_A_FEW, 1, size=SIZE)
+        return images, labels, signs.CLASS_NAMES
+    from engine.data import load
+    from engine.data.subset import stratified_draw
+
+    found = load(data)
+    # Some attacks optimize on these images: on all of them that would take minutes.
+    count = min(len(found.y_train), max(_A_FEW, 4 * found.classes))
+    few = stratified_draw(found.y_train, count, 0, "a preview")
+    return found.x_train[few], found.y_train[few], found.class_names
+
+
+def _reduced(image: Tensor) -> Tensor:
+    """A uint8 image [1, 3, H, W] with no side longer than `LARGEST`."""
+    import torch
+
+    longest = max(image.shape[-2:])
+    if longest <= LARGEST:
+        return image
+    size = [max(1, round(side * LARGEST / longest)) for side in image.shape[-2:]]
+    return torch.nn.functional.adaptive_avg_pool2d(image.float(), size).round().to(torch.uint8)
 
 
 def _done(making: Generator[Event, None, Trigger]) -> Trigger:
@@ -78,10 +116,10 @@ def _pixels(image: Tensor) -> bytes:
     return image[0].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
-def cached(attack: Attack) -> TriggerPreview | None:
+def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
     """The preview as it was drawn before, None where it was not. Needs no torch."""
     try:
-        values = json.loads(_place(attack).read_bytes())
+        values = json.loads(_place(attack, data).read_bytes())
         preview = TriggerPreview(
             height=int(values["height"]),
             width=int(values["width"]),
@@ -95,7 +133,7 @@ def cached(attack: Attack) -> TriggerPreview | None:
     return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
 
 
-def keep(attack: Attack, preview: TriggerPreview) -> None:
+def keep(attack: Attack, preview: TriggerPreview, data: DataSettings | None = None) -> None:
     """Put a preview into the cache.
 
     Raises:
@@ -108,12 +146,14 @@ def keep(attack: Attack, preview: TriggerPreview) -> None:
         "clean": base64.b64encode(preview.clean).decode(),
         "triggered": base64.b64encode(preview.triggered).decode(),
     }
-    write_atomically(_place(attack), json.dumps(values).encode())
+    write_atomically(_place(attack, data), json.dumps(values).encode())
 
 
-def _place(attack: Attack) -> Path:
+def _place(attack: Attack, data: DataSettings | None) -> Path:
     settings = attack.model_dump(mode="json")
+    images = [] if data is None or data.name == "signs" else [data.name, data.size]
     # A file that a setting names may change behind its name.
-    stamps = [file.stat().st_mtime_ns for file in attack.files() if file.is_file()]
-    content = json.dumps([VERSION, SIZE, settings, stamps], sort_keys=True)
+    files = [*attack.files(), *(Path(name).expanduser() for name in images[:1] if "." in name or "/" in name)]
+    stamps = [file.stat().st_mtime_ns for file in files if file.exists()]
+    content = json.dumps([VERSION, SIZE, settings, images, stamps], sort_keys=True)
     return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,7 +18,7 @@ from textual.theme import Theme
 
 from engine.errors import RequestError
 from nadtui import diagnostics, settings_store, text
-from nadtui.hosting import Host, JobHost, Watcher, drain_all
+from nadtui.hosting import Detached, Host, JobHost, Watcher, drain_all, see_off
 from nadtui.steering import Steering
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 REPAINTS_A_SECOND = 4
 """How often what the runs have told is taken over and painted, at most."""
+HAND_OVER_S = 60.0
+"""Seconds for which the shell waits to hear whether a detached run has gone on; torch alone takes some to load."""
 
 THEMES = (
     Theme(
@@ -108,6 +111,8 @@ class Workbench(App[None]):
         self.hosts: dict[str, JobHost] = {}
         """Runs that this process carries out or has carried out, by id (`new-N` before there is one)."""
         self.steering = Steering(self)
+        self.detached: list[Detached] = []
+        """Runs that go on in processes of their own."""
         self.parting: list[str] = []
         """What is said on standard error once the terminal is a shell's again."""
         self._start = start
@@ -117,6 +122,7 @@ class Workbench(App[None]):
         self._watchers: list[Watcher] = []
         self._clock = clock
         self._started = 0
+        self._computing = threading.Lock()
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -284,11 +290,14 @@ class Workbench(App[None]):
     def _compute_maps(self, screen: RunScreen, task: Task) -> None:
         from nadtui import operators
 
-        try:
-            done = operators.compute(task)
-        except (RequestError, OSError, ValueError, RuntimeError) as error:
-            done = operators.Recomputed(task.operator, f"cannot be computed: {error}")
-        self.call_from_thread(screen.maps_recomputed, done)
+        with self._computing:  # one at a time: a training may want the processor
+            if not screen.wants_maps(task.operator):
+                return  # a person has gone on to the next one
+            try:
+                done = operators.compute(task)
+            except Exception as error:  # a stranger's checkpoint may be wrong in any way
+                done = operators.Recomputed(task.operator, f"cannot be computed: {error}")
+        self.call_later(screen.maps_recomputed, done)
 
     def export_run(self, run: Host | Path) -> None:
         """Ask for a format and a file, then write the run there."""
@@ -360,5 +369,8 @@ def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) 
         raise RequestError("the workbench needs a terminal; without one: nadtui run --headless, nadtui show RUN")
     app = Workbench(out or runs_dir(), start=start)
     app.run()
+    for run in app.detached:
+        diagnostics.note(f"{run.name} is handed over …")
+        diagnostics.note(see_off(run, HAND_OVER_S))
     for said in app.parting:
         diagnostics.note(said)

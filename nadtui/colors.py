@@ -20,6 +20,8 @@ _ON_LIGHT = ("#0072b2", "#b34700", "#00775a", "#7a6c00", "#9e4a7c", "#555555", "
 
 ACC, ASR = 0, 1
 """Places of the two main curves in the palette."""
+LOUD = 6
+"""The place of what must not be missed; the words beside it tell it too."""
 
 LEVELS = 64
 """Steps of a ramp: fine enough for the eye, coarse enough that neighboring cells often share a style."""

@@ -10,7 +10,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from engine.trigger_preview import TriggerPreview, cached
 
 if TYPE_CHECKING:
     from engine.attacks.base import Attack
+    from engine.config import DataSettings
 
 PATIENCE_S = 300
 """Seconds after which a drawing process is given up."""
@@ -73,31 +73,30 @@ def arrange(count: int, width: int, height: int, *, caption: int = 1, gap: int =
     return best
 
 
-def preview(attack: Attack) -> TriggerPreview:
-    """The trigger's preview, from the cache or drawn in a process of its own: call it from a thread.
+def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+    """The trigger's preview on one of these images (None = signs), from the cache or drawn in a process of its own:
+    call it from a thread.
 
     Raises:
         RequestError: it cannot be drawn; the message says why.
     """
-    known = cached(attack)
+    known = cached(attack, data)
     if known is not None:
         return known
-    draw_all([attack])
-    drawn = cached(attack)
+    _draw(attack, data)
+    drawn = cached(attack, data)
     if drawn is None:
         raise RequestError("the trigger cannot be drawn: the cache keeps nothing")
     return drawn
 
 
-def draw_all(attacks: Sequence[Attack]) -> None:
-    """Draw the triggers that are not in the cache yet, in one process.
+def _draw(attack: Attack, data: DataSettings | None) -> None:
+    """Have a process draw the trigger into the cache.
 
     Raises:
-        RequestError: one cannot be drawn; those before it are in the cache.
+        RequestError: it cannot be drawn.
     """
-    wanted = [attack.model_dump(mode="json") for attack in attacks if cached(attack) is None]
-    if not wanted:
-        return
+    wanted = {"attack": attack.model_dump(mode="json"), "data": data.model_dump(mode="json") if data else None}
     try:
         done = subprocess.run(
             [sys.executable, "-c", "from nadtui.drawing import _child; _child()"],
@@ -116,15 +115,17 @@ def draw_all(attacks: Sequence[Attack]) -> None:
 
 
 def _child() -> None:
-    """The drawing process: settings of attacks on standard input, previews into the cache."""
+    """The drawing process: settings of attack and data on standard input, the preview into the cache."""
     from engine.attacks import settings_class
+    from engine.config import DataSettings
     from engine.trigger_preview import draw, keep
 
     if hasattr(os, "nice"):
         os.nice(10)  # a training may be running on the same processor
     try:
-        for settings in json.load(sys.stdin):
-            attack = settings_class(settings["name"]).model_validate(settings)
-            keep(attack, draw(attack))
+        wanted = json.load(sys.stdin)
+        attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
+        data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
+        keep(attack, draw(attack, data), data)
     except RequestError as error:
         sys.exit(str(error))

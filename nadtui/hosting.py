@@ -7,7 +7,6 @@ view of its own in the thread, and handed over whole.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
@@ -18,7 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -403,8 +402,19 @@ def _is_headless(pid: int) -> bool:
         return False
 
 
-def detach(request: RunRequest, folder: Path | None) -> int:
-    """Go on with a run in a process of its own, which outlives this one and its terminal; returns its id.
+@dataclass(frozen=True)
+class Detached:
+    """A run that was handed over to a process of its own."""
+
+    name: str
+    folder: Path | None
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What the process says."""
+
+
+def detach(request: RunRequest, folder: Path | None) -> Detached:
+    """Go on with a run in a process of its own, which outlives this one and its terminal.
 
     `folder` is the run's, once it was stopped; None for one that had recorded nothing, which begins anew.
     """
@@ -424,18 +434,29 @@ def detach(request: RunRequest, folder: Path | None) -> int:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
-    return process.pid
+    return Detached(folder.name if folder else request.config.preset or "the run", folder, process, log)
 
 
-def wait_until_running(folder: Path, seconds: float) -> bool:
-    """Whether a run that was detached has taken its folder over within that time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError):
-            if store.is_running(folder):
-                return True
+def see_off(run: Detached, seconds: float) -> str:
+    """Wait until the process has taken its run over, at most that long; says in a line what has become of it."""
+    number, end = run.process.pid, time.monotonic() + seconds
+    while run.process.poll() is None:
+        if run.folder is not None and store.is_running(run.folder):
+            return f"{run.name} goes on without the workbench, process {number}"
+        if time.monotonic() > end:
+            return f"{run.name} is being started without the workbench, process {number}; it writes to {run.log}"
         time.sleep(0.1)
-    return False
+    if run.process.returncode == 0:
+        return f"{run.name} has gone on to its end"
+    return f"{run.name} could not go on: {_last_line(run.log)}; all of it is in {run.log}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")
 
 
 def with_more_epochs(request: RunRequest, stage: str, epochs: int) -> RunRequest:

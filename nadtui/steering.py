@@ -13,7 +13,7 @@ from engine.errors import RequestError
 from engine.paths import write_atomically
 from nadtui import hosting, text
 from nadtui.hosting import Host, JobHost, Watcher
-from nadtui.screens.dialogs import Ask, Choose, Confirm, whole_number
+from nadtui.screens.dialogs import Ask, Choose, Confirm, Leave, whole_number
 
 if TYPE_CHECKING:
     from engine.job import RunRequest
@@ -147,6 +147,8 @@ class Steering:
 
     def ask_to_leave(self) -> None:
         """Close the workbench; with a run under way ask what becomes of it."""
+        if isinstance(self._app.screen, Leave):
+            return  # it is being asked
         live = self._app.live_jobs()
         if not live or self._leaving is not None:  # asked again while it stops: leave at once, records are sound
             self._app.exit()
@@ -160,7 +162,7 @@ class Steering:
             ("stay", "stay"),
         ]
         note = "What goes on without the workbench can be watched again: nadtui watch RUN"
-        self._app.push_screen(Choose(title, choices, note), self._leave_as)
+        self._app.push_screen(Leave(title, choices, note), self._leave_as)
 
     def _leave_as(self, choice: str | None) -> None:
         if choice not in ("detach", "stop"):
@@ -177,11 +179,10 @@ class Steering:
             name = host.folder.name if host.folder else host.title
             if host.state == "stopped" and self._detach:
                 try:
-                    number = hosting.detach(host.request, host.folder)
+                    self._app.detached.append(hosting.detach(host.request, host.folder))
                 except (OSError, RequestError) as error:
                     self._app.parting.append(f"{name} could not go on: {error}")
                     continue
-                self._app.parting.append(f"{name} goes on without the workbench, process {number}")
                 self._app.parting.append(f"to watch it: nadtui watch {name}{_out(host)}")
             elif host.state == "stopped" and host.folder is not None:
                 self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {name}{_out(host)}")

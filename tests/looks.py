@@ -36,8 +36,8 @@ def check(name: str, shown: str) -> None:
         file.parent.mkdir(exist_ok=True)
         file.write_text(shown + "\n", encoding="utf-8")
     assert file.is_file(), f"no snapshot {name}: NADTUI_SNAPSHOTS=write keeps one"
-    wanted = file.read_text(encoding="utf-8").splitlines()
-    changed = "\n".join(difflib.unified_diff(wanted, shown.splitlines(), "wanted", "shown", n=0, lineterm=""))
+    wanted = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    changed = "\n".join(difflib.unified_diff(wanted, shown.split("\n"), "wanted", "shown", n=0, lineterm=""))
     assert not changed, f"{name} looks different:\n{changed}"
 
 
@@ -51,13 +51,4 @@ async def settle(pilot: Pilot, wanted: str = "", tries: int = 200) -> str:
     raise AssertionError(f"{wanted!r} did not come to be shown:\n{shown}")
 
 
-async def still(pilot: Pilot, looks_alike: int = 3) -> str:
-    """Wait until the screen has stopped changing, and return what it shows."""
-    shown: list[str] = []
-    while len(shown) < looks_alike or len(set(shown[-looks_alike:])) > 1:
-        await pilot.pause(0.15)
-        shown.append(text_of(pilot.app))
-    return shown[-1]
-
-
-__all__ = ["check", "piloted", "settle", "still", "text_of"]
+__all__ = ["check", "piloted", "settle", "text_of"]

@@ -81,7 +81,7 @@ def long_record(folder: Path) -> None:
 def keys(folder: Path) -> None:
     """From a key to its repaint while both cores train."""
     terminal = opened(folder, "run", *TRAINING, "--epochs", "attack=60", "--out", str(folder / "keys"))
-    terminal.until("images/s")
+    terminal.until("images/s", seconds=600)
     terminal.drain(5)
     times = []
     for number in range(PRESSES):
@@ -111,7 +111,7 @@ def load(folder: Path) -> None:
                 subprocess.run(command, check=True, capture_output=True)
             else:
                 terminal = opened(folder, *arguments)
-                terminal.until("finished")
+                terminal.until("finished", seconds=1_800)
                 terminal.close()
             (summary,) = out.glob("*/summary.json")
             rates[which].append(json.loads(summary.read_text())["stages"][0]["images_per_second"])

@@ -1,8 +1,9 @@
 """The README's screenshots: the workbench on recorded runs, as SVG.
 
-    python -m tests.screenshots FOLDER
+    python -m tests.screenshots [FOLDER]
 
-The runs are drawn by formulas and the clock stands still, so that the same code gives the same files.
+The runs are drawn by formulas and the clock stands still, so that the same code gives the same files. A folder of
+one's own is for looking at them; without one those of the README are written anew.
 """
 
 from __future__ import annotations
@@ -10,31 +11,42 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.events import RunStarted
 from engine.presets import resolve
 from nadtui.app import Workbench
-from nadtui.widgets.run_table import RunTable
 from tests import scripted_run, showcase
+from tests.pilot import at_rest
 
+FOLDER = Path(__file__).parent / "pictures"
 SIZE = (150, 44)
 NOW = scripted_run.START + 3_600
-RUNS = (("badnets", 0), ("badnets", 1), ("blend", 0), ("sig", 0))
+RUNS = (("badnets", 0, 0.0), ("badnets", 1, 0.4), ("blend", 0, 0.1), ("sig", 0, 0.2))
+"""Preset, seed, and how far its curves are set off."""
+Steps = tuple[tuple[tuple[str, ...], str], ...]
+"""Keys, and what is seen once they have had their effect."""
+PICTURES: dict[str, tuple[bool, Steps]] = {
+    "workspace": (False, (((), "sig-signs-s0 ──"),)),
+    "run": (True, (((), "nad: done in"),)),
+    "maps": (True, ((("2", "f"), "student  epoch"),)),
+    "compare": (False, ((("down", "space", "space", "space", "c"), "(+0.0)"), (("b",), "mean B C"))),
+}
+"""By file: whether the newest run is opened, and what is done then."""
 
 
 def write_runs(root: Path) -> Path:
     """Recorded runs under `root`; returns the folder of the newest."""
     folder = root
-    for number, (preset, seed) in enumerate(RUNS):
+    for number, (preset, seed, shift) in enumerate(RUNS):
         config = resolve(preset, dataset="signs", overrides=[{"seed": seed}])
         name = f"20231114-22{13 + number}20-{preset}-signs-s{seed}"
         events = [
             dataclasses.replace(event, run=name, config=config.to_dict()) if isinstance(event, RunStarted) else event
-            for event in showcase.record(epochs=(8, 6, 10 + 2 * number))
+            for event in showcase.record(shift=shift)
         ]
         folder = showcase.write(
             root, scripted_run.timed(events, start=scripted_run.START + 60 * number, every=0.5), name
@@ -43,20 +55,16 @@ def write_runs(root: Path) -> Path:
     return folder
 
 
-async def take(target: Path, root: Path, name: str, start: Path | None, keys: Sequence[str]) -> None:
-    """One picture: open the workbench, press the keys, save."""
-    app = Workbench(root, start=start, settings_file=root.parent / f"{name}.json", clock=lambda: NOW)
-    async with app.run_test(size=SIZE) as pilot:
-        for _ in range(300):  # what threads read comes when it comes
-            await pilot.pause(0.05)
-            ready = app.screen.query(RunTable) if start is None else [app.screen.host.view.finished]
-            if ready and (start is not None or ready.first().row is not None):
-                break
-        for key in keys:
-            await pilot.press(key)
-            await pilot.pause(0.2)
-        await pilot.pause(2.0)
-        app.save_screenshot(f"{name}.svg", path=str(target))
+async def take(root: Path, start: Path | None, steps: Steps, size: tuple[int, int] = SIZE) -> str:
+    """One picture: open the workbench, press the keys; returns the SVG, without the fonts of other sites."""
+    settings = root.parent / f"{len(list(root.parent.iterdir()))}.json"
+    app = Workbench(root, start=start, settings_file=settings, clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        await at_rest(pilot, "✓ finished" if start else "runs 4")
+        for keys, wanted in steps:
+            await pilot.press(*keys)
+            await at_rest(pilot, wanted)
+        return re.sub(r"@font-face \{.*?\}\s*", "", app.export_screenshot(), flags=re.DOTALL)
 
 
 def main(target: Path) -> None:
@@ -67,11 +75,10 @@ def main(target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "runs"
         newest = write_runs(root)
-        asyncio.run(take(target, root, "workspace", None, ()))
-        asyncio.run(take(target, root, "run", newest, ()))
-        asyncio.run(take(target, root, "maps", newest, ("2", "f")))
-        asyncio.run(take(target, root, "compare", None, ("space", "down", "space", "down", "space", "c")))
+        for name, (opened, steps) in PICTURES.items():
+            svg = asyncio.run(take(root, newest if opened else None, steps))
+            (target / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)

@@ -33,8 +33,13 @@ SAMPLES = 4
 SIDE = 32
 
 
-def record(*, epochs: Sequence[int] = (8, 6, 10), stages: int = 3, until: int | None = None) -> list[Event]:
-    """A run's events: `stages` of its three stages, the whole list or its first `until` events."""
+def record(
+    *, epochs: Sequence[int] = (8, 6, 10), stages: int = 3, until: int | None = None, shift: float = 0.0
+) -> list[Event]:
+    """A run's events: `stages` of its three stages, the whole list or its first `until` events.
+
+    `shift` sets a run's figures off from another's: the share by which its epochs come later.
+    """
     script: list[Event] = [
         run_started(
             config={**CONFIG, "distill": {"operator": "sum_p", "p": 2.0}},
@@ -50,7 +55,7 @@ def record(*, epochs: Sequence[int] = (8, 6, 10), stages: int = 3, until: int | 
         *(sample(number) for number in range(SAMPLES)),
     ]
     for name, count in list(zip(("attack", "teacher", "nad"), epochs, strict=True))[:stages]:
-        script += _stage(name, count)
+        script += _stage(name, count, shift)
     if stages == 3:
         script.append(RunFinished(seconds=120.0, peak_memory=700 * 2**20))
     return timed(script[:until] if until else script, every=0.5)
@@ -69,7 +74,7 @@ def write(root: Path, events: Sequence[Event], name: str = "20231114-221320-badn
     return folder
 
 
-def figures(stage: str, epoch: int, epochs: int) -> tuple[float, float]:
+def figures(stage: str, epoch: float, epochs: int) -> tuple[float, float]:
     """ACC and ASR after that epoch."""
     done = epoch / epochs
     if stage == "attack":
@@ -78,7 +83,7 @@ def figures(stage: str, epoch: int, epochs: int) -> tuple[float, float]:
     return 96.6 - 3 * math.exp(-3 * done), floor + (99.8 - floor) * math.exp(-speed * done)
 
 
-def _stage(name: str, epochs: int) -> Iterator[Event]:
+def _stage(name: str, epochs: int, shift: float) -> Iterator[Event]:
     steps = 40 if name == "attack" else 8
     yield StageStarted(stage=name, epochs=epochs, steps=steps)
     if name == "nad":
@@ -87,7 +92,7 @@ def _stage(name: str, epochs: int) -> Iterator[Event]:
     for epoch in range(1, epochs + 1):
         for part in range(1, 5):
             yield _step(name, epoch, (epoch - 1) * steps + part * steps // 4, epochs * steps)
-        acc, asr = figures(name, epoch, epochs)
+        acc, asr = figures(name, epoch * (1 - shift), epochs)
         yield Evaluation(stage=name, epoch=epoch, step=epoch * steps, metrics=metrics(acc, asr), final=epoch == epochs)
         for number in range(SAMPLES):
             yield from _maps(name, epoch, number, _erased(name, epoch, epochs))
@@ -95,7 +100,7 @@ def _stage(name: str, epochs: int) -> Iterator[Event]:
         yield _health(epochs)
     yield StageFinished(
         stage=name,
-        metrics=metrics(*figures(name, epochs, epochs)),
+        metrics=metrics(*figures(name, epochs * (1 - shift), epochs)),
         checkpoint=f"checkpoints/{name}.safetensors",
         sha256="0" * 64,
         epochs=epochs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import shlex
 import shutil
@@ -16,8 +17,11 @@ import time
 import uuid
 from collections.abc import Mapping
 
+PATIENCE_S = 120.0
+"""Seconds for which something on the screen is waited for: many times what an idle machine takes."""
 COMMAND = (sys.executable, "-m", "nadtui")
 TMUX = shutil.which("tmux")
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def _plain() -> dict[str, str]:
@@ -48,19 +52,20 @@ class PtyTerminal:
         for key in keys:
             os.write(self._parent, named.get(key, key).encode())
 
-    def until(self, wanted: str, seconds: float = 300.0) -> str:
-        """Read until that text was written, and return what was."""
-        began, seen = time.perf_counter(), b""
-        while wanted.encode() not in seen:
-            if time.perf_counter() - began > seconds or not (read := self._read()):
-                raise AssertionError(f"{wanted!r} never came; the last output was {seen[-2000:]!r}")
+    def until(self, *wanted: str, seconds: float = PATIENCE_S) -> str:
+        """Read until all of these were written, and return what was."""
+        end, seen = time.monotonic() + seconds, b""
+        while not all(each in (text := _CONTROL.sub("", seen.decode(errors="replace"))) for each in wanted):
+            read = self._read(end)
+            if not read:
+                raise AssertionError(f"{wanted} never came; the last output was {text[-2000:]!r}")
             seen += read
-        return seen.decode(errors="replace")
+        return text
 
-    def _read(self) -> bytes:
-        """What was written; nothing once the command has ended."""
-        while not select.select([self._parent], [], [], 0.5)[0]:
-            if self._process.poll() is not None:
+    def _read(self, end: float) -> bytes:
+        """What was written; nothing once the command has ended, or the time is up."""
+        while not select.select([self._parent], [], [], 0.2)[0]:
+            if self._process.poll() is not None or time.monotonic() > end:
                 return b""
         try:
             return os.read(self._parent, 65_536)
@@ -89,11 +94,14 @@ class TmuxTerminal:
         given = [f"{name}={value}" for name, value in environment.items()]
         command = shlex.join(["env", "-u", "COLUMNS", "-u", "LINES", *given, *COMMAND, *arguments])
         width, height = map(str, size)
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", width, "-y", height, command)
+        # What the command has said last stays on the screen after its end.
+        kept = (";", "set-option", "-g", "remain-on-exit", "on")
+        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", width, "-y", height, command, *kept)
 
     def _tmux(self, *arguments: str) -> str:
         assert TMUX is not None
-        done = subprocess.run([TMUX, "-L", self._socket, *arguments], capture_output=True, text=True, check=False)
+        command = [TMUX, "-L", self._socket, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
         return done.stdout
 
     def press(self, *keys: str) -> None:
@@ -101,12 +109,12 @@ class TmuxTerminal:
         for key in keys:
             self._tmux("send-keys", key)
 
-    def until(self, wanted: str, seconds: float = 300.0) -> str:
-        """Wait until the screen shows that text, and return the screen."""
+    def until(self, *wanted: str, seconds: float = PATIENCE_S) -> str:
+        """Wait until the screen shows all of these, and return the screen."""
         end = time.monotonic() + seconds
-        while wanted not in (shown := self._tmux("capture-pane", "-p")):
+        while not all(each in (shown := self._tmux("capture-pane", "-p")) for each in wanted):
             if time.monotonic() > end:
-                raise AssertionError(f"{wanted!r} never came; the screen:\n{shown}")
+                raise AssertionError(f"{wanted} never came; the screen:\n{shown}")
             time.sleep(0.2)
         return shown
 
@@ -115,4 +123,5 @@ class TmuxTerminal:
         self._tmux("kill-server")
 
 
-TERMINALS = [PtyTerminal, *([TmuxTerminal] if TMUX else [])]
+Terminal = TmuxTerminal if TMUX else PtyTerminal
+"""The most real one there is here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from nadtui import comparison, overlay
 from nadtui.records import load
 from nadtui.report import Report
 from nadtui.screens.compare import CompareScreen
-from nadtui.widgets.curves import Curves
+from nadtui.widgets.curves import Curves, Series
 from tests import looks, run_folders
 from tests.pilot import at_rest, drive, screen_text, shows, until
 
@@ -68,6 +69,25 @@ def test_curves_of_all_runs_lie_on_one_axis(reports):
     assert chart.boundaries == ((0.0, "attack"), (3.0, "teacher"), (5.0, "nad"))
 
 
+def test_runs_of_other_seeds_become_their_mean_in_a_band(reports):
+    chart = overlay.chart(reports[:3], "asr", "epoch", means=True)
+    mean, other = chart.series
+    assert (mean.name, other.name) == ("mean A B", "C")
+    assert other.band is None
+    assert mean.y[-1] == 3.0  # of 2 and 4
+    lower, upper = mean.band
+    assert (upper[-1] - lower[-1]) / 2 == pytest.approx(2**0.5)
+    assert lower[0] == upper[0] == mean.y[0]  # before distillation they are the same
+    assert list(mean.x) == list(overlay.chart(reports[:1], "asr", "epoch").series[0].x)
+    assert [math.isnan(value) for value in lower] == [math.isnan(value) for value in mean.y]
+
+
+def test_curves_of_other_lengths_have_no_mean(reports):
+    shorter = Series("B", "#ffffff", [0.0, 1.0], [1.0, 2.0])
+    longer = Series("A", "#ffffff", [0.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+    assert overlay._mean("mean A B", [longer, shorter]) is None
+
+
 def test_boundaries_are_those_on_which_the_runs_agree(reports):
     chart = overlay.chart([reports[0], reports[3]], "asr", "epoch")
     assert chart.boundaries[-1] == (5.0, "nad")  # the failed run never came to it
@@ -91,6 +111,9 @@ def test_the_screen_shows_curves_figures_and_fields(folders, size):
         assert screen.axis == "seconds"
         await pilot.press("z")
         assert screen.zoom == "attack"
+        await pilot.press("b")
+        assert [each.name for each in screen.query_one("#asr", Curves).chart.series] == ["mean A B", "C"]
+        await pilot.press("b")
         await pilot.press("left")
         assert screen.cursor is not None
         assert screen.query_one("#asr", Curves).cursor == screen.query_one("#acc", Curves).cursor
@@ -106,7 +129,7 @@ def test_the_screen_shows_curves_figures_and_fields(folders, size):
     drive(folders[0].parent, script, size=size)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 def test_it_looks_as_it_did(folders, monkeypatch, size):
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLORTERM", "truecolor")

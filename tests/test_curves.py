@@ -1,5 +1,6 @@
 """Curves as pure functions: smoothing, thinning, gaps, axes, and what ends up in which cell."""
 
+import dataclasses
 import itertools
 import math
 
@@ -227,6 +228,26 @@ def test_zoom_shows_one_stage():
     chart = curves.figures_chart(fold(scripted_run.whole_run()), "step", zoom="teacher")
     assert chart.x_range == (30, 50)
     assert chart.y_range == (0.0, 100.0)
+
+
+def test_a_band_fills_what_is_between_its_edges_and_leaves_gaps():
+    x = [0.0, 1.0, 2.0, 3.0, 4.0]
+    line = Series("s", "#ffffff", x, [50.0, 50.0, math.nan, 50.0, 50.0])
+    edges = [20.0, 20.0, math.nan, 40.0, 40.0], [80.0, 80.0, math.nan, 60.0, 60.0]
+    chart = Chart((dataclasses.replace(line, band=edges),), y_range=(0.0, 100.0), labeled=False)
+    letters = canvas(draw(chart, 46, 11))
+    shaded = [sum(row[column] == "░" for row in letters) for column in range(len(letters[0]))]
+    first, last = shaded[2], shaded[-2]
+    assert (first, last) == (6, 2)  # of 7 and 3 lines one is the curve's own
+    assert shaded[len(shaded) // 2] == 0
+
+
+def test_a_narrow_legend_is_short_and_not_cut():
+    chart = Chart(
+        (Series("cross-entropy", "#ffffff", (0, 1), (1.0, 0.012345)), Series("group2", "#ffffff", (0,), (7,)))
+    )
+    assert list(curves.legend(chart, math.inf)) == [("cross-entropy", "0.0123"), ("group2", "7")]
+    assert list(curves.legend(chart, 0.0, short=True, digits=2)) == [("CE", "1"), ("g2", "7")]
 
 
 def test_the_picture_of_the_whole_run():

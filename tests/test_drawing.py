@@ -5,10 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from engine import trigger_preview
 from engine.attacks import settings_class
+from engine.config import DataSettings
+from engine.data import present
 from engine.errors import RequestError
 from engine.presets import list_presets, resolve
 from nadtui import drawing
@@ -51,7 +54,7 @@ def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
     trigger_preview.keep(attack, preview)
     assert trigger_preview.cached(attack) == preview
     assert trigger_preview.cached(badnets(size=4)) is None
-    trigger_preview._place(attack).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
+    trigger_preview._place(attack, None).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
     assert trigger_preview.cached(attack) is None
 
 
@@ -60,6 +63,32 @@ def test_a_process_of_its_own_draws_and_says_what_is_wrong():
     assert drawing.preview(attack) == trigger_preview.draw(attack)
     with pytest.raises(RequestError, match=r"attack\.target = 10: the data set has classes 0 to 9"):
         drawing.preview(badnets(target=10))
+
+
+def test_the_trigger_is_put_on_the_data_set_that_was_chosen(tmp_path):
+    """Three classes of 80x100 pixels, each of one color: the picture is one of them, reduced to 51x64."""
+    file = tmp_path / "own.npz"
+    labels = np.arange(12) % 3
+    images = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None] * 50 + 20, (12, 80, 100, 3))
+    np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=["red", "green", "blue"])
+    data = DataSettings(name=str(file))
+    attack = badnets(size=20, target=0)
+    preview = drawing.preview(attack, data)
+    assert (preview.width, preview.height, preview.label) == (64, 51, "green")
+    assert preview.clean == bytes([70]) * 3 * 51 * 64
+    assert 0 < len(changed(preview)) < 51 * 64 / 10
+    assert trigger_preview.cached(attack, data) == preview
+    assert trigger_preview.cached(attack) is None  # that is another picture
+
+
+def test_only_data_that_is_here_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("NADTUI_DATA", str(tmp_path))
+    assert present("signs")
+    assert not present("cifar10")
+    (tmp_path / "cifar10.npz").touch()
+    assert present("cifar10")
+    assert present(str(tmp_path))
+    assert not present(str(tmp_path / "nothing.npz"))
 
 
 def test_the_difference_is_raised_around_gray():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -356,7 +357,8 @@ def started(monkeypatch) -> list[tuple[list[str], dict]]:
 def test_a_detached_run_is_resumed_headless_in_a_session_of_its_own(tmp_path, monkeypatch):
     calls = started(monkeypatch)
     folder = showcase.write(tmp_path, showcase.record(until=20))
-    assert hosting.detach(request(tmp_path, cache=False), folder) == 4711
+    detached = hosting.detach(request(tmp_path, cache=False), folder)
+    assert (detached.process.pid, detached.folder, detached.log) == (4711, folder, folder / "headless.log")
     ((command, options),) = calls
     assert command[:4] == [sys.executable, "-m", "nadtui", "run"]
     assert "--headless" in command
@@ -376,6 +378,36 @@ def test_a_run_without_a_record_begins_anew_from_its_configuration(tmp_path, mon
     assert resolve(None, config_file=file) == given.config
     file.unlink()
     file.with_suffix(".log").unlink()
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ("import time; time.sleep(60)", "is being started without the workbench, process"),
+        ("print('error: the disk is full'); raise SystemExit(2)", "could not go on: error: the disk is full"),
+        ("pass", "has gone on to its end"),
+    ],
+)
+def test_a_detached_run_is_seen_off(tmp_path, does, said):
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-c", does], stdout=output)
+    try:
+        run = hosting.Detached("a run", tmp_path, process, log)
+        assert said in hosting.see_off(run, 60.0 if "time" not in does else 0.3)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_detached_run_that_writes_its_record_goes_on(tmp_path):
+    with (
+        store.RunFolder.create(tmp_path, preset="badnets", dataset="signs", seed=0, config_yaml="{}") as folder,
+        subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process,
+    ):
+        run = hosting.Detached(folder.id, folder.path, process, tmp_path / "log")
+        assert "goes on without the workbench" in hosting.see_off(run, 60.0)
+        process.kill()
 
 
 # --- more epochs ---

@@ -168,7 +168,7 @@ def test_typing_is_checked_and_shown_as_a_command(tmp_path):
     drive(tmp_path / "runs", script, size=(100, 30))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 def test_it_looks_as_it_did(tmp_path, monkeypatch, size):
     monkeypatch.setattr(NewRunScreen, "out", Path("runs"))
 

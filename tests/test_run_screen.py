@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from nadtui.widgets.attention import AttentionGrid
 from nadtui.widgets.curves import Curves
 from nadtui.widgets.log import LogPane
 from tests import looks, scripted_run, showcase
+from tests.pilot import at_rest, shows, until
 from tests.test_hosting import StagedJob
 
 NOW = scripted_run.START + 600
-SIZES = ((80, 24), (120, 40), (200, 60))
+SIZES = ((80, 24), (120, 36), (200, 60))
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +122,7 @@ async def test_each_pane_at_three_sizes(watching, size, pane):
         screen = await opened(pilot, "✓ finished")
         await pilot.press(str(settings_store.PANES.index(pane) + 1))
         screen.refresh_run(everything=True)
-        looks.check(f"run-{pane}-{size[0]}x{size[1]}", await looks.still(pilot))
+        looks.check(f"run-{pane}-{size[0]}x{size[1]}", await at_rest(pilot, "✓ finished", "? Help"))
 
 
 @looks.piloted
@@ -176,8 +178,11 @@ async def test_sixteen_colors_get_letters_too(watching, monkeypatch):
 async def test_a_dead_tap_is_marked_loudly(watching):
     async with watching().run_test(size=(100, 30)) as pilot:
         await opened(pilot)
+        assert "3 ✗ health" in looks.text_of(pilot.app)  # also while another pane is looked at
         await pilot.press("3")
-        assert "DEAD" in await looks.settle(pilot, "share of the loss")
+        assert "DEAD: no effect" in await looks.settle(pilot, "share of loss")
+        await pilot.resize_terminal(200, 60)
+        await looks.settle(pilot, "✗ DEAD: nad group3")
     one = TapHealth(tap="g", height=1, width=1, beta=9, loss=0.1, share=0.5, gradient=1.0)
     from nadtui.widgets import health
 
@@ -343,6 +348,31 @@ async def test_another_operator_is_computed_in_the_background(watching, monkeypa
         await looks.settle(pilot, "epoch 10")  # the run's own again
 
 
+@looks.piloted
+async def test_only_the_operator_that_is_looked_at_is_computed(watching, monkeypatch):
+    """One at a time, and none that a person has left behind; an error is told in the maps' place."""
+    from nadtui import operators
+
+    asked: list[str] = []
+    first = threading.Event()
+
+    def compute(task: operators.Task) -> operators.Recomputed:
+        asked.append(task.operator)
+        first.wait(30)
+        raise KeyError("a stranger's checkpoint")
+
+    monkeypatch.setattr(operators, "compute", compute)
+    app = watching()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("2", "o")
+        await until(pilot, lambda: asked)
+        await pilot.press("o", "o")
+        first.set()
+        await until(pilot, shows(pilot, "cannot be computed"))
+        assert asked == [operators.OPERATORS[0], app.screen.recomputed.operator]
+
+
 def test_recomputed_maps_are_those_of_the_record(tmp_path):
     """The record's maps and those recomputed under the run's own operator are the same bytes."""
     import torch
@@ -390,6 +420,16 @@ async def test_panes_by_key_tab_and_mouse_are_remembered(watching, settings_file
         await pilot.pause()
         assert app.settings.pane == "maps"
     assert settings_store.load(settings_file)[0].pane == "maps"
+
+
+@looks.piloted
+async def test_a_click_into_a_pane_gives_it_the_keys(watching):
+    app = watching()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await opened(pilot)
+        await pilot.click(LogPane, offset=(3, 2))
+        await until(pilot, lambda: app.settings.pane == "log")
+        assert app.screen.query_one("#log").has_class("-active")
 
 
 @looks.piloted
@@ -594,13 +634,13 @@ async def test_leaving_without_a_live_run_asks_nothing(watching):
 @looks.piloted
 async def test_leaving_with_a_run_under_way(running, monkeypatch, choice, goes_on):
     calls: list[Path] = []
-    monkeypatch.setattr(hosting, "detach", lambda request, folder: calls.append(folder) or 4711)
+    monkeypatch.setattr(hosting, "detach", lambda request, folder: calls.append(folder) or "detached")
     app, jobs = running()
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await started(pilot, jobs, 55)
-        await pilot.press("q")
+        await pilot.press("q", "ctrl+q")
         assert isinstance(app.screen, Choose)
-        await pilot.press("3")
+        await pilot.press("3")  # asked once, however often one asks to leave
         assert app.screen is screen
         await pilot.press("q", choice)
         for _ in range(100):
@@ -610,6 +650,7 @@ async def test_leaving_with_a_run_under_way(running, monkeypatch, choice, goes_o
         assert not app.is_running
     assert "stop" in jobs.made[0].asked
     assert calls == ([screen.host.folder] if goes_on else [])
+    assert app.detached == (["detached"] if goes_on else [])
     said = "\n".join(app.parting)
     assert ("nadtui watch" in said) is goes_on
     assert ("nadtui run --resume" in said) is not goes_on
@@ -650,6 +691,16 @@ async def test_help_lists_every_key_of_the_screen(watching):
         ]
         await pilot.press("escape")
         assert app.screen is screen
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@looks.piloted
+async def test_the_help_looks_as_it_did(watching, size):
+    app = watching()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await pilot.press("question_mark")
+        looks.check(f"help-{size[0]}x{size[1]}", await at_rest(pilot, "Steer the run", "Esc closes"))
 
 
 @looks.piloted

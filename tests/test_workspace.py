@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -17,12 +18,14 @@ from nadtui.screens.compare import CompareScreen
 from nadtui.screens.new_run import NewRunScreen
 from nadtui.screens.run import RunScreen
 from nadtui.screens.workspace import WorkspaceScreen, delete_run
+from nadtui.widgets.preset_list import PresetList
 from nadtui.widgets.preview import Tile, lay_out
 from nadtui.widgets.run_table import RunTable, columns, fitted
-from tests import run_folders
-from tests.pilot import drive, screen_text, shows, until
+from tests import looks, run_folders
+from tests.pilot import at_rest, drive, screen_text, shows, until
+from tests.scripted_run import START
 
-SIZES = ((80, 24), (120, 40), (200, 60))
+SIZES = ((80, 24), (120, 36), (200, 60))
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +33,7 @@ def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """No drawing process: a white picture with a black corner."""
     clean = bytes([255]) * 192
     picture = TriggerPreview(8, 8, "stop", clean, clean[:-3] + bytes(3))
-    monkeypatch.setattr(drawing, "preview", lambda attack: picture)
+    monkeypatch.setattr(drawing, "preview", lambda attack, data=None: picture)
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +186,85 @@ def test_it_shows_presets_runs_and_a_preview_at_every_size(runs, size, said):
         await until(pilot, shows(pilot, "presets", "runs 4", "New", "Filter", *said))
 
     drive(runs, script, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_it_looks_as_it_did(tmp_path, size):
+    """Presets, four runs in different states, and a finished one in the preview."""
+    root = tmp_path / "runs"
+    for number, (preset, end) in enumerate([("badnets", "finished"), ("sig", "finished"), ("blend", "failed")]):
+        name = f"20231114-22132{number}-{preset}-signs-s0"
+        run_folders.write(root, name, preset=preset, end=end, start=START + 600 * number, asr=2.0)
+    run_folders.write(root, "20231114-221330-sig-signs-s1", preset="sig", end="stopped", seed=1, start=START)
+
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("down")
+        looks.check("workspace-{}x{}".format(*size), await at_rest(pilot, "sig-signs-s0 ──", "nad", "? Help"))
+
+    drive(root, script, size=size, clock=lambda: START + 4_000)
+
+
+def test_panes_and_the_way_of_drawing_outlive_the_workbench(runs):
+    async def first(pilot):
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+        await pilot.press("1", "f", "m")
+        await until(pilot, lambda: "runs 4" not in screen_text(pilot.app))
+        assert isinstance(pilot.app.focused, PresetList)
+
+    async def again(pilot):
+        await until(pilot, shows(pilot, "dirty label"))
+        assert "runs" not in screen_text(pilot.app).splitlines()[0]
+        assert isinstance(pilot.app.focused, PresetList)
+        assert pilot.app.settings.maps == "ascii"
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "runs 4"))
+        assert "dirty label" not in screen_text(pilot.app)
+        await pilot.press("f")
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+
+    drive(runs, first)
+    drive(runs, again)
+
+
+def test_kept_settings_of_a_stranger_are_not_believed(runs):
+    (runs.parent / "settings.json").write_text('{"workspace": {"full": "kitchen", "pane": 3, "data": ["x"]}}')
+
+    async def script(pilot):
+        await until(pilot, shows(pilot, "presets", "runs 4", "Failed in teacher"))
+
+    drive(runs, script)
+
+
+def test_a_trigger_is_shown_on_the_data_set_chosen_last(runs, monkeypatch):
+    asked = []
+    picture = drawing.preview(None)
+    monkeypatch.setattr(drawing, "preview", lambda attack, data=None: asked.append(data) or picture)
+    (runs.parent / "own.npz").touch()
+
+    def choose(name: str) -> None:
+        (runs.parent / "settings.json").write_text(json.dumps({"workspace": {"data": name, "pane": "presets"}}))
+
+    async def script(pilot):
+        await until(pilot, lambda: asked)
+
+    for name, wanted in ((str(runs.parent / "own.npz"), True), (str(runs.parent / "gone.npz"), False)):
+        choose(name)
+        asked.clear()
+        drive(runs, script, size=(80, 24))
+        assert [data and data.name for data in asked] == [name if wanted else None]  # no picture is worth a download
+
+
+def test_a_run_that_goes_on_does_not_take_the_preview_from_a_preset(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+        await pilot.press("1")
+        await until(pilot, shows(pilot, "badnets ──", "attack.poisoning_rate"))
+        changed = [dataclasses.replace(row, progress=0.5) for row in table(pilot).rows]
+        table(pilot).show(changed)
+        assert "badnets ──" in await at_rest(pilot, "attack.poisoning_rate")
+
+    drive(runs, script, size=(200, 60))
 
 
 def test_without_color_pictures_are_letters(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
+from engine.paths import data_dir
 
 if TYPE_CHECKING:
     from engine.data.base import DataRequest, ImageData, Progress
@@ -21,6 +22,9 @@ SOURCES: dict[str, str] = {
 }
 """Data sets by name, with the module that loads each."""
 
+_STORED = {"cifar10": ("cifar10.npz", "cifar-10-batches-py"), "gtsrb": ("gtsrb.npz", "gtsrb")}
+"""What is in the data folder where a source's images are on the machine; a source without such a thing draws them."""
+
 _FILE, _FOLDER = "engine.data.npz", "engine.data.folder"
 
 
@@ -30,6 +34,16 @@ def check_name(name: str) -> None:
     Whether a file or folder holds what it should is seen when it is loaded.
     """
     _module(name)
+
+
+def present(name: str) -> bool:
+    """Whether the images of a data set are on this machine already: none of it would have to be downloaded."""
+    if name in SOURCES:
+        return name not in _STORED or any((data_dir() / each).exists() for each in _STORED[name])
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, RuntimeError):
+        return False
 
 
 def load(settings: "DataRequest", progress: "Progress | None" = None) -> "ImageData":

@@ -56,6 +56,7 @@ class CompareScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "axis", "x axis", tooltip="x axis: step, epoch, seconds"),
         Binding("z", "zoom", "Zoom", tooltip="Zoom to one stage after another, then to all"),
+        Binding("b", "means", "Mean", tooltip="Runs of one configuration as mean and band over seeds, or each run"),
         Binding("left", "cursor(-1)", "Cursor left", show=False),
         Binding("right", "cursor(1)", "Cursor right", show=False),
         Binding("shift+left", "cursor(-10)", "Cursor far left", show=False),
@@ -84,6 +85,8 @@ class CompareScreen(Screen[None]):
         self.axis: Axis = "epoch"
         self.zoom: str | None = None
         self.cursor: float | None = None
+        self.means = False
+        """Whether runs that differ by their seeds alone are one curve."""
 
     def compose(self) -> ComposeResult:
         """Names, curves, tables."""
@@ -100,6 +103,7 @@ class CompareScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Read the records in the background."""
+        self.axis = self.app.settings.axis
         self._read()
         self.app.theme_changed_signal.subscribe(self, lambda theme: self._show())
 
@@ -146,7 +150,7 @@ class CompareScreen(Screen[None]):
     def _draw(self) -> None:
         dark = self.app.current_theme.dark
         for figure, title in CURVES:
-            chart = overlay.chart(self.reports, figure, self.axis, zoom=self.zoom, dark=dark)
+            chart = overlay.chart(self.reports, figure, self.axis, zoom=self.zoom, means=self.means, dark=dark)
             curves = self.query_one(f"#{figure}", Curves)
             curves.empty = f"no {title} measured yet"
             curves.show(chart, self.cursor)
@@ -182,6 +186,7 @@ class CompareScreen(Screen[None]):
     def action_axis(self) -> None:
         """The next x axis."""
         self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
+        self.app.change_settings(axis=self.axis)
         self.cursor = None
         self._draw()
 
@@ -190,6 +195,14 @@ class CompareScreen(Screen[None]):
         stages: list[str | None] = [None, *overlay.zooms(self.reports)]
         self.zoom = stages[(stages.index(self.zoom) + 1) % len(stages)]
         self.cursor = None
+        self._draw()
+
+    def action_means(self) -> None:
+        """Mean and band over seeds, or every run."""
+        if not comparison.groups(self.reports):
+            self.notify("no two finished runs differ by their seeds alone")
+            return
+        self.means = not self.means
         self._draw()
 
     def action_cursor(self, columns: int) -> None:

@@ -106,6 +106,10 @@ class Choose(ModalScreen[str | None]):
             self.dismiss(self._choices[int(event.character) - 1][0])
 
 
+class Leave(Choose):
+    """What becomes of the runs under way; a kind of its own, so that it is not asked twice."""
+
+
 class Ask(ModalScreen[str | None]):
     """A line of text; `check` says what is wrong with it, as it is typed."""
 

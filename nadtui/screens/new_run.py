@@ -346,6 +346,7 @@ class NewRunScreen(Screen[None]):
         if not self.is_current:
             return
         app = self.app
+        app.change_settings(workspace={**app.settings.workspace, "data": self.form.dataset or "signs"})
         app.pop_screen()
         if len(requests) == 1:
             app.open_run(requests[0])

@@ -22,7 +22,7 @@ from nadtui.settings_store import PANES
 from nadtui.widgets import attention, curves
 from nadtui.widgets.attention import AttentionGrid, Maps, ModelMaps
 from nadtui.widgets.curves import Curves
-from nadtui.widgets.health import Health
+from nadtui.widgets.health import Health, all_dead
 from nadtui.widgets.log import LogPane
 from nadtui.widgets.pane_tabs import PaneTabs
 from nadtui.widgets.run_header import RunHeader
@@ -255,6 +255,9 @@ class RunScreen(Screen[None]):
         self.query_one("#side").display = not alone or settings.pane in ("health", "log")
 
     def _title_panes(self) -> None:
+        alarmed = bool(all_dead(self.host.view))
+        self.query_one(PaneTabs).alarms = frozenset({"health"} if alarmed else ())
+        self.query_one("#health").set_class(alarmed, "-alarm")
         for number, name in enumerate(PANES, start=1):
             pane = self.query_one(f"#{name}")
             title = f"{number} {self._pane_title(name)}"
@@ -263,11 +266,14 @@ class RunScreen(Screen[None]):
 
     def _pane_title(self, name: str) -> str:
         settings = self.app.settings
+        if name == "health":
+            dead = all_dead(self.host.view)
+            return f"attention health · ✗ DEAD: {text.clean(', '.join(dead))}" if dead else "attention health"
         if name == "maps":
             count = len(self.host.view.samples)
             parts = [f"attention maps · sample {self.sample + 1}/{max(1, count)}", settings.maps_view]
             return " · ".join([*parts, *([self.recomputed.operator] if self.recomputed else [])])
-        return {"curves": "curves", "health": "attention health", "log": "log"}[name]
+        return name
 
     def action_pane(self, name: str) -> None:
         """Work in another pane."""
@@ -284,6 +290,12 @@ class RunScreen(Screen[None]):
         self.app.change_settings(maximized=not self.app.settings.maximized)
         self._arrange()
         self._show_curves()
+
+    def on_click(self, event: events.Click) -> None:
+        """A click into a pane makes it the one that the keys belong to."""
+        for node in event.widget.ancestors_with_self if event.widget is not None else ():
+            if node.id in PANES and node.id != self.app.settings.pane:
+                self.action_pane(str(node.id))
 
     @on(PaneTabs.Chosen)
     def _tab_chosen(self, event: PaneTabs.Chosen) -> None:
@@ -469,9 +481,14 @@ class RunScreen(Screen[None]):
         self._show_maps()
         self._title_panes()
 
+    def wants_maps(self, operator: str) -> bool:
+        """Whether maps under that operator are still waited for; asked by the thread that is to compute them."""
+        wanted = self.recomputed
+        return self.is_mounted and wanted is not None and wanted.operator == operator
+
     def maps_recomputed(self, recomputed: Recomputed) -> None:
         """Maps under another operator are there."""
-        if self.recomputed is not None and self.recomputed.operator == recomputed.operator:
+        if self.wants_maps(recomputed.operator):
             self.recomputed = recomputed
             self._show_maps()
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -19,6 +20,7 @@ from textual.widgets import Footer, Input
 from textual.worker import get_current_worker
 
 from engine import machine, store
+from engine.data import present
 from engine.errors import RequestError
 from engine.presets import Preset, list_presets, resolve
 from nadtui import drawing, sketch
@@ -29,8 +31,11 @@ from nadtui.query import Query, parse
 from nadtui.report import flatten
 from nadtui.text import clean, plural
 from nadtui.widgets.preset_list import PresetList
-from nadtui.widgets.preview import Preview
+from nadtui.widgets.preview import Preview, Tiles
 from nadtui.widgets.run_table import EXPLAINED, RunTable
+
+if TYPE_CHECKING:
+    from engine.config import DataSettings
 
 LOOK_S = 2.0
 """Seconds between two looks at the folder of runs."""
@@ -40,6 +45,9 @@ KEPT = 32
 """Sketches of runs at rest that are kept."""
 SHOWN = ("attack", "data.name", "training.epochs", "teacher.training.epochs", "distill.training.epochs", "distill.beta")
 """Fields of a preset's configuration that the preview shows, tables with all below them."""
+
+PANES = {"presets": "presets-pane", "runs": "runs-pane", "preview": "preview"}
+"""Panes by name, with their ids."""
 
 NO_RUNS = "No runs yet.\n\nChoose a preset and press Enter, or n, to start one."
 NO_MATCH = "No run matches.\n\nEscape clears the filter."
@@ -59,6 +67,7 @@ class WorkspaceScreen(Screen[None]):
 
     TITLE = "workspace"
     HELP_GROUP = "Workspace"
+    AUTO_FOCUS = ""
     HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [
         (0, "-narrow"),
         (100, "-medium"),
@@ -71,7 +80,7 @@ class WorkspaceScreen(Screen[None]):
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Filter runs, as in: sig asr<5 dataset:cifar10"),
         Binding("c", "compare", "Compare", tooltip="Compare the marked runs"),
         Binding("e", "export", "Export", tooltip="Write the run to a file"),
-        Binding("d", "delete", "Delete", tooltip="Delete the marked runs, or this one; asks first"),
+        Binding("d", "delete", "Del", tooltip="Delete the marked runs, or this one; asks first"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("u", "unmark", "Unmark all", show=False),
         Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
@@ -79,6 +88,8 @@ class WorkspaceScreen(Screen[None]):
         Binding("1", "pane('presets')", "Presets", show=False),
         Binding("2", "pane('runs')", "Runs", show=False),
         Binding("3", "pane('preview')", "Preview", show=False),
+        Binding("f", "full", "Full screen", tooltip="Give the pane the whole screen, or take it back", show=False),
+        Binding("m", "draw", "Draw", tooltip="Draw pictures and maps in half-blocks or in letters", show=False),
         Binding("escape", "clear_filter", "Clear the filter", show=False),
     ]
     DEFAULT_CSS = """
@@ -94,6 +105,8 @@ class WorkspaceScreen(Screen[None]):
     WorkspaceScreen.-wide #panes { grid-size: 3 1; grid-columns: 32 1fr 58; grid-rows: 1fr; }
     WorkspaceScreen.-vast #panes { grid-size: 3 1; grid-columns: 32 1fr 72; grid-rows: 1fr; }
     WorkspaceScreen.-wide #presets-pane, WorkspaceScreen.-vast #presets-pane { row-span: 1; }
+    WorkspaceScreen.full #panes { grid-size: 1 1; grid-columns: 1fr; grid-rows: 1fr; }
+    WorkspaceScreen.full #presets-pane { row-span: 1; }
     """
 
     def __init__(self, catalog: Catalog | None = None) -> None:
@@ -105,6 +118,7 @@ class WorkspaceScreen(Screen[None]):
         self._settling: Timer | None = None
         self._looking = False
         self._sketches: dict[tuple[Any, ...], sketch.Sketch] = {}
+        self._pencil = threading.Lock()
 
     # --- what it is made of ---
 
@@ -142,7 +156,8 @@ class WorkspaceScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Read presets and runs in the background: the first paint waits for neither."""
-        self.table.focus()
+        self._arrange()
+        self.set_focus(self.query_one(PresetList) if self._kept("pane") == "presets" else self.table)
         self._read_presets()
         self._look()
         self.set_interval(LOOK_S, self._look)
@@ -151,6 +166,8 @@ class WorkspaceScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Something may have happened while another screen was up."""
         self._look()
+        for tiles in self.query(Tiles):
+            tiles.refresh(layout=True)  # drawn another way, perhaps
 
     # --- the list of runs ---
 
@@ -261,16 +278,52 @@ class WorkspaceScreen(Screen[None]):
 
     def action_pane(self, name: str) -> None:
         """Go to a pane."""
-        if name == "preview":
-            page = "#run" if isinstance(self._subject, RunRow) else "#preset"
-            self.query_one(page).focus()
-        else:
-            self.query_one(f"#{name}").focus()
+        if self._kept("full"):
+            self._keep(full=name)
+            self._arrange()
+        page = "run" if isinstance(self._subject, RunRow) else "preset"
+        # At once, not by `focus`, which waits its turn: keys typed right behind this one belong to the pane.
+        self.set_focus(self.query_one(f"#{page if name == 'preview' else name}"))
+
+    def action_full(self) -> None:
+        """The pane alone, or all panes."""
+        self._keep(full="" if self._kept("full") else self._pane())
+        self._arrange()
+
+    def action_draw(self) -> None:
+        """Half-blocks or letters."""
+        tiles = self.query(Tiles)
+        self.app.change_settings(maps="ascii" if tiles.first().blocks else "blocks")
+        for each in tiles:
+            each.refresh(layout=True)
+
+    def _pane(self) -> str:
+        """The pane that has the keys."""
+        within = self.focused.ancestors_with_self if self.focused is not None else ()
+        return next((name for name, pane in PANES.items() if any(node.id == pane for node in within)), "runs")
+
+    def _arrange(self) -> None:
+        """Show all panes, or the one that has the whole screen."""
+        full = self._kept("full")
+        self.set_class(bool(full), "full")
+        for name, pane in PANES.items():
+            self.query_one(f"#{pane}").display = not full or name == full
+
+    def _kept(self, name: str) -> str:
+        """What was kept of the panes, here or at an earlier start; empty where that names none."""
+        value = self.app.settings.workspace.get(name)
+        return value if isinstance(value, str) and value in PANES else ""
+
+    def _keep(self, **values: Any) -> None:
+        self.app.change_settings(workspace={**self.app.settings.workspace, **values})
 
     # --- the preview ---
 
     @on(RunTable.Highlighted)
     def _run_highlighted(self, event: RunTable.Highlighted) -> None:
+        presets = self.query_one(PresetList)
+        if presets.has_focus and presets.preset is not None:
+            return  # a run that goes on behind a person's back is not what they look at
         if event.row is not None:
             self._select(event.row)
         elif isinstance(self._subject, RunRow):
@@ -283,7 +336,9 @@ class WorkspaceScreen(Screen[None]):
             self._select(event.preset)
 
     def on_descendant_focus(self) -> None:
-        """The preview follows the pane that has the keys."""
+        """The preview follows the pane that has the keys, which is the one to begin with next time."""
+        if self._pane() != (self._kept("pane") or "runs"):
+            self._keep(pane=self._pane())
         presets, row = self.query_one(PresetList), self.table.row
         if presets.has_focus and presets.preset is not None:
             self._select(presets.preset)
@@ -361,14 +416,28 @@ class WorkspaceScreen(Screen[None]):
             for name, value in flatten(config.to_dict())
             if any(name == shown or name.startswith(f"{shown}.") for shown in SHOWN)
         ]
-        if drawing.cached(config.attack) is None:
+        data = self._data_for(config.data)
+        if drawing.cached(config.attack, data) is None:
             _hand_over(self, partial(self._take_preset, preset, settings, "drawing the trigger …"))
-        try:
-            trigger = drawing.preview(config.attack)
-        except RequestError as error:
-            _hand_over(self, partial(self._take_preset, preset, settings, str(error)))
-            return
-        _hand_over(self, partial(self._take_preset, preset, settings, trigger))
+        worker = get_current_worker()
+        with self._pencil:  # one drawing process at a time, and none for a preset that was only passed by
+            if worker.is_cancelled:
+                return
+            try:
+                shown: Any = drawing.preview(config.attack, data)
+            except RequestError as error:
+                shown = str(error)
+        _hand_over(self, partial(self._take_preset, preset, settings, shown))
+
+    def _data_for(self, own: DataSettings) -> DataSettings | None:
+        """Whose images a trigger is shown on: those of the last new run, else the preset's own; None = signs.
+
+        Only data that is on this machine is looked at: a preview is no reason for a download.
+        """
+        chosen = self.app.settings.workspace.get("data")
+        names = [chosen if isinstance(chosen, str) else "", own.name]
+        name = next((name for name in names if name and present(name)), "signs")
+        return None if name == "signs" else own.model_copy(update={"name": name})
 
     def _take_preset(self, preset: Preset, settings: Sequence[tuple[str, Any]], trigger: Any) -> None:
         if self._subject == preset:

@@ -180,9 +180,16 @@ def _sample_column(maps: Maps, side: int, look: Look) -> list[tuple[str, list[Li
     sample = maps.sample
     changed = halfblocks.distance(sample.clean, sample.triggered)
     stretched = bytes(min(255, 4 * value) for value in changed)
-    pictures = (("clean", sample.clean), ("triggered", sample.triggered), ("change ×4", stretched))
-    for place, (name, rgb) in enumerate(pictures[: len(shown)]):
-        shown[place] = (name, picture_lines(rgb, sample.width, sample.height, side, side // 2, look))
+    pictures = (
+        ("clean", "clean", sample.clean),
+        ("triggered", "trigger", sample.triggered),
+        ("change ×4", "change", stretched),
+    )
+    for place, (name, short, rgb) in enumerate(pictures[: len(shown)]):
+        shown[place] = (
+            name if len(name) <= side else short,
+            picture_lines(rgb, sample.width, sample.height, side, side // 2, look),
+        )
     return shown
 
 

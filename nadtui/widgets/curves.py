@@ -48,6 +48,8 @@ class Series:
     x: Sequence[float]
     y: Sequence[float]
     mark: str = "braille"
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+    """From where to where the values spread, place by place; a NaN is a gap."""
 
 
 @dataclass(frozen=True)
@@ -273,6 +275,8 @@ def _canvas(
         if place:
             for line in range(lines):
                 cells[line][place] = ("┊", "axis")
+    for each in chart.series:
+        _shade(cells, each, ranges, log=chart.log_y)
     for each in reversed(chart.series):  # the first one is on top
         stretches = list(runs(each.x, _scaled(each.y, chart.log_y)))
         thinned = [points for points in (thin(run, low, high, columns) for run in stretches) if points]
@@ -284,6 +288,37 @@ def _canvas(
             for column, line in _dots(thinned, layer, columns, lines, ranges):
                 cells[line][column] = ("•", each.color)
     return cells
+
+
+def _shade(
+    cells: list[list[tuple[str, str | None]]], each: Series, ranges: tuple[float, float, float, float], *, log: bool
+) -> None:
+    """Lay a series' band over the empty cells."""
+    if each.band is None:
+        return
+    low, high, bottom, top = ranges
+    lines, columns = len(cells), len(cells[0])
+    lower, upper = (list(runs(each.x, _scaled(edge, log))) for edge in each.band)
+    for below, above in zip(lower, upper, strict=False):
+        for column in range(columns):
+            x = low + (high - low) * column / max(1, columns - 1)
+            edges = [_at(below, x), _at(above, x)]
+            if None in edges:
+                continue
+            first, last = (_place(max(bottom, min(top, edge)), bottom, top, lines) or 0 for edge in edges)
+            for place in range(first, last + 1):
+                line = lines - 1 - place
+                if cells[line][column][0] in (" ", "┊"):
+                    cells[line][column] = ("░", each.color)
+
+
+def _at(points: Sequence[tuple[float, float]], x: float) -> float | None:
+    """A line of points at `x`, between two of them on the straight line; None beside its ends."""
+    after = bisect_left(points, x, key=lambda point: point[0])
+    if after == len(points) or (after == 0 and points[0][0] > x):
+        return None
+    (x1, y1), (x0, y0) = points[after], points[max(0, after - 1)]
+    return y1 if x1 <= x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
 def _layer(
@@ -516,6 +551,19 @@ def _x_range(found: list[Span], zoom: str | None) -> tuple[float, float] | None:
     return (low, high) if high > low else None
 
 
+_LEGENDS = ((False, 3, "  "), (True, 3, "  "), (True, 3, " "), (True, 2, " "))
+"""Whether names are short, digits of a value, what follows it: from roomy to narrow."""
+
+
+def legend(chart: Chart, at: float, *, short: bool = False, digits: int = 3) -> Iterator[tuple[str, str]]:
+    """Each series' name and its value nearest to `at`; in `short` as `g1` and `CE`."""
+    for each in chart.series:
+        place = nearest(each, at)
+        value = "–" if place is None else f"{each.y[place]:.{digits}g}{chart.unit}"
+        name = text.clean(each.name)
+        yield (name.replace("group", "g").replace("cross-entropy", "CE") if short else name), value
+
+
 # --- the widget ---
 
 
@@ -578,7 +626,7 @@ class Curves(Widget):
         """One line of the widget: the legend, then the drawing."""
         width, style = self.size.width, self.rich_style
         if y == 0:
-            return Strip(list(self._legend(style))).crop_extend(0, width, style)
+            return Strip(list(self._legend(style, width))).crop_extend(0, width, style)
         if not any(math.isfinite(value) for each in self.chart.series for value in each.y):
             said = self.empty if y == max(1, self.size.height // 2) else ""
             return Strip([Segment(said.center(width), style + Style(dim=True))]).crop_extend(0, width, style)
@@ -613,16 +661,21 @@ class Curves(Widget):
             return Segment("│" if empty else letters, styles[color] + Style(bold=True, reverse=not empty))
         return Segment(letters, styles[color])
 
-    def _legend(self, style: Style) -> Iterator[Segment]:
+    def _legend(self, style: Style, width: int) -> Iterator[Segment]:
+        """Each series with its value at the cursor; names and figures in short where they would be cut off."""
+        where = self._where()
+        at = math.inf if self.cursor is None else self.cursor
+        for short, digits, gap in _LEGENDS:
+            parts = list(legend(self.chart, at, short=short, digits=digits))
+            if sum(len(f"━ {name} {value}{gap}") for name, value in parts) + len(where) <= width:
+                break
         color_known = colors.depth(self.app.console.color_system, no_color=self.app.no_color) != "none"
-        for each in self.chart.series:
-            place = nearest(each, math.inf if self.cursor is None else self.cursor)
-            value = "–" if place is None else f"{each.y[place]:.3g}{self.chart.unit}"
+        for each, (name, value) in zip(self.chart.series, parts, strict=True):
             mark = "━" if color_known or each.mark == "braille" else each.mark
             yield Segment(f"{mark} ", style + Style(color=each.color))
-            yield Segment(f"{text.clean(each.name)} ", style)
-            yield Segment(f"{value}  ", style + Style(bold=True))
-        yield Segment(self._where(), style + Style(dim=True))
+            yield Segment(f"{name} ", style)
+            yield Segment(f"{value}{gap}", style + Style(bold=True))
+        yield Segment(where, style + Style(dim=True))
 
     def _where(self) -> str:
         """The cursor's place, in words."""

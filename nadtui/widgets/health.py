@@ -13,7 +13,9 @@ from engine.events import AttentionHealth, TapHealth
 from engine.record import RunView
 from nadtui import colors, text
 
-HEAD = f"{'tap':<8}{'map':>6}{'beta':>6}{'loss':>9}{'gradient':>10}  share of the loss"
+HEAD = f"{'tap':<7}{'map':>6}{'beta':>6}{'loss':>8}{'gradient':>9}  "
+SHARE = ("share of loss", "share")
+"""The title of the last column, and the one for where there is no room for that."""
 
 
 def dead(tap: TapHealth) -> bool:
@@ -28,6 +30,12 @@ def all_measured(view: RunView) -> list[AttentionHealth]:
     return [measured for stage in view.stages.values() for measured in stage.health]
 
 
+def all_dead(view: RunView) -> tuple[str, ...]:
+    """The taps that were found dead in any measurement of the run, as `nad group3`."""
+    found = (f"{measured.stage} {tap.tap}" for measured in all_measured(view) for tap in measured.taps if dead(tap))
+    return tuple(dict.fromkeys(found))
+
+
 def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: Style) -> list[list[Segment]]:
     """A table for each measurement, the newest of each stage first."""
     if not measured:
@@ -36,7 +44,8 @@ def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: St
     for health in reversed(measured):
         when = "at its first step" if health.epoch == 0 else f"after epoch {health.epoch}"
         lines.append([Segment(f"{text.clean(health.stage)}, {when}", base + Style(bold=True))])
-        lines.append([Segment(HEAD, base + Style(dim=True))])
+        share = next((title for title in SHARE if len(HEAD) + len(title) <= width), SHARE[-1])
+        lines.append([Segment(HEAD + share, base + Style(dim=True))])
         lines += [_tap(tap, width, dark=dark, base=base) for tap in health.taps]
         lines.append([])
     return lines[:-1]
@@ -45,11 +54,13 @@ def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: St
 def _tap(tap: TapHealth, width: int, *, dark: bool, base: Style) -> list[Segment]:
     size = f"{tap.width}×{tap.height}"
     said = (
-        f"{text.clean(tap.tap):<8}{size:>6}{text.number(tap.beta):>6}"
-        f"{text.number(tap.loss):>9}{text.number(tap.gradient):>10}  "
+        f"{text.clean(tap.tap):<7}{size:>6}{text.number(tap.beta):>6}"
+        f"{text.number(tap.loss):>8}{text.number(tap.gradient):>9}  "
     )
     if dead(tap):
-        return [Segment(said, base), Segment(" DEAD: no effect ", base + Style(bold=True, reverse=True))]
+        loud = base + Style(color=colors.series(colors.LOUD, dark=dark), bold=True, reverse=True)
+        mark = " DEAD: no effect "
+        return [Segment(said, base), Segment(mark if len(said) + len(mark) <= width else " DEAD ", loud)]
     if tap.beta <= 0:
         return [Segment(f"{said}left out (beta 0)", base + Style(dim=True))]
     room = max(0, min(30, width - len(said) - 8))

@@ -12,6 +12,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
+from nadtui import colors
+
 
 class PaneTabs(Widget):
     """One line; a click chooses a pane."""
@@ -28,19 +30,24 @@ class PaneTabs(Widget):
             super().__init__()
 
     active: reactive[str] = reactive("")
+    alarms: reactive[frozenset[str]] = reactive(frozenset())
+    """Panes with something in them that must not be missed."""
 
     def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._names = tuple(names)
 
     def _labels(self) -> list[str]:
-        return [f" {number} {name} " for number, name in enumerate(self._names, start=1)]
+        marks = dict.fromkeys(self.alarms, "✗ ")
+        return [f" {number} {marks.get(name, '')}{name} " for number, name in enumerate(self._names, start=1)]
 
     def render_line(self, y: int) -> Strip:
-        """The names, the active one reversed."""
+        """The names, the active one reversed, those with an alarm in its color and with a mark."""
         style = self.rich_style
+        loud = style + Style(color=colors.series(colors.LOUD, dark=self.app.current_theme.dark), bold=True)
+        active = Style(reverse=True, bold=True)
         segments = [
-            Segment(label, style + Style(reverse=name == self.active, bold=name == self.active))
+            Segment(label, (loud if name in self.alarms else style) + (active if name == self.active else Style()))
             for name, label in zip(self._names, self._labels(), strict=True)
         ]
         return Strip(segments).crop_extend(0, self.size.width, style)

@@ -84,13 +84,17 @@ class Tiles(Widget):
         strip = strips[y].apply_style(style) if y < len(strips) else Strip.blank(self.size.width, style)
         return strip.crop_extend(0, self.size.width, style)
 
-    def _draw(self, width: int) -> list[Strip]:
+    @property
+    def blocks(self) -> bool:
+        """Whether this terminal and this person want half-blocks, else letters."""
         depth = colors.depth(self.app.console.color_system, no_color=self.app.no_color)
         drawn = self.app.settings.maps
-        blocks = drawn == "blocks" or (drawn == "auto" and depth in ("256", "full"))
-        wanted = (self.rows, width, self.most_lines, blocks)
+        return drawn == "blocks" or (drawn == "auto" and depth in ("256", "full"))
+
+    def _draw(self, width: int) -> list[Strip]:
+        wanted = (self.rows, width, self.most_lines, self.blocks)
         if wanted != self._drawn:
-            self._strips = lay_out(self.rows, width, self.most_lines, blocks=blocks) if width > 0 else []
+            self._strips = lay_out(self.rows, width, self.most_lines, blocks=self.blocks) if width > 0 else []
             self._drawn = wanted
         return self._strips
 
@@ -175,7 +179,7 @@ class PresetPreview(VerticalScroll):
     """A preset: its trigger drawn, what it is, its settings."""
 
     DEFAULT_CSS = """
-    PresetPreview { padding: 0 1; scrollbar-size-vertical: 1; }
+    PresetPreview { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     PresetPreview > #trigger { margin-bottom: 1; }
     """
 
@@ -214,7 +218,7 @@ class RunPreview(VerticalScroll):
     """A run: its figures, its curves, its attention before and after, what it was."""
 
     DEFAULT_CSS = """
-    RunPreview { padding: 0 1; scrollbar-size-vertical: 1; }
+    RunPreview { padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     RunPreview > #curves { height: 12; margin: 1 0; }
     RunPreview > #maps { margin-bottom: 1; }
     RunPreview.low > #curves { height: 7; margin: 0; }

@@ -46,11 +46,29 @@ def activity(view: RunView, state: str) -> str:
     stage = view.stage
     if stage is not None and not view.ended:
         return f"{stage.name} epoch {max(1, stage.epoch)}/{stage.epochs}" if stage.epochs else stage.name
+    if view.finished is not None:
+        return outcome(view)
     if view.failure is not None:
         return f"failed in {view.failure.stage}"
     if view.stopped is not None:
         return f"stopped in {view.stopped.stage} after epoch {view.stopped.epoch}; R goes on"
     return ""
+
+
+def outcome(view: RunView) -> str:
+    """What the run has come to: ASR and ACC of the backdoored model and of the student, else of the last stage."""
+    done = [stage for stage in view.stages.values() if stage.metrics is not None]
+    if not done:
+        return ""
+    last = next((stage for stage in done if stage.name == "nad"), done[-1])
+    before, after = done[0].metrics, last.metrics
+    assert before is not None and after is not None
+    if last is done[0]:
+        return f"ASR {text.percentage(after.asr)} · ACC {text.percentage(after.acc)}"
+    return (
+        f"ASR {text.percentage(before.asr)} → {text.percentage(after.asr)}"
+        f" · ACC {text.percentage(before.acc)} → {text.percentage(after.acc)}"
+    )
 
 
 def facts(view: RunView, memory: int, now: float) -> list[str]:
