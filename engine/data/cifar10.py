@@ -1,12 +1,16 @@
 """CIFAR-10 (Krizhevsky 2009): 32x32 color photographs of ten kinds of things."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from torchvision import datasets
 
 from engine import paths
 from engine.data import npz
 from engine.data.base import DataRequest, ImageData, Progress, assemble, cut, images_from_array
 from engine.data.download import downloading
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 CLASS_NAMES = (
     "airplane",
@@ -43,7 +47,10 @@ def load(settings: DataRequest, progress: Progress) -> ImageData:
     return assemble("cifar10", parts[0], parts[1], CLASS_NAMES, "cifar10")
 
 
-def _part(train: bool, progress: Progress) -> datasets.CIFAR10:
+def _part(train: bool, progress: Progress) -> "CIFAR10":
+    # Here, not above: importing torchvision takes seconds, which a file in the data folder spares.
+    from torchvision import datasets
+
     folder = paths.data_dir()
     progress("looking for cifar10", 0, 0)
     try:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from torchvision.datasets import utils
 
 from engine.data.base import Progress
 from engine.errors import RequestError
@@ -37,6 +36,7 @@ def downloading(name: str, remedy: str, folder: Path, progress: Progress) -> Ite
 @contextmanager
 def _progress_of_torchvision(name: str, progress: Progress) -> Iterator[None]:
     """Forward the bar that torchvision would write to stderr, in the midst of whatever is shown there."""
+    from torchvision.datasets import utils
 
     class Bar:
         def __init__(self, total: int | None = None, **_: Any) -> None:

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import torch
-from torchvision import datasets
 
 from engine import paths
 from engine.data import npz
@@ -83,8 +82,10 @@ def load(settings: DataRequest, progress: Progress) -> ImageData:
 
 def _files(folder: Path, part: str) -> ImageFiles:
     """List the image files of a part of torchvision's copy, with their official labels."""
+    from torchvision.datasets import GTSRB  # importing it takes seconds, which gtsrb.npz spares
+
     try:
-        samples = datasets.GTSRB(folder, part)._samples
+        samples = GTSRB(folder, part)._samples
         files = [Path(file) for file, _ in samples]
         if part == "test":
             return ImageFiles(files, torch.tensor([label for _, label in samples]))
@@ -101,13 +102,15 @@ def _download(folder: Path, progress: Progress) -> None:
 
     torchvision takes any folder of the right name for the data set, a half extracted one too.
     """
+    from torchvision.datasets import GTSRB
+
     partial = folder / ".gtsrb-download"
     with downloading("gtsrb", "put gtsrb.npz or torchvision's gtsrb folder", folder, progress):
         if (folder / "gtsrb").exists():  # another process downloaded it while this one waited
             return
         shutil.rmtree(partial / "gtsrb" / "GTSRB", ignore_errors=True)
         for part in ("train", "test"):
-            datasets.GTSRB(partial, part, download=True)
+            GTSRB(partial, part, download=True)
         for archive in (partial / "gtsrb").glob("*.zip"):
             archive.unlink()
         (partial / "gtsrb").rename(folder / "gtsrb")
