@@ -91,7 +91,7 @@ def test_the_first_wrong_field_is_named():
 
 def test_every_field_tells_its_value_meaning_and_bounds():
     fields = {field.path: field for field in RunForm(preset="sig", settings={"distill.p": "3"}).fields()}
-    assert fields["attack.delta"].value == "20.0"
+    assert fields["attack.delta"].value == "32.0"
     assert fields["distill.p"].value == "3"
     assert fields["distill.p"].changed
     assert fields["distill.p"].allowed == "≥ 1, ≤ 16"
@@ -105,7 +105,7 @@ def test_a_broken_setting_leaves_the_other_fields_readable():
     form = RunForm(preset="sig", settings={"distill.p": "["})
     fields = {field.path: field for field in form.fields()}
     assert fields["distill.p"].value == "["
-    assert fields["attack.delta"].value == "20.0"
+    assert fields["attack.delta"].value == "32.0"
 
 
 def test_an_empty_value_takes_a_change_back():

@@ -79,7 +79,7 @@ def test_a_filter_finds_stage_figures_and_fields_of_the_configuration(runs):
 
     assert found("asr<4 state:finished") == ["sig-signs-s0", "badnets-signs-s0"]
     assert found("teacher.asr=10") == ["sig-signs-s1", "sig-signs-s0", "badnets-signs-s0"]
-    assert found("attack.delta=20") == ["sig-signs-s1", "sig-signs-s0"]
+    assert found("attack.delta=32") == ["sig-signs-s1", "sig-signs-s0"]
     assert found("poisoning_rate>0.5 seed:1") == ["sig-signs-s1"]
     assert found("age<20min") == ["blend-signs-s0"]
 
@@ -259,10 +259,10 @@ def test_a_run_that_goes_on_does_not_take_the_preview_from_a_preset(runs):
     async def script(pilot):
         await until(pilot, shows(pilot, "runs 4", "dirty label"))
         await pilot.press("1")
-        await until(pilot, shows(pilot, "badnets ──", "attack.poisoning_rate"))
+        await until(pilot, shows(pilot, "adaptive ──", "attack.poisoning_rate"))
         changed = [dataclasses.replace(row, progress=0.5) for row in table(pilot).rows]
         table(pilot).show(changed)
-        assert "badnets ──" in await at_rest(pilot, "attack.poisoning_rate")
+        assert "adaptive ──" in await at_rest(pilot, "attack.poisoning_rate")
 
     drive(runs, script, size=(200, 60))
 
