@@ -348,7 +348,7 @@ def test_the_presets_of_the_first_release_are_there():
     assert PRESETS["badnets"].size == 3
     assert PRESETS["badnets"].place == "bottom-right"
     assert PRESETS["blend"].alpha == 0.2
-    assert (PRESETS["sig"].delta, PRESETS["sig"].frequency, PRESETS["sig"].poisoning_rate) == (20, 6, 0.8)
+    assert (PRESETS["sig"].frequency, PRESETS["sig"].poisoning_rate) == (6, 0.8)
 
 
 @every_preset

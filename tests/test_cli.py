@@ -300,7 +300,7 @@ def test_compare_shows_figures_differences_and_fields(capsys: pytest.CaptureFixt
     assert ["attack", "ACC", "97.0", "95.0", "(-2.0)"] in rows
     assert ["ASR", "100.0", "90.0", "(-10.0)"] in rows
     assert ["nad", "ACC", "96.5", "–"] in rows
-    assert ["training.lr", "0.2", "0.1"] in rows and ["seed", "0", "1"] in rows
+    assert ["training.lr", "0.3", "0.1"] in rows and ["seed", "0", "1"] in rows
     assert not any(row[0] == "training.epochs" for row in rows)
     assert "(crashed)" in out
 

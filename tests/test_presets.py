@@ -78,7 +78,7 @@ def test_built_in_presets_and_recipes_are_all_there():
 
 
 def test_papers_of_the_attacks_are_followed():
-    sig = resolve("sig").attack
+    sig = resolve("sig", dataset="cifar10").attack
     assert (sig.label_rule, sig.delta, sig.frequency) == ("clean-label", 20, 6)
     assert resolve("blend").attack.alpha == 0.2
     badnets = resolve("badnets").attack

@@ -46,7 +46,7 @@ def opened(environment: dict[str, str]) -> Iterator[Callable[..., TmuxTerminal |
 
 def test_a_run_is_started_from_the_keyboard_and_shows_asr_before_and_after(tmp_path, opened):
     screen = opened()
-    screen.until("No runs yet")
+    screen.until("No runs yet", "adaptive ──")  # the presets are listed, the first one chosen
     screen.press("1", "End")
     screen.until("zz-tiny ──")  # the preview's title
     screen.press("Enter")
