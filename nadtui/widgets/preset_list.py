@@ -30,7 +30,7 @@ class PresetList(OptionList):
         Binding("G", "last", "Last", show=False),
     )
     DEFAULT_CSS = """
-    PresetList { height: 1fr; border: none; padding: 0; background: transparent; }
+    PresetList { height: 1fr; border: none; padding: 0; background: transparent; scrollbar-gutter: stable; }
     """
 
     @dataclass
