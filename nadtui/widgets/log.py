@@ -71,7 +71,9 @@ class LogPane(ScrollView, can_focus=False):
     def render_line(self, y: int) -> Strip:
         """One visible line."""
         style, width = self.rich_style, self.size.width
-        place = y + int(self.scroll_offset.y)
+        # Scrolling to the end is put off and may come before the pane has its size: where it follows, the end is shown.
+        first = max(0, len(self.lines) - self.size.height) if self.following else int(self.scroll_offset.y)
+        place = y + first
         if not 0 <= place < len(self.lines):
             return Strip.blank(width, style)
         line = self.lines[place]
