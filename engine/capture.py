@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -48,35 +48,44 @@ class Capture:
                 triggered=_bytes(triggered.permute(1, 2, 0)),
             )
 
+    @torch.inference_mode()
     def maps(self, stage: str, epoch: int, model: nn.Module) -> Iterator[AttentionCaptured]:
         """Each sample's map at each tap, in the model's eval mode (the mode it was in is restored)."""
         if len(self._places) == 0:
             return
-        clean, triggered = self._tap_maps(model, self._clean), self._tap_maps(model, self._triggered)
-        for tap, one, other in zip(model.tap_names, clean, triggered, strict=True):
-            for number in range(len(self._places)):
-                peak = float(torch.maximum(one[number].max(), other[number].max()))
-                yield AttentionCaptured(
-                    stage=stage,
-                    epoch=epoch,
-                    sample=number,
-                    tap=tap,
-                    height=one.shape[-2],
-                    width=one.shape[-1],
-                    peak=peak,
-                    clean=_quantized(one[number], peak),
-                    triggered=_quantized(other[number], peak),
-                )
-
-    @torch.inference_mode()
-    def _tap_maps(self, model: nn.Module, images: Tensor) -> list[Tensor]:
         was_training = model.training
         model.eval()
         with self._device.autocast():
-            _, taps = model.forward_with_taps(as_input(images))
+            pair = [attention_maps(model, images, self._operator, self._p) for images in (self._clean, self._triggered)]
         model.train(was_training)
-        maps = (attention_map(tap, self._operator, self._p) for tap in taps)
-        return [_shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
+        yield from captures(stage, epoch, range(len(self._places)), model.tap_names, *pair)
+
+
+def attention_maps(model: nn.Module, images: Tensor, operator: str, p: float) -> list[Tensor]:
+    """For each tap the maps [N, h, w] of images uint8 [N, 3, H, W], on the CPU, no side above `LARGEST`."""
+    _, taps = model.forward_with_taps(as_input(images))
+    maps = (attention_map(tap, operator, p) for tap in taps)
+    return [_shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
+
+
+def captures(
+    stage: str, epoch: int, samples: Sequence[int], taps: Sequence[str], clean: list[Tensor], triggered: list[Tensor]
+) -> Iterator[AttentionCaptured]:
+    """What the record holds of each sample at each tap; `clean` and `triggered` as `attention_maps` returns them."""
+    for tap, one, other in zip(taps, clean, triggered, strict=True):
+        for place, sample in enumerate(samples):
+            peak = float(torch.maximum(one[place].max(), other[place].max()))
+            yield AttentionCaptured(
+                stage=stage,
+                epoch=epoch,
+                sample=sample,
+                tap=tap,
+                height=one.shape[-2],
+                width=one.shape[-1],
+                peak=peak,
+                clean=_quantized(one[place], peak),
+                triggered=_quantized(other[place], peak),
+            )
 
 
 def _spread(labels: Tensor, count: int) -> Tensor:

@@ -6,16 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine import models
-from engine.attention import attention_map
-from engine.capture import LARGEST
+from engine.capture import attention_maps, captures
 from engine.checkpoints import fit, load_weights
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
 from engine.store import RunFolder
-from engine.training import as_input
 
 NEWEST = -1
 """The epoch of a map that comes from a stage's checkpoint."""
@@ -49,10 +47,8 @@ def recapture(
         weights, _ = load_weights(file)
         fit(network, weights, file)
         network.eval()
-        before, after = (_maps(network, images, operator, p) for images in (clean, triggered))
-        for tap, one, other in zip(network.tap_names, before, after, strict=True):
-            for number, sample in enumerate(samples):
-                yield _captured(stage, sample.sample, tap, one[number], other[number])
+        pair = [attention_maps(network, images, operator, p) for images in (clean, triggered)]
+        yield from captures(stage, NEWEST, [sample.sample for sample in samples], network.tap_names, *pair)
 
 
 def _stacked(samples: Sequence[SampleShown], which: str) -> Tensor:
@@ -63,34 +59,3 @@ def _stacked(samples: Sequence[SampleShown], which: str) -> Tensor:
     ((height, width),) = sizes
     images = [torch.frombuffer(bytearray(getattr(sample, which)), dtype=torch.uint8) for sample in samples]
     return torch.stack([image.view(height, width, 3).permute(2, 0, 1) for image in images])
-
-
-def _maps(network: nn.Module, images: Tensor, operator: str, p: float) -> list[Tensor]:
-    _, taps = network.forward_with_taps(as_input(images))
-    found = []
-    for tap in taps:
-        maps = attention_map(tap, operator, p)
-        longest = max(maps.shape[-2:])
-        if longest > LARGEST:
-            size = [max(1, round(side * LARGEST / longest)) for side in maps.shape[-2:]]
-            maps = torch.nn.functional.adaptive_avg_pool2d(maps.unsqueeze(1), size).squeeze(1)
-        found.append(maps)
-    return found
-
-
-def _captured(stage: str, sample: int, tap: str, clean: Tensor, triggered: Tensor) -> AttentionCaptured:
-    """One capture, quantized as `engine.events.AttentionCaptured` says."""
-    peak = float(torch.maximum(clean.max(), triggered.max()))
-    scale = 255 / peak if peak > 0 else 0.0
-    cells = [bytes((maps * scale).round().to(torch.uint8).flatten().tolist()) for maps in (clean, triggered)]
-    return AttentionCaptured(
-        stage=stage,
-        epoch=NEWEST,
-        sample=sample,
-        tap=tap,
-        height=clean.shape[-2],
-        width=clean.shape[-1],
-        peak=peak,
-        clean=cells[0],
-        triggered=cells[1],
-    )

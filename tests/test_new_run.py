@@ -196,12 +196,18 @@ def test_any_field_is_found_changed_and_reset(tmp_path):
     drive(tmp_path / "runs", script, size=(100, 30))
 
 
-def test_enter_starts_one_run_and_opens_its_screen(tmp_path):
-    requests: list[RunRequest] = []
+def kept_in(requests: list[RunRequest]):
+    """A maker of jobs that play a whole run, and keep what was asked for."""
 
-    def job(request):
+    def job(request: RunRequest) -> FakeJob:
         requests.append(request)
         return FakeJob(whole_run())
+
+    return job
+
+
+def test_enter_starts_one_run_and_opens_its_screen(tmp_path):
+    requests: list[RunRequest] = []
 
     async def script(pilot):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
@@ -209,17 +215,13 @@ def test_enter_starts_one_run_and_opens_its_screen(tmp_path):
         await pilot.press("5", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
 
-    drive(tmp_path / "runs", script, size=(100, 30), make_job=job)
+    drive(tmp_path / "runs", script, size=(100, 30), make_job=kept_in(requests))
     assert [request.config for request in requests] == [resolve("sig", overrides=[{"seed": 5}])]
     assert requests[0].out == tmp_path / "runs"
 
 
 def test_several_seeds_start_several_runs(tmp_path):
     requests: list[RunRequest] = []
-
-    def job(request):
-        requests.append(request)
-        return FakeJob(whole_run())
 
     async def script(pilot):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
@@ -228,7 +230,7 @@ def test_several_seeds_start_several_runs(tmp_path):
         await until(pilot, lambda: len(requests) == 3)
         await until(pilot, lambda: isinstance(pilot.app.screen, WorkspaceScreen))
 
-    drive(tmp_path / "runs", script, size=(100, 30), make_job=job)
+    drive(tmp_path / "runs", script, size=(100, 30), make_job=kept_in(requests))
     assert [request.config.seed for request in requests] == [0, 1, 2]
 
 
