@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from engine import models
-from engine.attacks.base import AttackContext, Trigger
+from engine.attacks.base import AttackContext
 from engine.attacks.sig import Sig
 from engine.attention import attention_loss
 from engine.config import DistillSettings
@@ -21,6 +21,7 @@ from engine.defenses.base import freeze
 from engine.defenses.nad import NadObjective
 from engine.device import Device, choose
 from engine.evaluate import predict
+from engine.events import outcome
 from engine.settings import TrainingSettings
 from engine.training import Batch, Loop, as_input, augmentation, cross_entropy
 
@@ -165,23 +166,13 @@ def _augmentation(images, device: Device) -> _Path:
 
 
 def _trigger(images, labels) -> _Path:
-    building = Sig().build(AttackContext(images, labels, CLASSES, 0))
-    trigger = _returned(building)
+    trigger = outcome(Sig().build(AttackContext(images, labels, CLASSES, 0)))
 
     def work() -> int:
         trigger(images)
         return IMAGES
 
     return _Path("trigger", "SIG over a whole set", work)
-
-
-def _returned(building) -> Trigger:
-    """What a generator that yields events returns at its end."""
-    while True:
-        try:
-            next(building)
-        except StopIteration as stop:
-            return stop.value
 
 
 def _attention(device: Device) -> _Path:

@@ -35,7 +35,7 @@ class Capture:
         for number, place in enumerate(self._places.tolist()):
             index = int(self._test.eligible[place])
             clean, triggered = (
-                _shrunk(images[number].float().unsqueeze(0)).round().to(torch.uint8).squeeze(0)
+                shrunk(images[number].float().unsqueeze(0)).round().to(torch.uint8).squeeze(0)
                 for images in (self._clean, self._triggered)
             )
             yield SampleShown(
@@ -65,7 +65,7 @@ def attention_maps(model: nn.Module, images: Tensor, operator: str, p: float) ->
     """For each tap the maps [N, h, w] of images uint8 [N, 3, H, W], on the CPU, no side above `LARGEST`."""
     _, taps = model.forward_with_taps(as_input(images))
     maps = (attention_map(tap, operator, p) for tap in taps)
-    return [_shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
+    return [shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
 
 
 def captures(
@@ -96,7 +96,7 @@ def _spread(labels: Tensor, count: int) -> Tensor:
     return torch.stack(in_turn[:count]) if in_turn[:count] else labels.new_empty(0)
 
 
-def _shrunk(images: Tensor) -> Tensor:
+def shrunk(images: Tensor) -> Tensor:
     """[N, C, H, W] pooled so that no side exceeds `LARGEST`."""
     height, width = images.shape[-2:]
     if max(height, width) <= LARGEST:

@@ -11,10 +11,12 @@ import base64
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
+
+T = TypeVar("T")
 
 SCHEMA = 1
 
@@ -59,6 +61,17 @@ def from_json(line: str) -> Event | None:
     if cls is None:
         return None
     return _build(cls, values)
+
+
+def outcome(work: Generator[Event, None, T], tell: Callable[[Event], object] | None = None) -> T:
+    """What work that yields events comes to at its end; each event is told to `tell`, if there is one."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as end:
+            return end.value
+        if tell is not None:
+            tell(event)
 
 
 def plain(value: Any) -> Any:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.attacks.base import Attack, Trigger
-from engine.events import Event
+from engine.attacks.base import Attack
+from engine.events import outcome
 from engine.paths import cache_dir, write_atomically
 
 if TYPE_CHECKING:
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 SIZE = 32
 """Side of the image in pixels."""
-LARGEST = 64
-"""Side beyond which an image is shown reduced."""
 VERSION = 2
 """Part of the cache's key: raised when the same settings come to look different."""
 _A_FEW = 40
@@ -49,7 +46,7 @@ class TriggerPreview:
 def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     """Put the attack's trigger, as it is at test time, on an image of another class than its target.
 
-    `data` says whose images; None = traffic signs. Images larger than `LARGEST` are shown reduced.
+    `data` says whose images; None = traffic signs. Images larger than 64 pixels a side are shown reduced.
 
     Raises:
         RequestError: the attack cannot be carried out on these images (no such class, no such image file), or they
@@ -58,18 +55,19 @@ def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     import torch
 
     from engine.attacks.base import AttackContext
+    from engine.capture import shrunk
 
     images, labels, names = _images(data)
     height, width = images.shape[-2:]
     attack.check(len(names), height, width)
     context = AttackContext(images, labels, len(names), attack.seed or 0)
-    trigger = _done(attack.build(context))
+    trigger = outcome(attack.build(context))
     if attack.learns:
-        trigger = _done(context.workshop.learned(attack, context, trigger))
+        trigger = outcome(context.workshop.learned(attack, context, trigger))
     chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
     image = images[chosen : chosen + 1]
     with torch.inference_mode():
-        pair = [_reduced(each) for each in (image, trigger(image))]
+        pair = [shrunk(each.float()).round().to(torch.uint8) for each in (image, trigger(image))]
     height, width = pair[0].shape[-2:]
     return TriggerPreview(height, width, names[int(labels[chosen])], _pixels(pair[0]), _pixels(pair[1]))
 
@@ -89,26 +87,6 @@ def _images(data: DataSettings | None) -> tuple[Tensor, Tensor, Sequence[str]]:
     count = min(len(found.y_train), max(_A_FEW, 4 * found.classes))
     few = stratified_draw(found.y_train, count, 0, "a preview")
     return found.x_train[few], found.y_train[few], found.class_names
-
-
-def _reduced(image: Tensor) -> Tensor:
-    """A uint8 image [1, 3, H, W] with no side longer than `LARGEST`."""
-    import torch
-
-    longest = max(image.shape[-2:])
-    if longest <= LARGEST:
-        return image
-    size = [max(1, round(side * LARGEST / longest)) for side in image.shape[-2:]]
-    return torch.nn.functional.adaptive_avg_pool2d(image.float(), size).round().to(torch.uint8)
-
-
-def _done(making: Generator[Event, None, Trigger]) -> Trigger:
-    """What a preparation comes to; what it reports on the way is for runs."""
-    while True:
-        try:
-            next(making)
-        except StopIteration as end:
-            return end.value
 
 
 def _pixels(image: Tensor) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
 
-from engine.events import Event
+from engine.events import Event, outcome
 from engine.record import RunView
 from nadtui import output, tables, text
 from nadtui.plain import PlainDisplay
@@ -57,9 +57,4 @@ def show_metrics(options: RunOptions) -> None:
 
 def follow(work: Generator[Event, None, Made]) -> Made:
     """What the work comes to; its events become lines on standard error."""
-    display = PlainDisplay(RunView())
-    while True:
-        try:
-            display.tell(next(work))
-        except StopIteration as end:
-            return end.value
+    return outcome(work, PlainDisplay(RunView()).tell)

@@ -26,7 +26,7 @@ from engine.attacks.wanet import WaNet, WarpTrigger, smooth_flow
 from engine.control import Control
 from engine.device import Device
 from engine.errors import RequestError
-from engine.events import Message, Preparing
+from engine.events import Message, Preparing, outcome
 from engine.presets import list_presets, resolve
 from engine.settings import AttackTrainingSettings
 from engine.workshop import Steps, Workshop
@@ -46,14 +46,7 @@ def context(count: int = 60, side: int = 16, seed: int = 7) -> AttackContext:
 
 def built(attack: Attack, of: AttackContext, events: list | None = None) -> Trigger:
     """Run an attack's preparation to its end."""
-    steps = attack.build(of)
-    while True:
-        try:
-            event = next(steps)
-        except StopIteration as end:
-            return end.value
-        if events is not None:
-            events.append(event)
+    return outcome(attack.build(of), events.append if events is not None else None)
 
 
 # --- adaptive, all-to-all, pixel, clean ----------------------------------------------------------------------------
@@ -340,14 +333,6 @@ class Linear(nn.Module):
         return torch.cat([total, -total], dim=1)
 
 
-def run(work) -> object:
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value
-
-
 @pytest.mark.parametrize(("epsilon", "step"), [(16, 1.5), (7.5, 4.0), (0, 2.0), (255, 200.0)])
 def test_pgd_never_leaves_its_ball_and_makes_the_loss_larger(epsilon, step):
     images = context(20).images.clone()
@@ -356,7 +341,7 @@ def test_pgd_never_leaves_its_ball_and_makes_the_loss_larger(epsilon, step):
     told = Steps(Control(), "", 10)
     draw = torch.Generator().manual_seed(0)
     work = perturbed(Linear(), images, labels, epsilon=epsilon, step=step, steps=10, draw=draw, device=CPU, told=told)
-    changed = run(work)
+    changed = outcome(work)
     assert changed.dtype == torch.uint8
     difference = changed.int() - images.int()
     assert difference.abs().max() <= epsilon
@@ -427,7 +412,7 @@ def test_the_trojan_patch_raises_the_chosen_neurons_by_the_factor_it_reports():
     said = [event.text for event in events if isinstance(event, Message)]
     assert len(said) == 1
 
-    surrogate = run(of.workshop.surrogate(of))
+    surrogate = outcome(of.workshop.surrogate(of))
     with penultimate(surrogate) as (activations, outgoing), torch.no_grad():
         assert outgoing.shape[0] == CLASSES
         neurons = trigger.tensors()["neurons"]
@@ -448,7 +433,7 @@ def test_the_trojan_patch_raises_the_chosen_neurons_by_the_factor_it_reports():
 def test_the_neurons_are_those_with_the_strongest_connections_onward():
     of = context(side=16)
     attack = Trojan(size=3, steps=1, neurons=3)
-    surrogate = run(of.workshop.surrogate(of))
+    surrogate = outcome(of.workshop.surrogate(of))
     with penultimate(surrogate) as (activations, outgoing), torch.no_grad():
         alive = activations(of.images).mean(dim=0) > 0
     strength = outgoing.abs().sum(dim=0).numpy() * alive.numpy()

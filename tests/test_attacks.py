@@ -20,6 +20,7 @@ from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.blend import Blend, BlendTrigger
 from engine.attacks.sig import Sig
 from engine.errors import RequestError
+from engine.events import outcome
 from engine.presets import list_presets, resolve
 
 CLASSES = 4
@@ -35,12 +36,7 @@ def context(count: int = 60, side: int = 16, seed: int = 7) -> AttackContext:
 
 def built(attack: Attack, of: AttackContext) -> Trigger:
     """Run an attack's preparation to its end."""
-    steps = attack.build(of)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return outcome(attack.build(of))
 
 
 def gray(value: int, side: int = 32, count: int = 2) -> Tensor:

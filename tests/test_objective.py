@@ -21,6 +21,7 @@ from engine.defenses.nad import NadObjective, check_taps, distill, make_teacher,
 from engine.defenses.objective import CleanObjective, anchor_loss, mixup
 from engine.device import Device
 from engine.errors import RequestError, StageError
+from engine.events import outcome
 from engine.settings import AnchorSettings, AugmentSettings, ObjectiveSettings, ScheduleSettings, TrainingSettings
 from engine.training import Batch, Loop, as_input, augmentation
 
@@ -121,11 +122,7 @@ class Lab:
         return model
 
     def finish(self, stage: Generator[Any, None, nn.Module]) -> nn.Module:
-        while True:
-            try:
-                self.steps.append(next(stage))
-            except StopIteration as end:
-                return end.value
+        return outcome(stage, self.steps.append)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:

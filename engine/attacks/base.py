@@ -83,6 +83,14 @@ def generator(seed: int, purpose: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + purpose * 7_919 + 17) % 2**63)
 
 
+def draw_from(candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """`count` of the candidates, drawn by a CPU generator, sorted."""
+    import torch
+
+    order = torch.randperm(len(candidates), generator=generator)[:count]
+    return candidates[order.to(candidates.device)].sort().values
+
+
 class Attack(Section):
     """Base of all attacks' settings."""
 
@@ -167,7 +175,6 @@ class Attack(Section):
         Raises:
             RequestError: the rate asks for more images than there are.
         """
-        import torch
 
         if self.label_rule == "clean-label":
             candidates = (labels == self.target).nonzero().flatten()
@@ -180,8 +187,7 @@ class Attack(Section):
                 f"attack.poisoning_rate = {self.poisoning_rate}: {count} images to poison, but only "
                 f"{len(candidates)} are not of the target class"
             )
-        order = torch.randperm(len(candidates), generator=generator(seed, 1))[:count]
-        return candidates[order.to(candidates.device)].sort().values
+        return draw_from(candidates, count, generator(seed, 1))
 
     def poison(self, context: AttackContext, trigger: Trigger) -> PoisonedSet:
         """The training set as the attacker leaves it: chosen images marked, and relabeled unless clean-label."""

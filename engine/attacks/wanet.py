@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.attacks.base import Attack, AttackContext, PoisonedSet, Trigger, generator, to_uint8
+from engine.attacks.base import Attack, AttackContext, PoisonedSet, Trigger, draw_from, generator, to_uint8
 from engine.errors import RequestError
 from engine.events import Event
 
@@ -102,8 +102,7 @@ class WaNet(Attack):
                 f"attack.noise_ratio = {self.noise_ratio:g}: {count} noise images beside {len(indices)} poisoned "
                 f"ones, but only {len(candidates)} images are left"
             )
-        order = torch.randperm(len(candidates), generator=generator(seed, 3))[:count]
-        return candidates[order.to(candidates.device)].sort().values
+        return draw_from(candidates, count, generator(seed, 3))
 
     def poison(self, context: AttackContext, trigger: Trigger) -> PoisonedSet:
         """As every attack, and the noise images: warped by a field of their own, true labels kept."""
