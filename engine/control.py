@@ -1,11 +1,18 @@
-"""How a running job is steered from another thread: pause, go on, stop. Free of torch."""
+"""How a running job is steered from another thread or process: pause, go on, stop. Free of torch."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+import time
+from collections.abc import Callable, Generator
+from typing import Literal
 
 from engine.events import Event, RunPaused
+
+Wish = Literal["pause", "resume", "stop"]
+
+LISTEN_S = 0.25
+"""Seconds between two looks at what other processes ask."""
 
 
 class Stopped(Exception):  # noqa: N818  (a request fulfilled, not an error)
@@ -19,6 +26,12 @@ class Control:
         self._stop = threading.Event()
         self._go = threading.Event()
         self._go.set()
+        self._ear: Callable[[], Wish | None] | None = None
+        self._heard = 0.0
+
+    def listen(self, ear: Callable[[], Wish | None] | None) -> None:
+        """From now on also follow what `ear` brings, asked a few times a second in the job's thread; None = no more."""
+        self._ear = ear
 
     def pause(self) -> None:
         """Hold the job still at its next step."""
@@ -40,6 +53,7 @@ class Control:
 
     def check(self) -> None:
         """Raise Stopped if a stop was asked for."""
+        self._hear()
         if self._stop.is_set():
             raise Stopped
 
@@ -47,6 +61,20 @@ class Control:
         """Sleep, but no longer than until a stop is asked for; then raise Stopped."""
         if self._stop.wait(seconds):
             raise Stopped
+        self.check()
+
+    def _hear(self) -> None:
+        now = time.monotonic()
+        if self._ear is None or now - self._heard < LISTEN_S:
+            return
+        self._heard = now
+        match self._ear():
+            case "pause":
+                self.pause()
+            case "resume":
+                self.resume()
+            case "stop":
+                self.stop()
 
     def checkpoint(self) -> Generator[Event, None, None]:
         """Between two steps: raise Stopped if asked to, or hold still while paused, with an event at each end."""
@@ -54,6 +82,7 @@ class Control:
         if self._go.is_set():
             return
         yield RunPaused(paused=True)
-        self._go.wait()
+        while not self._go.wait(LISTEN_S):
+            self._hear()
         self.check()
         yield RunPaused(paused=False)

@@ -54,6 +54,7 @@ from engine.settings import ObjectiveSettings
 from engine.stages import LEARNED, PRODUCTS, StageRunner, saved_epoch
 from engine.store import RunFolder, read_events
 from engine.training import as_input
+from engine.wishes import heard
 from engine.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def run(request: RunRequest, control: Control | None = None) -> Generator[Event,
     control = control or Control()
     with contextlib.closing(_Preparation(request)) as preparation:
         session = yield from preparation.session(control)
-    with session.folder:
+    with session.folder, heard(session.folder.path, control):
         yield from _recorded(session)
 
 

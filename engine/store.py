@@ -6,6 +6,7 @@
                 summary.json         written last; its presence means finished
                 run.lock             locked by the writing process; the kernel frees it however that process ends
                 heartbeat.json       the writer's pid and host; its modification time is refreshed every 2 s
+                wish                 what another process asks of the writer, until it is taken (engine.wishes)
 
 Readers take no lock, survive whatever they find, and report damage instead of raising it. Free of torch.
 """

@@ -8,7 +8,6 @@ view of its own in the thread, and handed over whole.
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from engine import events, store
+from engine import events, store, wishes
+from engine.control import Wish
 from engine.errors import RequestError
 from engine.events import Event
 from engine.record import LogLine, RunView
@@ -44,6 +44,10 @@ class Job(Protocol):
     """What is used of `engine.job.Job`."""
 
     error: BaseException | None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was asked to hold still, by whomever."""
 
     def start(self) -> None:
         """Begin in the background."""
@@ -178,8 +182,6 @@ class JobHost(Host):
     def __init__(self, request: RunRequest, make_job: Callable[[RunRequest], Job] | None = None) -> None:
         super().__init__(request.resume)
         self.request = request
-        self.paused = False
-        """Whether a person asked it to hold still."""
         self.stopping = False
         """Whether a person asked it to end."""
         self._ended = False
@@ -196,18 +198,21 @@ class JobHost(Host):
 
     def pause(self) -> None:
         """Hold still at the next step."""
-        self.paused = True
         self._job.pause()
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self.paused = False
         self._job.resume()
 
     def stop(self) -> None:
         """End at the next step, resumable."""
         self.stopping = True
         self._job.stop()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was asked to hold still, here or by another process."""
+        return self._job.paused
 
     def join(self, timeout: float) -> None:
         """Wait for the run's end."""
@@ -281,6 +286,7 @@ class Watcher(Host):
         super().__init__(folder)
         self.folder: Path = folder
         self._status = "loading"
+        self._asked: Wish | None = None
         self._heard = 0
         self._memory = 0
         self._new_status: deque[str] = deque(maxlen=1)
@@ -294,10 +300,19 @@ class Watcher(Host):
     @property
     def live(self) -> bool:
         """Whether its process is at work."""
-        return self.state in ("running", "paused", "queued", "preparing")
+        return self._recorded in ("running", "paused", "queued", "preparing")
 
     @property
     def state(self) -> str:
+        """What was asked of a run under way comes before what it was doing when that was asked."""
+        if self.live and self._asked == "stop":
+            return "stopping"
+        if self._asked == "pause" and self._recorded in ("running", "preparing"):
+            return "pausing"
+        return self._recorded
+
+    @property
+    def _recorded(self) -> str:
         """What the folder says, and of a run under way what its events say."""
         if self._status == "running" and self.view.status in ("paused", "queued", "preparing"):
             return self.view.status
@@ -332,20 +347,18 @@ class Watcher(Host):
             self._heard, changed = damaged, True
         return changed
 
-    def stop_process(self) -> str:
-        """Ask the process that carries the run out to stop it, resumable; returns what was done, or why not."""
+    def ask(self, wish: Wish) -> str:
+        """Ask the process that carries the run out for something; returns what was done, or why not."""
         writer = store.read_heartbeat(self.folder) if self.live else None
         if writer is None:
             return "the run is not under way"
-        if writer.host != socket.gethostname():
-            return f"the run is carried out by process {writer.pid} on {writer.host}: stop it there"
-        if not _is_headless(writer.pid):
-            return f"the run is carried out by a workbench, process {writer.pid}: stop it there"
         try:
-            os.kill(writer.pid, signal.SIGINT)
-        except OSError as error:
-            return f"process {writer.pid} cannot be told to stop: {error.strerror}"
-        return f"process {writer.pid} was told to stop after its step"
+            wishes.ask(self.folder, wish)
+        except RequestError as error:
+            return str(error)
+        self._asked = wish
+        doing = {"pause": "pause", "resume": "go on", "stop": "stop, resumable,"}[wish]
+        return f"process {writer.pid} on {writer.host} was asked to {doing} after its step"
 
     def _follow(self) -> None:
         whole = self._tail.poll()
@@ -392,14 +405,6 @@ def process_memory(pid: int) -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _is_headless(pid: int) -> bool:
-    """Whether a process is a headless run: only that understands an interrupt as "stop, resumable"."""
-    try:
-        return b"--headless" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,11 @@ class Steering:
 
     def pause(self, host: Host) -> None:
         """Pause the run, or let it go on."""
-        if not isinstance(host, JobHost):
-            self._app.notify("only the process that carries a run out can pause it", severity="warning")
-        elif host.paused:
-            host.resume()
-        else:
-            host.pause()
+        if isinstance(host, Watcher):
+            wish = "resume" if host.state in ("pausing", "paused") else "pause"
+            self._app.notify(text.clean(host.ask(wish)))
+        elif isinstance(host, JobHost):
+            host.resume() if host.paused else host.pause()
 
     def ask_to_stop(self, host: Host) -> None:
         """Stop the run after asking."""
@@ -73,7 +72,7 @@ class Steering:
         if isinstance(host, JobHost):
             host.stop()
         elif isinstance(host, Watcher):
-            self._app.notify(text.clean(host.stop_process()))
+            self._app.notify(text.clean(host.ask("stop")))
 
     def go_on(self, host: Host) -> None:
         """Go on with a run that has stopped, in this workbench."""
@@ -95,30 +94,35 @@ class Steering:
         self._app.replace_host(host, self._app.launch(request))
 
     def ask_to_extend(self, host: Host, stages: Sequence[str]) -> None:
-        """Ask which stage is to be extended, and by how many epochs."""
-        if not stages:
-            said = "only a stage that is not done can be extended, by the process that carries the run out"
-            self._app.notify(said, severity="warning")
-        elif len(stages) == 1:
+        """Ask which of the stages is to be extended, and by how many epochs."""
+        if len(stages) == 1:
             self._ask_epochs(host, stages[0])
-        else:
-            choices = [(name, name) for name in stages]
+        elif stages:
+            choices = [(name, f"{name} (done: in a new run)" if _done(host, name) else name) for name in stages]
             self._app.push_screen(Choose("Extend which stage?", choices), partial(self._ask_epochs, host))
 
     def _ask_epochs(self, host: Host, stage: str | None) -> None:
         if stage is None:
             return
-        question = Ask(
-            f"Extend {stage} by how many epochs?",
-            "5",
-            note="The run stops after its step and goes on from its last saved epoch; the learning rate then "
-            "follows its schedule over the new number of epochs.",
-            check=whole_number(1, MOST_EPOCHS),
-        )
+        if _done(host, stage):
+            note = (
+                f"{stage} is done, and its record stays as it is: a new run trains it for that many epochs more, from "
+                "the start, and the other stages as before; an attack already trained comes from the cache."
+            )
+        else:
+            note = (
+                "The run stops after its step and goes on from its last saved epoch; the learning rate then follows "
+                "its schedule over the new number of epochs."
+            )
+        check = whole_number(1, MOST_EPOCHS)
+        question = Ask(f"Extend {stage} by how many epochs?", "5", note=note, check=check)
         self._app.push_screen(question, partial(self._extend, host, stage))
 
     def _extend(self, host: Host, stage: str, epochs: str | None) -> None:
         if epochs is None:
+            return
+        if _done(host, stage):
+            self._extend_anew(host, stage, int(epochs))
             return
         action = partial(self._extend_now, host, stage, int(epochs))
         if isinstance(host, JobHost) and host.live:
@@ -129,12 +133,9 @@ class Steering:
 
     def _extend_now(self, host: Host, stage: str, more: int) -> None:
         try:
-            request = self._request_of(host)
-            known = host.view.stages.get(stage)
-            if known is None or known.state == "finished":
-                raise RequestError(f"{stage} is done already")
-            wanted = (known.epochs or hosting.epochs_of(request, stage)) + more
-            request = hosting.with_more_epochs(request, stage, wanted)
+            if _done(host, stage):
+                raise RequestError(f"{stage} was done before the run stopped: R goes on with what is left")
+            request, wanted = self._lengthened(host, stage, more)
             assert request.resume is not None
             write_atomically(request.resume / store.CONFIG, request.config.to_yaml().encode())
         except RequestError as error:
@@ -142,6 +143,21 @@ class Steering:
             return
         self._start_again(host, request)
         self._app.notify(f"{stage} now has {text.plural(wanted, 'epoch')}")
+
+    def _extend_anew(self, host: Host, stage: str, more: int) -> None:
+        try:
+            request, wanted = self._lengthened(host, stage, more)
+        except RequestError as error:
+            self._app.notify(text.clean(error), title="cannot extend", severity="error")
+            return
+        self._app.open_run(replace(request, resume=None))
+        self._app.notify(f"a new run: {stage} with {text.plural(wanted, 'epoch')}")
+
+    def _lengthened(self, host: Host, stage: str, more: int) -> tuple[RunRequest, int]:
+        """The run's request with so many epochs more for the stage, and how many it then has."""
+        request = self._request_of(host)
+        wanted = hosting.epochs_of(request, stage) + more
+        return hosting.with_more_epochs(request, stage, wanted), wanted
 
     # --- leaving ---
 
@@ -188,6 +204,11 @@ class Steering:
                 self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {name}{_out(host)}")
         self._leaving = None
         self._app.exit()
+
+
+def _done(host: Host, stage: str) -> bool:
+    known = host.view.stages.get(stage)
+    return known is not None and known.state == "finished"
 
 
 def _out(host: JobHost) -> str:

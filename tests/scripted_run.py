@@ -195,6 +195,7 @@ class FakeJob:
     ) -> None:
         self.error: BaseException | None = None
         self.started = False
+        self.paused = False
         self.stops = 0
         self._script = script
         self._ends_with = error

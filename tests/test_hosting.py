@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import store
+from engine import store, wishes
 from engine.errors import RequestError
 from engine.events import Event, RunFailed, RunPaused, RunStarted, RunStopped
 from engine.job import RunRequest
@@ -30,6 +30,7 @@ class StagedJob:
     def __init__(self, script: Sequence[Event], *, error: BaseException | None = None) -> None:
         self.error: BaseException | None = None
         self.asked: list[str] = []
+        self.paused = False
         self.on_stop: list[Event] = []
         self._script = list(script)
         self._error = error
@@ -45,9 +46,11 @@ class StagedJob:
 
     def pause(self) -> None:
         self.asked.append("pause")
+        self.paused = True
 
     def resume(self) -> None:
         self.asked.append("resume")
+        self.paused = False
 
     def stop(self) -> None:
         self.asked.append("stop")
@@ -332,10 +335,20 @@ def test_a_live_writer_of_this_machine_is_known(tmp_path, watch):
         assert host.live
         until(lambda: host.memory > 0, host)
         assert host.memory == pytest.approx(hosting.own_memory(), rel=0.5)
-        # The writer is this test, no headless run: it must not be interrupted.
-        assert f"process {os.getpid()}" in host.stop_process()
+        assert f"process {os.getpid()}" in host.ask("pause")
+        assert host.state == "pausing"
+        assert wishes.take(folder.path) == "pause"
+        folder.append(RunPaused(paused=True))
+        until(lambda: host.state == "paused", host)
+        assert "go on" in host.ask("resume")
+        folder.append(RunPaused(paused=False))
+        until(lambda: host.state == "running", host)
+        host.ask("stop")
+        assert (host.state, host.live) == ("stopping", True)
+        assert wishes.take(folder.path) == "stop"
     until(lambda: host.state == "crashed", host)
-    assert host.stop_process() == "the run is not under way"
+    assert host.ask("stop") == "the run is not under way"
+    assert wishes.take(folder.path) is None
 
 
 # --- going on without the workbench ---

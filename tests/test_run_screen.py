@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.widgets import Input, OptionList
 
-from engine import store
+from engine import store, wishes
 from engine.errors import RequestError
 from engine.events import AttentionHealth, RunFailed, RunPaused, RunStopped, TapHealth
 from engine.job import RunRequest
@@ -524,11 +524,58 @@ async def test_extending_stops_changes_the_configuration_and_goes_on(running):
 
 
 @looks.piloted
+async def test_extending_a_stage_that_is_done_starts_a_new_run(tmp_path, settings_file):
+    folder = showcase.write(tmp_path / "runs", showcase.record())
+    (folder / "config.yaml").write_text(resolve("badnets", dataset="signs").to_yaml())
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    jobs = Jobs([])
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, make_job=jobs, clock=lambda: NOW)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot, "✓ finished")
+        await pilot.press("plus")
+        assert "nad (done: in a new run)" in await looks.settle(pilot, "in a new run")
+        await pilot.press("3")
+        await looks.settle(pilot, "its record stays as it is")
+        await pilot.press("enter")
+        await looks.settle(pilot, "a new run: nad with 15 epochs")
+        (request,) = jobs.requests
+        assert request.resume is None
+        longer = {"distill": {"training": {"epochs": 15}}}
+        assert request.config == resolve("badnets", dataset="signs", overrides=[longer])
+        jobs.made[0].let()
+        await pilot.pause(0.3)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+
+
+@looks.piloted
+async def test_a_run_of_another_process_is_paused_through_its_folder(tmp_path, settings_file):
+    config = resolve("badnets", dataset="signs").to_yaml()
+    with store.RunFolder.create(
+        tmp_path / "runs", preset="badnets", dataset="signs", seed=0, config_yaml=config
+    ) as folder:
+        for event in showcase.record(until=60):
+            folder.append(event)
+        app = Workbench(tmp_path / "runs", start=folder.path, settings_file=settings_file, clock=lambda: NOW)
+        async with app.run_test(size=(100, 30), notifications=True) as pilot:
+            await opened(pilot, "running")
+            await pilot.press("p")
+            await looks.settle(pilot, "pausing")
+            assert wishes.take(folder.path) == "pause"
+            folder.append(RunPaused(paused=True))
+            await looks.settle(pilot, "⏸ paused")
+            await pilot.press("p")
+            assert wishes.take(folder.path) == "resume"
+            await pilot.press("x", "y")
+            await looks.settle(pilot, "stopping")
+            assert wishes.take(folder.path) == "stop"
+
+
+@looks.piloted
 async def test_a_finished_run_cannot_be_steered(watching):
     app = watching()
     async with app.run_test(size=(100, 30)) as pilot:
         await opened(pilot, "✓ finished")
-        await pilot.press("p", "x", "R", "plus")
+        await pilot.press("p", "x", "R")
         await pilot.pause()
         assert isinstance(app.screen, RunScreen)
 

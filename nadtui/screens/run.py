@@ -511,9 +511,15 @@ class RunScreen(Screen[None]):
         )
 
     def _extendable(self) -> list[StageView]:
-        if not isinstance(self.host, JobHost) and not self._resumable():
+        """Stages that are done, and others where the run is, or can be, carried out here; none taken from a file."""
+        view, host = self.host.view, self.host
+        if not view.run or host.folder is None or host.state in ("deleted", "newer", "damaged"):
             return []
-        return [s for s in self.host.view.stages.values() if s.state != "finished"] if self.host.view.run else []
+        here = isinstance(host, JobHost) or self._resumable()
+        given = {"attack"} if view.config.get("student") else set()
+        if (view.config.get("teacher") or {}).get("file"):
+            given.add("teacher")
+        return [s for s in view.stages.values() if s.name not in given and (here or s.state == "finished")]
 
     def action_pause(self) -> None:
         """Pause, or go on."""

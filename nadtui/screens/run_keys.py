@@ -16,7 +16,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("p", "pause", "Pause", "Pause, or go on after a pause"),
             ("x", "stop", "Stop", "Stop the run (asks); it stays resumable"),
             ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
-            ("plus", "extend", "Extend", "Extend a stage that is not done by n epochs"),
+            ("plus", "extend", "Extend", "Extend a stage by n epochs (done: in a new run)"),
             ("e", "export", "Export", "Export the run to a file"),
             ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
         ),
