@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 NAME_WIDTH = 29
-"""Cells of a field's name in the list; longer ones are cut in front, where they are alike."""
+"""Cells of a field's name in a narrow list; longer ones are cut in front, where they are alike."""
 
 
 class FieldList(OptionList):
@@ -71,7 +71,7 @@ class NewRunScreen(Screen[None]):
         #own Input, #own Select { width: 1fr; }
         #fields {
             height: 1fr; border: none; padding: 0; background: transparent;
-            text-wrap: nowrap; text-overflow: ellipsis;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
         }
         #search { display: none; }
         #search.shown { display: block; }
@@ -258,6 +258,14 @@ class NewRunScreen(Screen[None]):
 
     # --- the list of every field ---
 
+    def _name_width(self) -> int:
+        longest = max((len(each.path) for each in self._fields), default=NAME_WIDTH)
+        return max(NAME_WIDTH, min(longest, self.query_one(FieldList).size.width // 2))
+
+    def on_resize(self) -> None:
+        """Names get the room there now is."""
+        self.call_after_refresh(self._list)
+
     def _list(self) -> None:
         """Show the fields that are searched for, those that were changed first in color."""
         wanted = self.query_one("#search", Input).value.casefold().split()
@@ -269,7 +277,7 @@ class NewRunScreen(Screen[None]):
         fields = self.query_one(FieldList)
         with self.prevent(OptionList.OptionHighlighted):
             fields.clear_options()
-            fields.add_options([Option(_prompt(each)) for each in self._shown])
+            fields.add_options([Option(_prompt(each, self._name_width())) for each in self._shown])
             places = [each.path for each in self._shown]
             if places:
                 fields.highlighted = places.index(self._path) if self._path in places else 0
@@ -384,10 +392,10 @@ def _row(name: str, widget: Widget) -> Horizontal:
     return Horizontal(Label(name), widget)
 
 
-def _prompt(field: Field) -> Content:
+def _prompt(field: Field, width: int) -> Content:
     path = field.path
-    if len(path) > NAME_WIDTH:
-        path = "…" + path[len(path) - NAME_WIDTH + 1 :]
+    if len(path) > width:
+        path = "…" + path[len(path) - width + 1 :]
     style = "bold $text-accent" if field.changed else ""
     mark = "*" if field.changed else " "
-    return Content.assemble((f"{mark}{path:<{NAME_WIDTH}} ", style or "dim"), (clean(field.value), style))
+    return Content.assemble((f"{mark}{path:<{width}} ", style or "dim"), (clean(field.value), style))

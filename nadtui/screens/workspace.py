@@ -94,7 +94,7 @@ class WorkspaceScreen(Screen[None]):
     ]
     DEFAULT_CSS = """
     WorkspaceScreen {
-        #panes { grid-size: 2 2; grid-columns: 17 1fr; grid-rows: 50% 1fr; grid-gutter: 0; }
+        #panes { grid-size: 2 2; grid-columns: 18 1fr; grid-rows: 50% 1fr; grid-gutter: 0; }
         #panes > * { border: round $foreground 30%; border-title-color: $foreground; padding: 0; }
         #panes > *:focus-within { border: round $border; border-title-color: $text-primary; }
         #presets-pane { row-span: 2; }

@@ -30,7 +30,10 @@ class PresetList(OptionList):
         Binding("G", "last", "Last", show=False),
     )
     DEFAULT_CSS = """
-    PresetList { height: 1fr; border: none; padding: 0; background: transparent; scrollbar-gutter: stable; }
+    PresetList {
+        height: 1fr; border: none; padding: 0; background: transparent;
+        scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+    }
     """
 
     @dataclass
