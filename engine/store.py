@@ -82,6 +82,7 @@ _UNSYNCED = {"step", "attention", "sample", "preparing"}
 """Kinds that come often; losing the last few to a power cut loses no decision."""
 _ID = re.compile(r"\d{8}-\d{6}-[a-z0-9][a-z0-9_.-]*")
 _STAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_MAP = re.compile(rb'\{"kind":"attention","seq":\d+,"time":[\d.e+-]+,"stage":"([^"]*)","epoch":(\d+),')
 _TURNING_POINTS = re.compile(rb'\n\{"kind":"(?:stage-started|stage-finished|run-resumed|run-failed|run-stopped)"[^\n]*')
 
 
@@ -467,7 +468,7 @@ def read_events(path: Path) -> EventLog:
         content = (Path(path) / RECORD).read_bytes()
     except OSError:
         return EventLog([], 0)
-    return _decode(content[: content.rfind(b"\n") + 1])
+    return _decode(content[: content.rfind(b"\n") + 1].split(b"\n"))
 
 
 class Tail:
@@ -476,8 +477,13 @@ class Tail:
     `damaged` counts the lines that could not be read; `missing` says that the record is not there (any more).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, maps_of: int | None = None) -> None:
+        """`maps_of`: of a stage with attention maps of more epochs than this, those of some epochs are left out unread.
+
+        They are most of a long record's bytes, and a view keeps few of them; the newest epoch's are never left out.
+        """
         self.path = Path(path)
+        self._maps_of = maps_of
         self.damaged = 0
         self.missing = False
         self._offset = 0
@@ -502,15 +508,30 @@ class Tail:
         self.missing = False
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
-        log = _decode(whole)
+        lines = whole.split(b"\n")
+        log = _decode(lines if self._maps_of is None else _with_maps_of(lines, self._maps_of))
         self.damaged += log.damaged
         return log.events
 
 
-def _decode(whole_lines: bytes) -> EventLog:
+def _with_maps_of(lines: list[bytes], most: int) -> list[bytes]:
+    """The lines without the attention maps of as many epochs, evenly spread, as a stage has more than `most` of."""
+    heads = [_MAP.match(line) for line in lines]
+    epochs: dict[bytes, dict[bytes, None]] = {}
+    for head in heads:
+        if head is not None:
+            epochs.setdefault(head[1], {})[head[2]] = None
+    kept = set()
+    for stage, all_of_it in epochs.items():
+        newest_first = list(all_of_it)[::-1]
+        kept |= {(stage, epoch) for epoch in newest_first[:: max(1, -(-len(newest_first) // most))]}
+    return [line for line, head in zip(lines, heads, strict=True) if head is None or head.groups() in kept]
+
+
+def _decode(lines: list[bytes]) -> EventLog:
     events: list[Event] = []
     damaged = 0
-    for line in whole_lines.split(b"\n"):
+    for line in lines:
         if line:
             try:
                 event = from_json(line.decode())
@@ -694,12 +715,12 @@ def _from_record(blank: RunHead, has_record: bool) -> RunHead:
     )
     content = (blank.path / RECORD).read_bytes() if has_record else b""
     content = content[: content.rfind(b"\n") + 1]
-    first = next(iter(_decode(content[: content.find(b"\n") + 1]).events), None)
+    first = next(iter(_decode([content[: content.find(b"\n")]]).events), None)
     if isinstance(first, RunStarted):
         if first.schema > SCHEMA:
             return dataclasses.replace(found, status="newer", started=first.time)
         found = dataclasses.replace(found, started=first.time, dataset=str(first.dataset.get("name", found.dataset)))
-    last = _decode(content[content.rfind(b"\n", 0, -1) + 1 :]).events
+    last = _decode([content[content.rfind(b"\n", 0, -1) + 1 : -1]]).events
     found = _with_turning_points(found, content)
     return dataclasses.replace(found, status="queued") if last and isinstance(last[0], Queued) else found
 
@@ -726,7 +747,7 @@ def _with_turning_points(found: RunHead, content: bytes) -> RunHead:
 
 def _turning_points(content: bytes) -> Iterator[Event]:
     for match in _TURNING_POINTS.finditer(content):
-        yield from _decode(match.group()).events
+        yield from _decode([match.group().strip()]).events
 
 
 def _with_figures(found: RunHead, stages: dict[str, Any]) -> RunHead:

@@ -24,7 +24,7 @@ from engine import events, store, wishes
 from engine.control import Wish
 from engine.errors import RequestError
 from engine.events import Event
-from engine.record import LogLine, RunView
+from engine.record import MAX_ATTENTION_EPOCHS, LogLine, RunView
 from nadtui import plain
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ class Watcher(Host):
         self._heard = 0
         self._memory = 0
         self._new_status: deque[str] = deque(maxlen=1)
-        self._tail = store.Tail(folder)
+        self._tail = store.Tail(folder, maps_of=MAX_ATTENTION_EPOCHS)
         self._reader = threading.Thread(target=self._follow, name="nadtui-watch", daemon=True)
 
     def start(self) -> None:

@@ -68,12 +68,12 @@ def many_runs(folder: Path) -> None:
 
 def long_record(folder: Path) -> None:
     """To a run of 50,000 events."""
-    whole = showcase.record(epochs=(800, 400, 1400))
+    whole = showcase.record(epochs=(900, 450, 1600))
     events = whole[:50_000]
     made = showcase.write(folder / "long", scripted_run.timed(events))
     size = (made / "events.jsonl").stat().st_size / 2**20
     terminal = opened(folder, "watch", str(made))
-    terminal.until("attack 800/800")
+    terminal.until("attack 900/900")
     say(f"{len(events):,} events ({size:.0f} MiB): {time.perf_counter() - terminal.began:.2f} s from the shell")
     terminal.close()
 

@@ -34,6 +34,7 @@ from engine.events import (
     Step,
 )
 from engine.store import RunFolder, Tail, find_run, is_running, list_runs, read_events, status
+from tests import showcase
 
 REPOSITORY = Path(engine.__file__).parents[1]
 NOW = datetime(2026, 3, 4, 5, 6, 7)
@@ -686,3 +687,21 @@ def test_attention_and_evaluation_keep_their_bytes_and_gaps(tmp_path):
     assert measured.metrics.acc == 90.0
     assert measured.metrics.asr != measured.metrics.asr
     assert isinstance(measured.metrics.acc_ci, tuple)
+
+
+def test_a_tail_that_wants_maps_of_few_epochs_gets_everything_else(tmp_path):
+    folder = showcase.write(tmp_path, showcase.record(epochs=(40, 7, 8)))
+    every = Tail(folder).poll()
+    some = Tail(folder, maps_of=8).poll()
+    maps = {stage: sorted({e.epoch for e in every if captured(e, stage)}) for stage in ("attack", "teacher", "nad")}
+    kept = {stage: sorted({e.epoch for e in some if captured(e, stage)}) for stage in maps}
+    assert len(kept["attack"]) <= 8 < len(maps["attack"])
+    assert kept["attack"][-1] == maps["attack"][-1]
+    assert kept["teacher"] == maps["teacher"]
+    gone = [event for event in every if event not in some]
+    assert gone == [e for e in every if captured(e, "attack") and e.epoch not in kept["attack"]]
+    assert [event for event in every if event in some] == some
+
+
+def captured(event, stage: str) -> bool:
+    return isinstance(event, AttentionCaptured) and event.stage == stage
