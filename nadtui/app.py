@@ -69,7 +69,7 @@ def _anywhere(key: str, action: str, label: str, tooltip: str, *, show: bool = F
 
 
 class HostChanged(Message):
-    """A run has told something new; sent to every open screen, however many events there were."""
+    """A run has told something new; sent to the screen in front, however many events there were."""
 
     bubble = False
 
@@ -213,9 +213,9 @@ class Workbench(App[None]):
             host = self.hosts.pop(key)
             self.hosts[host.folder.name] = host
         changed = drain_all([*self.hosts.values(), *self._watchers])
+        # To the screen in front alone: what stirs one behind it makes textual paint all of the front anew.
         for host in changed:
-            for screen in self.screen_stack:
-                screen.post_message(HostChanged(host))
+            self.screen.post_message(HostChanged(host))
         for screen in self._run_screens():
             if screen.host in changed and screen is self.screen and screen.is_mounted:
                 screen.refresh_run()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual._compositor import Compositor
 from textual.widgets import Input, OptionList
 
 from engine import store, wishes
@@ -595,6 +596,22 @@ async def test_a_crashed_run_goes_on_here(tmp_path, settings_file):
         assert jobs.requests[0].resume == folder
         jobs.made[0].let()
         await pilot.pause(0.3)
+
+
+@looks.piloted
+async def test_screens_behind_do_not_have_the_front_painted_anew(running, monkeypatch):
+    app, jobs = running(until=140)
+    painted = []
+    whole = Compositor.render_full_update
+    monkeypatch.setattr(Compositor, "render_full_update", lambda self, **how: painted.append(1) or whole(self, **how))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await started(pilot, jobs, 55)
+        await pilot.pause(0.3)
+        painted.clear()
+        for _ in range(8):
+            jobs.made[0].let(4)
+            await pilot.pause(0.3)
+        assert not painted
 
 
 # --- states ---

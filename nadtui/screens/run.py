@@ -29,14 +29,16 @@ from nadtui.widgets.run_header import RunHeader
 from nadtui.widgets.stage_strip import StageStrip
 
 if TYPE_CHECKING:
+    from textual.timer import Timer
+
     from nadtui.app import Workbench
     from nadtui.operators import Recomputed
 
 WIDE, TALL = 118, 34
 """From this size on all panes have room beside each other."""
-CURVES_EVERY_S = 1.0
+CURVES_EVERY_S = 2.0
 """Curves are drawn anew at most this often, and less often where they are long:"""
-CURVES_SHARE = 0.02
+CURVES_SHARE = 0.01
 """the share of the time that drawing them may take, from a training that could use it."""
 CURVES_AT_LEAST_S = 5.0
 
@@ -71,6 +73,7 @@ class RunScreen(Screen[None]):
         self._drawn: tuple[object, int] | None = None
         self._noticed = ""
         self._steered: tuple[str, bool] | None = None
+        self._ticks: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Header and stages on top; curves, maps, health and log as there is room."""
@@ -97,12 +100,19 @@ class RunScreen(Screen[None]):
         self.query_one("#loss", Curves).empty = "no loss yet"
         self._arrange()
         self.refresh_run(everything=True)
-        self.set_interval(1.0, self._tick)
+        self._ticks = self.set_interval(1.0, self._tick)
 
     def on_screen_resume(self) -> None:
         """Back from another screen: much may have happened."""
         if self.is_mounted:
+            if self._ticks is not None:
+                self._ticks.resume()
             self.refresh_run(everything=True)
+
+    def on_screen_suspend(self) -> None:
+        """Behind another screen nothing must stir: it would be painted anew for it."""
+        if self._ticks is not None:
+            self._ticks.pause()
 
     def on_resize(self, event: events.Resize) -> None:
         """Panes side by side, or one at a time."""

@@ -116,6 +116,7 @@ class WorkspaceScreen(Screen[None]):
         self._query = Query()
         self._subject: RunRow | Preset | None = None
         self._settling: Timer | None = None
+        self._looks: Timer | None = None
         self._looking = False
         self._sketches: dict[tuple[Any, ...], sketch.Sketch] = {}
         self._pencil = threading.Lock()
@@ -160,14 +161,21 @@ class WorkspaceScreen(Screen[None]):
         self.set_focus(self.query_one(PresetList) if self._kept("pane") == "presets" else self.table)
         self._read_presets()
         self._look()
-        self.set_interval(LOOK_S, self._look)
+        self._looks = self.set_interval(LOOK_S, self._look)
         self.app.theme_changed_signal.subscribe(self, self._theme_changed)
 
     def on_screen_resume(self) -> None:
         """Something may have happened while another screen was up."""
+        if self._looks is not None:
+            self._looks.resume()
         self._look()
         for tiles in self.query(Tiles):
             tiles.refresh(layout=True)  # drawn another way, perhaps
+
+    def on_screen_suspend(self) -> None:
+        """Behind another screen nothing must stir: it would be painted anew for it."""
+        if self._looks is not None:
+            self._looks.pause()
 
     # --- the list of runs ---
 
