@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Literal
 
 from nadtui import colors
+from nadtui.charts import MARKS, Axis, figure_points, place_of, spans
 from nadtui.comparison import groups, letters
+from nadtui.plot import Chart, Series
 from nadtui.report import Report
-from nadtui.widgets.curves import MARKS, Axis, Chart, Series, figure_points, place_of, spans
 
 CURVES: tuple[tuple[Literal["acc", "asr"], str], ...] = (("acc", "ACC"), ("asr", "ASR"))
 

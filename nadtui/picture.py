@@ -8,8 +8,8 @@ from rich.style import Style
 from rich.text import Text
 
 from engine.record import RunView
-from nadtui import text
-from nadtui.widgets import attention, curves
+from nadtui import charts, plot, text
+from nadtui.widgets import attention
 from nadtui.widgets.attention import Look
 
 WIDEST = 120
@@ -27,7 +27,7 @@ def draw(view: RunView, width: int, *, color: bool) -> Text:
 
 def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
     """ACC and ASR over all stages."""
-    chart = curves.figures_chart(view, "epoch")
+    chart = charts.figures_chart(view, "epoch")
     if not any(each.x for each in chart.series):
         return
     legend = Text("by epoch: ")
@@ -36,7 +36,7 @@ def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
         legend.append(f"{mark} ", Style(color=each.color))
         legend.append(f"{text.clean(each.name)}  ")
     yield legend
-    for row in curves.draw(chart, width, LINES, color=color).rows:
+    for row in plot.draw(chart, width, LINES, color=color).rows:
         line = Text()
         for letter, shade in row:
             line.append(letter, Style(dim=True) if shade == "axis" else Style(color=shade) if shade else None)

@@ -9,8 +9,9 @@ from typing import Any
 from engine import store
 from engine.events import AttentionCaptured, SampleShown
 from engine.record import RunView, fold
+from nadtui.charts import figures_chart
+from nadtui.plot import Chart
 from nadtui.report import Report
-from nadtui.widgets.curves import Chart, figures_chart
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from nadtui import comparison, overlay
+from nadtui.plot import Series
 from nadtui.records import load
 from nadtui.report import Report
 from nadtui.screens.compare import CompareScreen
-from nadtui.widgets.curves import Curves, Series
+from nadtui.widgets.curves import Curves
 from tests import looks, run_folders
 from tests.pilot import at_rest, drive, screen_text, shows, until
 

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.record import fold
+from nadtui import charts, plot
+from nadtui.plot import Chart, Series, draw
 from nadtui.widgets import curves
-from nadtui.widgets.curves import Chart, Series, draw
 from tests import scripted_run, showcase
 
 
@@ -18,7 +19,7 @@ def series(*points: tuple[float, float], name: str = "s", color: str = "#ffffff"
     return Series(name, color, [x for x, _ in points], [y for _, y in points])
 
 
-def canvas(drawing: curves.Drawing) -> list[str]:
+def canvas(drawing: plot.Drawing) -> list[str]:
     """The letters of the plot itself."""
     rows = drawing.rows[drawing.top : drawing.top + drawing.lines]
     return ["".join(letter for letter, _ in row[drawing.left :]) for row in rows]
@@ -29,11 +30,11 @@ def test_smoothing_is_the_weighted_mean_of_all_values_so_far():
     for end in range(1, len(values) + 1):
         weights = [weight ** (end - 1 - place) for place in range(end)]
         wanted = sum(w * v for w, v in zip(weights, values, strict=False)) / sum(weights)
-        assert curves.smooth(values, weight)[end - 1] == pytest.approx(wanted)
+        assert plot.smooth(values, weight)[end - 1] == pytest.approx(wanted)
 
 
 def test_smoothing_leaves_gaps_and_carries_over_them():
-    smoothed = curves.smooth([2.0, math.nan, 2.0, math.inf], 0.9)
+    smoothed = plot.smooth([2.0, math.nan, 2.0, math.inf], 0.9)
     assert smoothed[0] == pytest.approx(2.0)
     assert math.isnan(smoothed[1])
     assert smoothed[2] == pytest.approx(2.0)
@@ -41,7 +42,7 @@ def test_smoothing_leaves_gaps_and_carries_over_them():
 
 
 def test_no_smoothing_gives_the_values():
-    assert curves.smooth([1.0, 5.0], 0.0) == [1.0, 5.0]
+    assert plot.smooth([1.0, 5.0], 0.0) == [1.0, 5.0]
 
 
 @given(
@@ -50,7 +51,7 @@ def test_no_smoothing_gives_the_values():
 )
 def test_thinning_keeps_ends_order_and_extremes(values, columns):
     points = [(float(place), value) for place, value in enumerate(values)]
-    thinned = curves.thin(points, 0.0, float(len(points)), columns)
+    thinned = plot.thin(points, 0.0, float(len(points)), columns)
     assert thinned[0] == points[0]
     assert thinned[-1] == points[-1]
     assert thinned == sorted(thinned)
@@ -60,12 +61,12 @@ def test_thinning_keeps_ends_order_and_extremes(values, columns):
 
 def test_thinning_leaves_out_what_is_outside_save_the_neighbors():
     points = [(float(x), 0.0) for x in range(10)]
-    assert curves.thin(points, 3.5, 5.5, 100) == [(3.0, 0.0), (4.0, 0.0), (5.0, 0.0), (6.0, 0.0)]
+    assert plot.thin(points, 3.5, 5.5, 100) == [(3.0, 0.0), (4.0, 0.0), (5.0, 0.0), (6.0, 0.0)]
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0.1, 1e6), st.integers(2, 12))
 def test_ticks_are_round_inside_and_not_too_many(low, span, most):
-    marks = curves.ticks(low, low + span, most)
+    marks = plot.ticks(low, low + span, most)
     assert 1 <= len(marks) <= most
     steps = [b - a for a, b in itertools.pairwise(marks)]
     if len(steps) > 1:
@@ -128,7 +129,7 @@ def test_log_axis_spaces_decades_evenly_and_drops_what_has_no_logarithm():
 
 
 def limits_are_finite(chart: Chart) -> bool:
-    return all(math.isfinite(value) for value in curves.limits(chart))
+    return all(math.isfinite(value) for value in plot.limits(chart))
 
 
 @pytest.mark.parametrize(
@@ -155,10 +156,10 @@ def test_a_column_leads_back_to_its_x(share):
 
 def test_the_nearest_point_of_two_at_one_x_is_that_of_the_new_stage():
     each = series((0, 1), (1, 2), (1, math.nan), (1, 9), (2, 3))
-    assert each.y[curves.nearest(each, 1.0)] == 9
-    assert each.y[curves.nearest(each, math.inf)] == 3
-    assert each.y[curves.nearest(each, -5)] == 1
-    assert curves.nearest(series((0, math.nan)), 0) is None
+    assert each.y[plot.nearest(each, 1.0)] == 9
+    assert each.y[plot.nearest(each, math.inf)] == 3
+    assert each.y[plot.nearest(each, -5)] == 1
+    assert plot.nearest(series((0, math.nan)), 0) is None
 
 
 # --- from a run ---
@@ -166,26 +167,26 @@ def test_the_nearest_point_of_two_at_one_x_is_that_of_the_new_stage():
 
 def test_stages_follow_each_other_on_each_axis():
     view = fold(scripted_run.whole_run())
-    assert [(s.stage.name, s.begin, s.end) for s in curves.spans(view, "step")] == [
+    assert [(s.stage.name, s.begin, s.end) for s in charts.spans(view, "step")] == [
         ("attack", 0, 30),
         ("teacher", 30, 50),
         ("nad", 50, 70),
     ]
-    assert [(s.begin, s.end) for s in curves.spans(view, "epoch")] == [(0, 3), (3, 5), (5, 7)]
-    seconds = curves.spans(view, "seconds")
+    assert [(s.begin, s.end) for s in charts.spans(view, "epoch")] == [(0, 3), (3, 5), (5, 7)]
+    seconds = charts.spans(view, "seconds")
     assert [s.begin for s in seconds] == sorted(s.begin for s in seconds)
     assert seconds[0].end <= seconds[1].begin
 
 
 def test_a_running_stage_reaches_to_its_planned_end():
     started = [event for event in scripted_run.whole_run() if event.seq <= 6]
-    (span,) = curves.spans(fold(started), "step")
+    (span,) = charts.spans(fold(started), "step")
     assert (span.stage.step, span.end) == (10, 30)
 
 
 def test_asr_falls_from_the_backdoored_models_in_each_stage_after_it():
     view = fold(scripted_run.whole_run())
-    xs, ys = curves.figure_points(view, "asr", "step")
+    xs, ys = charts.figure_points(view, "asr", "step")
     known = list(zip(xs, [None if math.isnan(y) else y for y in ys], strict=True))
     assert known == [
         (10, 90.0),
@@ -210,13 +211,13 @@ def test_a_stage_that_was_taken_over_is_a_point():
             *scripted_run.stage("teacher", [(95.0, 40.0)]),
         ]
     )
-    xs, ys = curves.figure_points(fold(script), "acc", "epoch")
+    xs, ys = charts.figure_points(fold(script), "acc", "epoch")
     assert (xs[0], ys[0]) == (0, 97.0)
     assert (xs[-1], ys[-1]) == (1, 95.0)
 
 
 def test_the_loss_comes_with_its_parts_and_gaps_between_stages():
-    chart = curves.loss_chart(fold(scripted_run.whole_run()), "step")
+    chart = charts.loss_chart(fold(scripted_run.whole_run()), "step")
     assert [each.name for each in chart.series] == ["loss", "cross-entropy", "attention"]
     loss, entropy, attention = chart.series
     assert sum(math.isnan(value) for value in loss.y) == 2
@@ -225,7 +226,7 @@ def test_the_loss_comes_with_its_parts_and_gaps_between_stages():
 
 
 def test_zoom_shows_one_stage():
-    chart = curves.figures_chart(fold(scripted_run.whole_run()), "step", zoom="teacher")
+    chart = charts.figures_chart(fold(scripted_run.whole_run()), "step", zoom="teacher")
     assert chart.x_range == (30, 50)
     assert chart.y_range == (0.0, 100.0)
 
@@ -252,8 +253,8 @@ def test_a_narrow_legend_is_short_and_not_cut():
 
 def test_the_picture_of_the_whole_run():
     view = fold(showcase.record())
-    drawing = draw(curves.figures_chart(view, "epoch"), 100, 24)
-    asr = curves.figures_chart(view, "epoch").series[1]
+    drawing = draw(charts.figures_chart(view, "epoch"), 100, 24)
+    asr = charts.figures_chart(view, "epoch").series[1]
     rows = drawing.rows[drawing.top : drawing.top + drawing.lines]
 
     def line_of(color: str, column: int) -> float:

@@ -18,9 +18,9 @@ from engine.errors import RequestError
 from engine.record import fold
 from nadtui.export import comparison, html_file, png_file, svg, tex_file
 from nadtui.export.command import export_run
+from nadtui.plot import Chart, Series
 from nadtui.records import load
 from nadtui.report import Report
-from nadtui.widgets.curves import Chart, Series
 from tests import run_folders, scripted_run
 
 HOSTILE = "<script>alert(1)</script>&\"'\x1b[31m"

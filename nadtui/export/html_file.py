@@ -8,10 +8,10 @@ import html
 import yaml
 
 from nadtui import text
+from nadtui.charts import figures_chart, loss_chart
 from nadtui.export import png_file, svg
 from nadtui.export.html_page import page
 from nadtui.report import Report
-from nadtui.widgets.curves import figures_chart, loss_chart
 
 
 def render(report: Report) -> str:

@@ -17,13 +17,14 @@ from textual.widgets import Footer, Static
 
 from engine.errors import RequestError
 from nadtui import colors, comparison, overlay
+from nadtui.charts import AXES, Axis
 from nadtui.comparison import Table
 from nadtui.export.comparison import FORMATS, render
 from nadtui.overlay import CURVES
 from nadtui.records import load
 from nadtui.report import Report
 from nadtui.text import clean
-from nadtui.widgets.curves import AXES, Axis, Curves
+from nadtui.widgets.curves import Curves
 
 STAGE_COLUMNS = 2
 """Columns of the figures that stand before the runs'."""

@@ -15,11 +15,11 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.record import StageView
-from nadtui import text
+from nadtui import charts, text
 from nadtui.hosting import Host, JobHost, Watcher
 from nadtui.screens import run_keys
 from nadtui.settings_store import PANES
-from nadtui.widgets import attention, curves
+from nadtui.widgets import attention
 from nadtui.widgets.attention import AttentionGrid, Maps, ModelMaps
 from nadtui.widgets.curves import Curves
 from nadtui.widgets.health import Health, all_dead
@@ -169,9 +169,9 @@ class RunScreen(Screen[None]):
         settings, dark = self.app.settings, self.app.current_theme.dark
         view, axis = self.host.view, settings.axis
         stacked = self.has_class("-alone")  # above each other they share one x axis
-        figures = curves.figures_chart(view, axis, zoom=self.zoom, dark=dark)
+        figures = charts.figures_chart(view, axis, zoom=self.zoom, dark=dark)
         self.query_one("#figures", Curves).show(replace(figures, labeled=not stacked), self.cursor)
-        loss = curves.loss_chart(
+        loss = charts.loss_chart(
             view, axis, zoom=self.zoom, smoothing=settings.smoothing, log_y=settings.log_y, dark=dark
         )
         self.query_one("#loss", Curves).show(replace(loss, named=not stacked), self.cursor)
@@ -227,7 +227,7 @@ class RunScreen(Screen[None]):
         if self.cursor is None:
             return stage.maps(), ""
         axis = self.app.settings.axis
-        span = next((each for each in curves.spans(self.host.view, axis) if each.stage is stage), None)
+        span = next((each for each in charts.spans(self.host.view, axis) if each.stage is stage), None)
         if span is None or self.cursor < span.begin - 1e-9:
             return {}, "not begun at the cursor"
         length = span.end - span.begin
@@ -315,8 +315,8 @@ class RunScreen(Screen[None]):
 
     def action_axis(self) -> None:
         """The next x axis; the cursor stays at its moment."""
-        old: curves.Axis = self.app.settings.axis
-        new = curves.AXES[(curves.AXES.index(old) + 1) % len(curves.AXES)]
+        old: charts.Axis = self.app.settings.axis
+        new = charts.AXES[(charts.AXES.index(old) + 1) % len(charts.AXES)]
         if self.cursor is not None:
             self.cursor = _translated(self.host, self.cursor, old, new)
         self.app.change_settings(axis=new)
@@ -325,8 +325,8 @@ class RunScreen(Screen[None]):
 
     def action_smooth(self) -> None:
         """The next smoothing of the loss."""
-        place = curves.SMOOTHING.index(self.app.settings.smoothing) + 1
-        weight = curves.SMOOTHING[place % len(curves.SMOOTHING)]
+        place = charts.SMOOTHING.index(self.app.settings.smoothing) + 1
+        weight = charts.SMOOTHING[place % len(charts.SMOOTHING)]
         self.app.change_settings(smoothing=weight)
         self.notify(f"loss smoothed by {weight:g}" if weight else "loss as measured", timeout=2)
         self._show_curves()
@@ -339,7 +339,7 @@ class RunScreen(Screen[None]):
     def action_zoom(self) -> None:
         """The next stage alone, then all."""
         names = [
-            span.stage.name for span in curves.spans(self.host.view, self.app.settings.axis) if span.end > span.begin
+            span.stage.name for span in charts.spans(self.host.view, self.app.settings.axis) if span.end > span.begin
         ]
         places: list[str | None] = [None, *names]
         at = places.index(self.zoom) if self.zoom in places else 0
@@ -364,7 +364,7 @@ class RunScreen(Screen[None]):
     def _moments(self) -> list[float]:
         axis = self.app.settings.axis
         found = []
-        for span in curves.spans(self.host.view, axis):
+        for span in charts.spans(self.host.view, axis):
             epochs = max(span.stage.epochs, span.stage.epoch)
             for epoch in span.stage.attention:
                 share = epoch / epochs if epochs else 1.0
@@ -564,10 +564,10 @@ class RunScreen(Screen[None]):
         self.refresh_bindings()
 
 
-def _translated(host: Host, x: float, old: curves.Axis, new: curves.Axis) -> float | None:
+def _translated(host: Host, x: float, old: charts.Axis, new: charts.Axis) -> float | None:
     """The same moment on another axis."""
-    before = {span.stage.name: span for span in curves.spans(host.view, old)}
-    after = {span.stage.name: span for span in curves.spans(host.view, new)}
+    before = {span.stage.name: span for span in charts.spans(host.view, old)}
+    after = {span.stage.name: span for span in charts.spans(host.view, new)}
     for name, span in reversed(before.items()):
         if x >= span.begin and name in after:
             length = span.end - span.begin
