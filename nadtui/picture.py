@@ -8,9 +8,8 @@ from rich.style import Style
 from rich.text import Text
 
 from engine.record import RunView
-from nadtui import charts, plot, text
-from nadtui.widgets import attention
-from nadtui.widgets.attention import Look
+from nadtui import attention_maps, charts, plot, text
+from nadtui.attention_maps import Look
 
 WIDEST = 120
 """Columns beyond which the pictures do not grow."""
@@ -47,11 +46,11 @@ def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
 
 def _maps(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
     """The newest maps of the first sample."""
-    maps = attention.newest(view, min(view.samples, default=0))
+    maps = attention_maps.newest(view, min(view.samples, default=0))
     if not any(any(row.maps) for row in maps.rows):
         return
     yield Text("attention maps, clean and triggered side by side:")
-    for line in attention.compose(maps, width, MAP_LINES, Look(blocks=color)):
+    for line in attention_maps.compose(maps, width, MAP_LINES, Look(blocks=color)):
         drawn = Text()
         for segment in line:
             drawn.append(segment.text, segment.style)

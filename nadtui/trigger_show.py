@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
 from engine.paths import write_atomically
-from nadtui import colors, drawing, output
-from nadtui.widgets import halfblocks
+from nadtui import colors, drawing, halfblocks, output
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -10,8 +10,8 @@ from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
 from engine.record import RunView
 from nadtui import colors, text
+from nadtui.attention_maps import in_order
 from nadtui.report import Report
-from nadtui.widgets.attention import in_order
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,12 +15,12 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.record import StageView
-from nadtui import charts, text
+from nadtui import attention_maps, charts, text
+from nadtui.attention_maps import Maps, ModelMaps
 from nadtui.hosting import Host, JobHost, Watcher
 from nadtui.screens import run_keys
 from nadtui.settings_store import PANES
-from nadtui.widgets import attention
-from nadtui.widgets.attention import AttentionGrid, Maps, ModelMaps
+from nadtui.widgets.attention import AttentionGrid
 from nadtui.widgets.curves import Curves
 from nadtui.widgets.health import Health, all_dead
 from nadtui.widgets.log import LogPane
@@ -193,14 +193,14 @@ class RunScreen(Screen[None]):
 
     def _maps(self) -> Maps:
         view = self.host.view
-        models = attention.models_of(view, self.student)
-        taps = attention.taps_of(models)
+        models = attention_maps.models_of(view, self.student)
+        taps = attention_maps.taps_of(models)
         sample = view.samples.get(self.sample)
         return Maps(
             taps,
             tuple(self._row(title, stage, taps) for title, stage in models),
             sample,
-            attention.class_name(view, sample),
+            attention_maps.class_name(view, sample),
             self.app.settings.maps_view,
             self.cell,
             self.maximized_cell,
@@ -443,8 +443,8 @@ class RunScreen(Screen[None]):
 
     def action_view(self) -> None:
         """The next way of looking at a pair of maps."""
-        at = attention.VIEWS.index(self.app.settings.maps_view) + 1
-        self.app.change_settings(maps_view=attention.VIEWS[at % len(attention.VIEWS)])
+        at = attention_maps.VIEWS.index(self.app.settings.maps_view) + 1
+        self.app.change_settings(maps_view=attention_maps.VIEWS[at % len(attention_maps.VIEWS)])
         self._show_maps()
         self._title_panes()
 
@@ -456,11 +456,11 @@ class RunScreen(Screen[None]):
 
     def action_student(self) -> None:
         """The next defense's student in the third row."""
-        students = attention.students_of(self.host.view)
+        students = attention_maps.students_of(self.host.view)
         if len(students) < 2:
             self.notify("this run has one student", timeout=2)
             return
-        _, shown = attention.models_of(self.host.view, self.student)[-1]
+        _, shown = attention_maps.models_of(self.host.view, self.student)[-1]
         assert shown is not None
         self.student = students[(students.index(shown.name) + 1) % len(students)]
         self._show_maps()

@@ -18,12 +18,11 @@ from textual.widgets import ContentSwitcher, Static
 from engine.events import AttentionCaptured, SampleShown
 from engine.presets import Preset
 from engine.trigger_preview import TriggerPreview
-from nadtui import colors, drawing, text
+from nadtui import colors, drawing, halfblocks, text
+from nadtui.halfblocks import Row
 from nadtui.sketch import Sketch
 from nadtui.text import clean
-from nadtui.widgets import halfblocks
 from nadtui.widgets.curves import Curves
-from nadtui.widgets.halfblocks import Row
 from nadtui.widgets.run_table import EXPLAINED, MARKS
 
 LARGEST = 40

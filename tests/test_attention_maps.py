@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from rich.segment import Segment
 
 from engine.events import AttentionCaptured, SampleShown
-from nadtui import colors
-from nadtui.widgets import attention, halfblocks
-from nadtui.widgets.attention import Look, Maps, ModelMaps, compose
+from nadtui import attention_maps, colors, halfblocks
+from nadtui.attention_maps import Look, Maps, ModelMaps, compose
 from tests import showcase
 
 PLAIN = Look(blocks=False)
@@ -112,40 +111,40 @@ def test_the_heat_ramp_gets_lighter_all_the_way():
 
 def test_the_footprint_is_where_the_trigger_changed_the_image():
     image = sample([10] * 16, [10] * 15 + [200], 4)
-    assert attention.footprint(image) == [0.0] * 15 + [1.0]
-    assert attention.coverage(image) == pytest.approx(1 / 16)
+    assert attention_maps.footprint(image) == [0.0] * 15 + [1.0]
+    assert attention_maps.coverage(image) == pytest.approx(1 / 16)
 
 
 def test_the_share_inside_is_that_of_the_cells_under_the_trigger():
     image = sample([10] * 16, [10] * 12 + [200] * 4, 4)  # the last row
     cells = bytes([1] * 12 + [3] * 4)
-    assert attention.share_inside(cells, 4, 4, image) == pytest.approx(0.5)
+    assert attention_maps.share_inside(cells, 4, 4, image) == pytest.approx(0.5)
 
 
 def test_a_coarse_cell_counts_with_the_part_that_the_trigger_covers():
     image = sample([10] * 16, [10] * 12 + [200] * 4, 4)  # half of the lower cells
-    assert attention.share_inside(bytes([0, 0, 2, 2]), 2, 2, image) == pytest.approx(0.5)
+    assert attention_maps.share_inside(bytes([0, 0, 2, 2]), 2, 2, image) == pytest.approx(0.5)
 
 
 def test_a_map_of_zeros_has_no_share():
-    assert attention.share_inside(bytes(4), 2, 2, sample([0] * 4, [9] * 4, 2)) is None
+    assert attention_maps.share_inside(bytes(4), 2, 2, sample([0] * 4, [9] * 4, 2)) is None
 
 
 def test_an_unchanged_image_has_no_footprint():
-    assert attention.coverage(sample([5] * 4, [5] * 4, 2)) == 0
+    assert attention_maps.coverage(sample([5] * 4, [5] * 4, 2)) == 0
 
 
 # --- the grid ---
 
 
-def grid(view: attention.ViewMode = "both", **more) -> Maps:
+def grid(view: attention_maps.ViewMode = "both", **more) -> Maps:
     shown = {event.tap: event for event in showcase._maps("attack", 1, 0, 0.0)}
     taps = tuple(shown)
     rows = tuple(ModelMaps(title, "epoch 1", tuple(shown.values())) for title in ("backdoored", "teacher", "student"))
     return Maps(taps, rows, showcase.sample(0), "yield", view, **more)
 
 
-@pytest.mark.parametrize("view", attention.VIEWS)
+@pytest.mark.parametrize("view", attention_maps.VIEWS)
 @pytest.mark.parametrize("size", [(10, 3), (40, 12), (78, 18), (100, 30), (198, 54), (400, 120)])
 @pytest.mark.parametrize("blocks", [True, False])
 @pytest.mark.parametrize("maximized", [True, False])
@@ -154,8 +153,8 @@ def test_the_grid_fits_into_any_size(view, size, blocks, maximized):
     maps = grid(view, selected=(2, 1), maximized=maximized)
     lines = compose(maps, width, height, Look(blocks=blocks))
     assert len(lines) <= height
-    if not maximized and attention.cell_side(maps, width, height) >= attention.SMALLEST:
-        assert max(len(line) for line in said(lines)) <= width + attention.GAP
+    if not maximized and attention_maps.cell_side(maps, width, height) >= attention_maps.SMALLEST:
+        assert max(len(line) for line in said(lines)) <= width + attention_maps.GAP
 
 
 def test_the_three_models_and_groups_are_named():
@@ -169,7 +168,7 @@ def test_the_three_models_and_groups_are_named():
 def test_clean_and_triggered_share_one_scale():
     cells = capture(bytes([0, 51, 51, 51]), bytes([0, 51, 51, 255]), 2)
     look = Look(blocks=True)
-    clean, triggered = (attention.map_lines(cells, which, 2, 1, look) for which in ("clean", "triggered"))
+    clean, triggered = (attention_maps.map_lines(cells, which, 2, 1, look) for which in ("clean", "triggered"))
     ramp = colors.heat()
     assert clean[0][-1].style.bgcolor.triplet != ramp[-1]
     assert triggered[0][-1].style.bgcolor.triplet == ramp[-1]
@@ -183,15 +182,15 @@ def test_the_trigger_lights_up_in_letters_too():
 
 def test_a_click_finds_the_cell_that_is_drawn_there():
     maps, width, height = grid(), 100, 30
-    side = attention.cell_side(maps, width, height)
+    side = attention_maps.cell_side(maps, width, height)
     for row in range(3):
         for group in range(3):
-            x = side + attention.GAP + group * (2 * side + 1 + attention.GAP) + side // 2
+            x = side + attention_maps.GAP + group * (2 * side + 1 + attention_maps.GAP) + side // 2
             y = 1 + row * (side // 2 + 1) + 2
-            assert attention.cell_at(maps, width, height, x, y) == (row, group)
-    assert attention.cell_at(maps, width, height, 1, 5) is None
-    assert attention.cell_at(maps, width, height, 50, 0) is None
-    assert attention.cell_at(maps, width, height, 99, 29) is None
+            assert attention_maps.cell_at(maps, width, height, x, y) == (row, group)
+    assert attention_maps.cell_at(maps, width, height, 1, 5) is None
+    assert attention_maps.cell_at(maps, width, height, 50, 0) is None
+    assert attention_maps.cell_at(maps, width, height, 99, 29) is None
 
 
 def test_a_maximized_cell_shows_the_shares_of_all_models():
@@ -199,7 +198,7 @@ def test_a_maximized_cell_shows_the_shares_of_all_models():
     joined = "\n".join(lines)
     assert "backdoored · group1" in lines[0]
     assert "footprint covers 2 %" in joined
-    wanted = attention.share_inside(*_cells("triggered"), showcase.sample(0))
+    wanted = attention_maps.share_inside(*_cells("triggered"), showcase.sample(0))
     assert f"{100 * wanted:.1f}" in joined
     assert sum("→" in line for line in lines) == 4
 
@@ -228,7 +227,7 @@ def test_foreign_names_reach_the_terminal_harmless():
 
 
 def test_groups_are_ordered_as_images_pass_them():
-    assert attention.in_order({"group10", "group2", "group1"}) == ("group1", "group2", "group10")
+    assert attention_maps.in_order({"group10", "group2", "group1"}) == ("group1", "group2", "group10")
 
 
 def test_the_corners_of_the_showcase_are_what_they_claim():
