@@ -100,8 +100,12 @@ def keys(folder: Path) -> None:
 
 
 def load(folder: Path) -> None:
-    """Images a second with and without the workbench, in turn."""
+    """Images a second with and without the workbench, in turn; and what of a processor the interface's thread takes.
+
+    The second figure tells more where the first scatters from run to run.
+    """
     rates: dict[str, list[float]] = {"headless": [], "workbench": []}
+    shares = []
     for pair in range(PAIRS):
         for which in ("headless", "workbench"):
             out = folder / f"load-{which}-{pair}"
@@ -111,12 +115,16 @@ def load(folder: Path) -> None:
                 subprocess.run(command, check=True, capture_output=True)
             else:
                 terminal = opened(folder, *arguments)
+                terminal.until("images/s", seconds=600)
+                before, began = terminal.interface_seconds(), time.perf_counter()
                 terminal.until("finished", seconds=1_800)
+                shares.append((terminal.interface_seconds() - before) / (time.perf_counter() - began))
                 terminal.close()
             (summary,) = out.glob("*/summary.json")
             rates[which].append(json.loads(summary.read_text())["stages"][0]["images_per_second"])
     means = {which: statistics.mean(found) for which, found in rates.items()}
     say(f"images/s headless {rates['headless']}, workbench {rates['workbench']}")
+    say(f"the interface's thread takes {100 * statistics.mean(shares):.1f} % of a processor")
     say(f"the workbench takes {100 * (1 - means['workbench'] / means['headless']):.1f} %")
 
 

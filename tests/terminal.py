@@ -16,6 +16,7 @@ import termios
 import time
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 PATIENCE_S = 120.0
 """Seconds for which something on the screen is waited for: many times what an idle machine takes."""
@@ -78,6 +79,12 @@ class PtyTerminal:
         while (left := end - time.perf_counter()) > 0:
             if select.select([self._parent], [], [], left)[0]:
                 os.read(self._parent, 65_536)
+
+    def interface_seconds(self) -> float:
+        """Processor time of the command's first thread, which is the interface's (Linux only)."""
+        pid = self._process.pid
+        fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """End the command at once."""
