@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from engine.control import Control, Wish
 from engine.paths import write_atomically
@@ -36,7 +37,7 @@ def take(folder: Path) -> Wish | None:
         taken.unlink()
     except OSError:
         return None
-    return next((wish for wish in ("pause", "resume", "stop") if wish == word), None)
+    return next((wish for wish in get_args(Wish) if wish == word), None)
 
 
 @contextmanager

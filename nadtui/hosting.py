@@ -345,6 +345,8 @@ class Watcher(Host):
         if damaged != self._heard:
             self._fold.damaged += max(0, damaged - self._heard)
             self._heard, changed = damaged, True
+        if not self.live or (self._asked == "pause" and self._recorded == "paused"):
+            self._asked = None  # it was done: what others ask from now on must show as well
         return changed
 
     def ask(self, wish: Wish) -> str:

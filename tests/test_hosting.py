@@ -340,9 +340,9 @@ def test_a_live_writer_of_this_machine_is_known(tmp_path, watch):
         assert wishes.take(folder.path) == "pause"
         folder.append(RunPaused(paused=True))
         until(lambda: host.state == "paused", host)
-        assert "go on" in host.ask("resume")
-        folder.append(RunPaused(paused=False))
+        folder.append(RunPaused(paused=False))  # somebody else asked for that
         until(lambda: host.state == "running", host)
+        assert "go on" in host.ask("resume")
         host.ask("stop")
         assert (host.state, host.live) == ("stopping", True)
         assert wishes.take(folder.path) == "stop"

@@ -175,7 +175,6 @@ class Attack(Section):
         Raises:
             RequestError: the rate asks for more images than there are.
         """
-
         if self.label_rule == "clean-label":
             candidates = (labels == self.target).nonzero().flatten()
             count = round(self.poisoning_rate * len(candidates))
