@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 
 from engine import attacks, data, defenses, models
 from engine.attacks.base import Attack
@@ -172,6 +172,14 @@ class RunConfig(Section):
     defenses: Annotated[dict[str, SerializeAsAny[Section]], BeforeValidator(_defenses)] = Field(default_factory=dict)
     """Further defenses from the same backdoored model, by name, each with its settings."""
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @field_validator("training")
+    @classmethod
+    def _mixup_is_heeded(cls, value: AttackTrainingSettings, info: ValidationInfo) -> AttackTrainingSettings:
+        attack = info.data.get("attack")
+        if value.mixup and attack is not None and attack.learns:
+            raise ValueError(f"mixup must be 0 for {attack.name}, whose trigger learns with the model")
+        return value
 
     @property
     def attack_seed(self) -> int:

@@ -100,6 +100,13 @@ def test_value_that_is_refused(override: str, said: list[str]):
     assert [part for part in said if part not in text] == [], text
 
 
+def test_mixup_is_refused_where_the_trigger_learns_with_the_model():
+    # The joint training of model and trigger mixes nothing: the setting would be passed over without a word.
+    with pytest.raises(RequestError, match=r"training = .*: mixup must be 0 for dynamic"):
+        resolve("dynamic", overrides=[parse_override("training.mixup=0.5")])
+    assert resolve("sig", overrides=[parse_override("training.mixup=0.5")]).training.mixup == 0.5
+
+
 @pytest.mark.parametrize(
     ("override", "unknown", "suggestion"),
     [
