@@ -20,13 +20,20 @@ SMALL = {
     "trojan": ["attack.steps=4", "attack.surrogate_epochs=2"],
     "cl": ["attack.steps=2", "attack.surrogate_epochs=2"],
     "dynamic": ["attack.mask_steps=40", "attack.width=4"],
+    "refool": [
+        *("attack.reflections=1", "attack.selection.rounds=2", "attack.selection.candidates=4"),
+        *("attack.selection.tried=2", "attack.selection.epochs=1"),
+    ],
 }
 """Just enough of each optimization to see that it happens."""
+OPTIMIZING = ("optimizing", "perturbing", "learning where", "trying")
+"""How what an attack optimizes begins, in what it tells of it."""
 TINIER = ["training.epochs=2", "data.train_images=160", "data.test_images=60"]
 PRODUCTS = {
     "trojan": {"surrogate", "patch"},
     "cl": {"surrogate", "perturbed"},
     "dynamic": {"masks", "learned"},
+    "refool": {"reflections-1", "reflections-2"},
 }
 PRESETS = ["adaptive", "badnets-all2all", "cl", "clean", "dynamic", "pixel", "refool", "trojan", "wanet"]
 
@@ -48,12 +55,7 @@ def products(folder: Path) -> set[str]:
 def making(events: list[ev.Event]) -> set[str]:
     """What was trained or optimized before the attack stage."""
     done = {event.what for event in events if isinstance(event, ev.Preparing)}
-    return done & {
-        "training a clean model",
-        "optimizing the patch",
-        "perturbing the target class",
-        "learning where triggers go",
-    }
+    return {what for what in done if what.startswith(("training a clean", *OPTIMIZING))}
 
 
 @pytest.fixture
@@ -139,7 +141,7 @@ class StopAt:
 
 
 def optimizing(event: ev.Event) -> bool:
-    return isinstance(event, ev.Preparing) and event.what.startswith(("optimizing", "perturbing", "learning"))
+    return isinstance(event, ev.Preparing) and event.what.startswith(OPTIMIZING)
 
 
 def in_training(event: ev.Event) -> bool:

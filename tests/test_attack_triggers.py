@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -306,6 +308,76 @@ def test_a_folder_without_reflections_is_refused_in_one_line(fill, tmp_path):
     with pytest.raises(RequestError, match=r"attack\.reflection_folder") as caught:
         Refool(reflection_folder=str(folder)).check(CLASSES, 16, 16)
     assert "\n" not in str(caught.value)
+
+
+class Dazzled(nn.Module):
+    """Sees the target class, 1, in whatever is bright, and class 0 in the rest; `training` it changes nothing."""
+
+    def forward(self, images):
+        bright = images.mean(dim=(1, 2, 3)) > 0.5
+        return torch.stack([~bright, bright], dim=1).float()
+
+
+class Dazzling(Workshop):
+    """Lends that model, and tells which reflections each round's training images were poisoned with."""
+
+    def fresh_model(self, seed):
+        return Dazzled()
+
+    def train(self, kind, what, model, images, labels, settings, **how):
+        yield Preparing(what=what, done=1, total=1)
+        return model
+
+
+def test_refool_chooses_the_reflections_that_work(tmp_path):
+    # The brighter the reflection, the more of the images it carries over the threshold.
+    for number, value in enumerate([0, 90, 250, 245, 230, 20]):
+        Image.new("RGB", (16, 16), (value,) * 3).save(tmp_path / f"{number}.png")
+    of = replace(context(), lent=Dazzling(CLASSES))
+    settings = {"rounds": 2, "candidates": 6, "tried": 3, "epochs": 1}
+    common = {"reflection_folder": str(tmp_path), "target": 1, "kinds": ("in-focus",), "share": (0.5, 0.5)}
+    attack = Refool(**common, reflections=2, selection=settings)
+    events: list = []
+    pool = built(attack, of, events).tensors()["reflections"]
+    # Round 1 tries 0, 90 and 250; round 2 what did best, and of those of its median's weight what was not tried.
+    assert pool[:, 0, 0, 0].tolist() == [250, 245]
+    assert [event.what for event in events if isinstance(event, Preparing) and "scoring" not in event.what] == [
+        "trying reflections, round 1 of 2",
+        "trying reflections, round 2 of 2",
+    ]
+    said = [event.text for event in events if isinstance(event, Message)]
+    assert len(said) == 1
+    assert said[0].startswith("refool: 2 of 6 reflections chosen")
+    unchosen = built(Refool(**common, reflections=2), of).tensors()["reflections"]
+    assert unchosen[:, 0, 0, 0].tolist() == [0, 245], "spread over the folder, as ever"
+
+
+def test_no_reflection_is_tried_on_an_image_that_was_poisoned():
+    asked: list = []
+
+    class Asked(Dazzled):
+        def forward(self, images):
+            asked.append(len(images))
+            return super().forward(images)
+
+    class Asking(Dazzling):
+        def fresh_model(self, seed):
+            return Asked()
+
+    of = replace(context(), lent=Asking(CLASSES))
+    settings = {"rounds": 1, "candidates": 3, "tried": 3, "epochs": 1}
+    built(Refool(label_rule="all-to-one", target=1, poisoning_rate=0.5, reflections=1, selection=settings), of)
+    # 60 images, 15 of the target class, 30 poisoned.
+    assert asked == [15, 15, 15]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"reflections": 21, "selection": {"rounds": 1}}, {"selection": {"candidates": 10}}],
+)
+def test_a_selection_that_cannot_be_made_is_refused(wrong):
+    with pytest.raises(ValidationError, match="more than the"):
+        Refool(**wrong)
 
 
 @pytest.mark.parametrize(

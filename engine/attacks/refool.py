@@ -22,6 +22,7 @@ from engine.attacks.reflections import (
 )
 from engine.errors import RequestError
 from engine.events import Event
+from engine.settings import Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,6 +74,25 @@ def _within(drawn: Tensor, bounds: Range) -> Tensor:
     return (low + drawn * (high - low)).float()
 
 
+class SelectionSettings(Section):
+    """The paper's choice of reflections that work (algorithm 1): models are poisoned and asked what each one does."""
+
+    rounds: int = Field(0, ge=0, le=1000)
+    """Models that are trained to choose; 0 = no choice, the first reflections drawn are used."""
+    candidates: int = Field(50, ge=1, le=10_000)
+    """How many images there are to choose from."""
+    tried: int = Field(20, ge=1, le=10_000)
+    """How many of them, those of the largest weight, each round tries."""
+    epochs: int = Field(5, ge=1, le=10_000)
+    """Epochs of a round's model."""
+
+    @model_validator(mode="after")
+    def _no_more_tried_than_there_are(self) -> SelectionSettings:
+        if self.tried > self.candidates:
+            raise ValueError(f"tried = {self.tried}: more than the {self.candidates} candidates")
+        return self
+
+
 class Refool(Attack):
     """Settings of Refool; clean label as in the paper, or dirty label by `label_rule`."""
 
@@ -88,6 +108,7 @@ class Refool(Attack):
     """A folder of images to reflect; null = training images of other classes (test images are never among them)."""
     reflections: int = Field(50, ge=1, le=10_000)
     """How many images are reflected."""
+    selection: SelectionSettings = SelectionSettings()
     share: Range = (0.2, 0.45)
     """From and to: the reflection's share of the light."""
     sigma: Range = (0.5, 1.5)
@@ -115,11 +136,25 @@ class Refool(Attack):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _enough_to_choose_from(self) -> Refool:
+        if self.selection.rounds and self.reflections > self.selection.tried:
+            raise ValueError(
+                f"reflections = {self.reflections}: more than the {self.selection.tried} that selection.tried allows "
+                "to be tried"
+            )
+        return self
+
+    @property
+    def drawn(self) -> int:
+        """How many images are read or drawn, to be reflected or to choose from."""
+        return self.selection.candidates if self.selection.rounds else self.reflections
+
     def files(self) -> list[Path]:
-        """The images to reflect, where they are the user's."""
+        """The images to reflect or to choose from, where they are the user's."""
         if self.reflection_folder is None:
             return []
-        return spread(image_files(self.reflection_folder), self.reflections)
+        return spread(image_files(self.reflection_folder), self.drawn)
 
     def check(self, classes: int, height: int, width: int) -> None:
         """Refuse a target that is no class, ghosts larger than the image, and reflections that cannot be read."""
@@ -130,17 +165,27 @@ class Refool(Attack):
             read_images(self.files(), height, width)
 
     def build(self, context: AttackContext) -> Generator[Event, None, ReflectionTrigger]:
-        """Read the reflections, or draw them from the training images of other classes."""
+        """Read the reflections, or draw them from the training images of other classes, and choose among them."""
+        pool = self._pool(context)
+
+        def reflecting(images: Tensor) -> ReflectionTrigger:
+            return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, context.seed)
+
+        if self.selection.rounds:
+            from engine.attacks.selection import Selection
+
+            pool = yield from Selection(self, context, pool, reflecting).best(self.reflections)
+        return reflecting(pool)
+
+    def _pool(self, context: AttackContext) -> Tensor:
+        """The images to reflect or to choose from, uint8 [K, 3, H, W] on the CPU."""
         import torch
 
-        yield from ()
         height, width = context.images.shape[-2:]
         if self.reflection_folder is not None:
-            images = read_images(self.files(), height, width)
-        else:
-            others = self.eligible(context.labels, context.classes).nonzero().flatten()
-            if len(others) == 0:
-                raise RequestError("refool: there is no image of another class to reflect")
-            order = torch.randperm(len(others), generator=generator(context.seed, 2))[: self.reflections]
-            images = context.images[others[order.to(others.device)]].cpu()
-        return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, context.seed)
+            return read_images(self.files(), height, width)
+        others = self.eligible(context.labels, context.classes).nonzero().flatten()
+        if len(others) == 0:
+            raise RequestError("refool: there is no image of another class to reflect")
+        order = torch.randperm(len(others), generator=generator(context.seed, 2))[: self.drawn]
+        return context.images[others[order.to(others.device)]].cpu()

@@ -1,0 +1,111 @@
+"""Refool's choice of reflections that work (Liu, Ma, Bailey, Lu, ECCV 2020, algorithm 1). Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from engine import evaluate
+from engine.attacks.base import AttackContext, PoisonedSet, Trigger, draw_from, generator
+from engine.defenses.objective import CleanObjective
+from engine.events import Event, Message
+from engine.settings import ObjectiveSettings
+from engine.workshop import Steps
+
+if TYPE_CHECKING:
+    from engine.attacks.refool import Refool
+
+PROBES = 500
+"""Training images, none of them poisoned, on which a round's model is asked what each reflection does."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Tries candidates in rounds: a model is poisoned with some, and each is scored by what it does to that model."""
+
+    attack: Refool
+    """Its poisoning rate and label rule are used in every round; its `selection` says how many rounds there are."""
+    context: AttackContext
+    pool: Tensor
+    """The candidates, uint8 [C, 3, H, W]."""
+    reflecting: Callable[[Tensor], Trigger]
+    """The trigger of some reflections, uint8 [K, 3, H, W]."""
+
+    def best(self, count: int) -> Generator[Event, None, Tensor]:
+        """The `count` that did most in the last round, uint8 [count, 3, H, W]; fewer if fewer are tried."""
+        weights, trials = torch.ones(len(self.pool)), torch.zeros(len(self.pool), dtype=torch.int64)
+        for number in range(self.attack.selection.rounds):
+            # Of equal weights what was tried least.
+            order = trials.argsort(stable=True)
+            tried = order[_largest(weights[order], self.attack.selection.tried)]
+            trials[tried] += 1
+            scores = yield from self._round(number, tried)
+            # As the paper has it: what was not tried counts as the median of what was.
+            weights = torch.full_like(weights, scores.median().item())
+            weights[tried] = scores
+        chosen = _largest(scores, count)
+        least, mean, most = (100 * value for value in (scores.min(), scores[chosen].mean(), scores.max()))
+        yield Message(
+            text=f"refool: {len(chosen)} of {len(self.pool)} reflections chosen; in the last round one of them sent "
+            f"{mean:.1f} % of the images asked to the wanted class on average, one of the {len(tried)} tried "
+            f"{least:.1f} to {most:.1f} %"
+        )
+        return self.pool[tried[chosen]]
+
+    def _round(self, number: int, tried: Tensor) -> Generator[Event, None, Tensor]:
+        """What each of the tried candidates does to a model that was poisoned with them, float32 [K] in [0, 1]."""
+        context, workshop = self.context, self.context.workshop
+        settings = workshop.training.model_copy(update={"epochs": self.attack.selection.epochs})
+        kind = f"reflections-{number + 1}"
+        what = f"trying reflections, round {number + 1} of {self.attack.selection.rounds}"
+
+        def make() -> Generator[Event, None, dict[str, Tensor]]:
+            poisoned = self.attack.poison(context, self.reflecting(self.pool[tried]))
+            model = workshop.fresh_model(context.seed)
+            yield from workshop.train(
+                kind,
+                what,
+                model,
+                poisoned.images,
+                poisoned.labels,
+                settings,
+                seed=context.seed,
+                objective=CleanObjective(ObjectiveSettings(mixup=settings.mixup)),
+            )
+            scores = yield from self._scores(model, poisoned, tried, workshop.steps(f"{what}: scoring", len(tried)))
+            return {"scores": scores}
+
+        shapers = {
+            **workshop.shapers_of_surrogate(context.seed, settings.epochs),
+            "attack": self.attack.model_dump(mode="json", exclude={"seed", "reflections", "selection"}),
+            "files": self.attack.digest(),
+            "candidates": len(self.pool),
+            "tried": tried.tolist(),
+        }
+        kept = yield from workshop.product(kind, shapers, context, make)
+        return kept["scores"]
+
+    def _scores(
+        self, model: nn.Module, poisoned: PoisonedSet, tried: Tensor, told: Steps
+    ) -> Generator[Event, None, Tensor]:
+        """The share of the probes that each of the tried candidates sends to the wanted class, float32 [K]."""
+        context = self.context
+        free = self.attack.eligible(context.labels, context.classes)
+        free[poisoned.indices] = False
+        probes = draw_from(free.nonzero().flatten(), PROBES, generator(context.seed, 7))
+        wanted = self.attack.wanted(context.labels[probes], context.classes)
+        scores = []
+        for one in tried.tolist():
+            seen = self.reflecting(self.pool[one : one + 1])(context.images[probes])
+            scores.append((evaluate.predict(model, seen, context.workshop.device) == wanted).float().mean().cpu())
+            yield from told.done()
+        return torch.stack(scores)
+
+
+def _largest(weights: Tensor, count: int) -> Tensor:
+    """The places of the `count` largest weights; among equals the first ones."""
+    return weights.sort(descending=True, stable=True).indices[:count]
