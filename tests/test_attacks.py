@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.attacks.badnets import BadNets
 from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.blend import Blend, BlendTrigger
+from engine.attacks.refool import SelectionSettings
 from engine.attacks.sig import Sig
 from engine.errors import RequestError
 from engine.events import outcome
@@ -332,6 +333,7 @@ SMALL = {
     "trojan": {"steps": 2, "surrogate_epochs": 1},
     "cl": {"steps": 2, "surrogate_epochs": 1},
     "dynamic": {"mask_steps": 40, "width": 4, "mask_weight": 1.0},
+    "refool": {"selection": SelectionSettings(rounds=1, candidates=2, tried=2, epochs=1)},
 }
 """What optimizing attacks need to make a trigger at all; tests/test_attack_triggers.py looks at what they make."""
 PRESETS = {name: attack.model_copy(update=SMALL.get(name, {})) for name, attack in built_in_presets().items()}
