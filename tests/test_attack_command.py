@@ -80,7 +80,8 @@ def test_ssim_agrees_with_the_sums_written_out():
 
 def test_the_files_are_the_attack(tmp_path, capsys):
     out = tmp_path / "made"
-    assert dispatch(["attack", "--preset", "wanet", "--out", str(out), "--export-images", "3", *DATA]) == 0
+    rates = ["--set", "attack.poisoning_rate=0.1", "--set", "attack.noise_ratio=2"]
+    assert dispatch(["attack", "--preset", "wanet", "--out", str(out), "--export-images", "3", *rates, *DATA]) == 0
     assert str(out) in capsys.readouterr().out
     rows = list(csv.DictReader((out / "index.csv").open()))
     kinds = [(row["split"], row["kind"]) for row in rows]
