@@ -64,7 +64,7 @@ class Workshop:
 
     def surrogate(self, context: AttackContext, epochs: int | None = None) -> Generator[Event, None, nn.Module]:
         """A model trained on the clean images, frozen and in eval mode; `epochs` None = as the backdoored one."""
-        settings = self._surrogate_training(epochs)
+        settings = self.surrogate_training(epochs)
         seed = context.seed
         model = self.fresh_model(seed)
 
@@ -81,9 +81,10 @@ class Workshop:
 
     def shapers_of_surrogate(self, seed: int, epochs: int | None = None) -> dict[str, Any]:
         """What shapes a surrogate, and with it whatever is optimized on it."""
-        return {"model": self.model, "training": self._surrogate_training(epochs).model_dump(mode="json"), "seed": seed}
+        return {"model": self.model, "training": self.surrogate_training(epochs).model_dump(mode="json"), "seed": seed}
 
-    def _surrogate_training(self, epochs: int | None) -> TrainingSettings:
+    def surrogate_training(self, epochs: int | None) -> TrainingSettings:
+        """How a model is trained that only the attack needs: as the backdoored one, in `epochs` (None = in as many)."""
         return self.training if epochs is None else self.training.model_copy(update={"epochs": epochs})
 
     def product(

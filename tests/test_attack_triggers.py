@@ -371,6 +371,17 @@ def test_no_reflection_is_tried_on_an_image_that_was_poisoned():
     assert asked == [15, 15, 15]
 
 
+def test_a_selection_without_an_image_to_ask_about_is_refused_before_a_model_is_trained():
+    class Idle(Dazzling):
+        def train(self, *_, **__):
+            raise AssertionError("nothing is to be trained")
+
+    settings = {"rounds": 1, "candidates": 3, "tried": 3, "epochs": 1}
+    attack = Refool(label_rule="all-to-one", target=1, poisoning_rate=0.75, reflections=1, selection=settings)
+    with pytest.raises(RequestError, match=r"attack\.poisoning_rate = 0\.75: no image is left"):
+        built(attack, replace(context(), lent=Idle(CLASSES)))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"reflections": 21, "selection": {"rounds": 1}}, {"selection": {"candidates": 10}}],

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from engine import evaluate
 from engine.attacks.base import AttackContext, PoisonedSet, Trigger, draw_from, generator
 from engine.defenses.objective import CleanObjective
+from engine.errors import RequestError
 from engine.events import Event, Message
 from engine.settings import ObjectiveSettings
 from engine.workshop import Steps
@@ -59,12 +60,13 @@ class Selection:
     def _round(self, number: int, tried: Tensor) -> Generator[Event, None, Tensor]:
         """What each of the tried candidates does to a model that was poisoned with them, float32 [K] in [0, 1]."""
         context, workshop = self.context, self.context.workshop
-        settings = workshop.training.model_copy(update={"epochs": self.attack.selection.epochs})
+        settings = workshop.surrogate_training(self.attack.selection.epochs)
         kind = f"reflections-{number + 1}"
         what = f"trying reflections, round {number + 1} of {self.attack.selection.rounds}"
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             poisoned = self.attack.poison(context, self.reflecting(self.pool[tried]))
+            probes = self._probes(poisoned)
             model = workshop.fresh_model(context.seed)
             yield from workshop.train(
                 kind,
@@ -76,7 +78,7 @@ class Selection:
                 seed=context.seed,
                 objective=CleanObjective(ObjectiveSettings(mixup=settings.mixup)),
             )
-            scores = yield from self._scores(model, poisoned, tried, workshop.steps(f"{what}: scoring", len(tried)))
+            scores = yield from self._scores(model, probes, tried, workshop.steps(f"{what}: scoring", len(tried)))
             return {"scores": scores}
 
         shapers = {
@@ -89,14 +91,23 @@ class Selection:
         kept = yield from workshop.product(kind, shapers, context, make)
         return kept["scores"]
 
-    def _scores(
-        self, model: nn.Module, poisoned: PoisonedSet, tried: Tensor, told: Steps
-    ) -> Generator[Event, None, Tensor]:
+    def _probes(self, poisoned: PoisonedSet) -> Tensor:
+        """The places of the training images that are asked about, sorted, int64.
+
+        Raises:
+            RequestError: every image that could be asked about is poisoned.
+        """
+        free = self.attack.eligible(self.context.labels, self.context.classes)
+        free[poisoned.indices] = False
+        if not free.any():
+            raise RequestError(
+                f"attack.poisoning_rate = {self.attack.poisoning_rate}: no image is left to try reflections on"
+            )
+        return draw_from(free.nonzero().flatten(), PROBES, generator(self.context.seed, 7))
+
+    def _scores(self, model: nn.Module, probes: Tensor, tried: Tensor, told: Steps) -> Generator[Event, None, Tensor]:
         """The share of the probes that each of the tried candidates sends to the wanted class, float32 [K]."""
         context = self.context
-        free = self.attack.eligible(context.labels, context.classes)
-        free[poisoned.indices] = False
-        probes = draw_from(free.nonzero().flatten(), PROBES, generator(context.seed, 7))
         wanted = self.attack.wanted(context.labels[probes], context.classes)
         scores = []
         for one in tried.tolist():
