@@ -209,6 +209,8 @@ class Workbench(App[None]):
 
     def _pump(self) -> None:
         """Take over what the runs have told, and tell the screens once for however much it was."""
+        if not self.is_running:
+            return  # a last beat, while the screens are being taken down: they are there, their widgets are not
         for key in [key for key, host in self.hosts.items() if key.startswith("new-") and host.folder is not None]:
             host = self.hosts.pop(key)
             self.hosts[host.folder.name] = host

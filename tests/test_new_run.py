@@ -13,6 +13,7 @@ from engine.errors import RequestError
 from engine.job import RunRequest
 from engine.machine import processors
 from engine.presets import resolve
+from nadtui.app import Workbench
 from nadtui.request import RunOptions, build_config
 from nadtui.run_form import RunForm, as_yaml, of_run
 from nadtui.screens.new_run import NewRunScreen
@@ -218,6 +219,27 @@ def test_enter_starts_one_run_and_opens_its_screen(tmp_path):
     drive(tmp_path / "runs", script, size=(100, 30), make_job=kept_in(requests))
     assert [request.config for request in requests] == [resolve("sig", overrides=[{"seed": 5}])]
     assert requests[0].out == tmp_path / "runs"
+
+
+def test_a_beat_while_the_screens_are_taken_down_draws_none(tmp_path, monkeypatch):
+    drawn: list[RunScreen] = []
+    take_down = Workbench._close_all
+
+    async def with_a_last_beat(app):
+        monkeypatch.setattr("nadtui.app.drain_all", lambda hosts: hosts)
+        monkeypatch.setattr(RunScreen, "refresh_run", lambda screen, **_: drawn.append(screen))
+        app._pump()
+        await take_down(app)
+
+    async def script(pilot):
+        pilot.app.push_screen(NewRunScreen(preset="sig"))
+        await until(pilot, shows(pilot, "✓ sig on signs"))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen) and pilot.app.screen.is_mounted)
+
+    monkeypatch.setattr(Workbench, "_close_all", with_a_last_beat)
+    drive(tmp_path / "runs", script, size=(100, 30), make_job=kept_in([]))
+    assert drawn == []
 
 
 def test_several_seeds_start_several_runs(tmp_path):
