@@ -75,7 +75,8 @@ def run(
         typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the configuration; repeatable."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(metavar="NAME|FILE", help="How teacher and student are made: default, paper.")
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="How teacher and student are made: default, paper, thorough."),
     ] = None,
     student: Annotated[
         str | None, typer.Option(metavar="FILE", help="A backdoored model's checkpoint, instead of training one.")

@@ -52,7 +52,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("dataset", list(data.SOURCES))
-@pytest.mark.parametrize("recipe", ["default", "paper"])
+@pytest.mark.parametrize("recipe", ["default", "paper", "thorough"])
 @pytest.mark.parametrize("preset", KINDS)
 def test_every_combination_resolves_and_its_record_says_everything(
     preset: str, recipe: str, dataset: str, tmp_path: Path
@@ -68,7 +68,7 @@ def test_every_combination_resolves_and_its_record_says_everything(
 
 def test_built_in_presets_and_recipes_are_all_there():
     assert {preset.name: preset.kind for preset in list_presets()} == KINDS
-    assert {"default", "paper"} <= set(list_recipes())
+    assert {"default", "paper", "thorough"} <= set(list_recipes())
     for preset in list_presets():
         assert preset.origin == "built in"
         assert preset.values["attack"]["name"] in attacks.ATTACKS
@@ -94,6 +94,17 @@ def test_paper_recipe_is_the_papers():
     distill = config.distill
     assert (distill.beta, distill.operator, distill.p, distill.normalize) == ((500, 1000, 1000), "sum_p", 2, True)
     assert config.data.clean_fraction == 0.05
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "gtsrb"])
+def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epochs(dataset: str):
+    default, thorough = (resolve("badnets", dataset=dataset, recipe=name) for name in ("default", "thorough"))
+    for stage in ("teacher", "distill"):
+        ours, theirs = (getattr(config, stage).model_dump() for config in (thorough, default))
+        ours["training"], theirs["training"] = dict(ours["training"]), dict(theirs["training"])
+        assert ours["training"].pop("epochs") == 2 * theirs["training"].pop("epochs")
+        assert ours["training"].pop("weight_decay") > theirs["training"].pop("weight_decay")
+        assert ours == theirs
 
 
 # Layers
