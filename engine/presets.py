@@ -1,7 +1,8 @@
 """Presets (what the attacker did), recipes (how the defender works) and data set profiles: YAML, safe-loaded.
 
 Built in ones ship as package data in `presets`; a user's own folder (NADTUI_PRESETS, else the user's configuration
-folder) overlays them file by file, with the same layout. Free of torch.
+folder) overlays them file by file, with the same layout. A recipe may say `based_on: NAME`: it is laid over that one.
+Free of torch.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def resolve(
     name = dataset or next(filter(None, named), "signs")
     layers: list[Mapping[str, Any]] = [given] if complete else [_profile(name)]
     if recipe is not None or not complete:
-        recipe_name, recipe_values = _recipe(str(recipe or top.get("recipe") or "default"))
-        layers += [recipe_values, {"recipe": recipe_name}]
+        recipe_name, recipe_layers = _recipe(str(recipe or top.get("recipe") or "default"))
+        layers += [*recipe_layers, {"recipe": recipe_name}]
         top = {key: value for key, value in top.items() if key != "recipe"}
     if chosen is not None:
         layers += [chosen.values, {"preset": chosen.name}]
@@ -147,11 +148,31 @@ def _profile(dataset: str) -> dict[str, Any]:
     return _read(file, f"profile of {dataset}") if file else {}
 
 
-def _recipe(name: str) -> tuple[str, dict[str, Any]]:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        return path.stem, _read(path, name)
-    return name, _read(_find("recipes", name, "recipe"), f"recipe {name}")
+def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
+    """A recipe's name and its layers: those of the recipe it is based on, then its own."""
+    layers: list[dict[str, Any]] = []
+    seen: list[str] = []
+    asked: Any = name
+    while asked is not None:
+        if not isinstance(asked, str):
+            raise RequestError(f"recipe {seen[-1]}: based_on = {shown(asked)}: the name of a recipe is wanted")
+        if asked in seen:
+            raise RequestError(f"recipe {name}: is based on itself ({' on '.join([*seen, asked])})")
+        seen.append(asked)
+        values = _recipe_file(asked)
+        asked = values.pop("based_on", None)
+        layers.insert(0, values)
+    return (Path(name).stem if _is_file(name) else name), layers
+
+
+def _recipe_file(name: str) -> dict[str, Any]:
+    if _is_file(name):
+        return _read(Path(name), name)
+    return _read(_find("recipes", name, "recipe"), f"recipe {name}")
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".yaml", ".yml")
 
 
 def _preset(name: str, file: Traversable) -> Preset:

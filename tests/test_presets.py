@@ -101,7 +101,6 @@ def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epo
     default, thorough = (resolve("badnets", dataset=dataset, recipe=name) for name in ("default", "thorough"))
     for stage in ("teacher", "distill"):
         ours, theirs = (getattr(config, stage).model_dump() for config in (thorough, default))
-        ours["training"], theirs["training"] = dict(ours["training"]), dict(theirs["training"])
         assert ours["training"].pop("epochs") == 2 * theirs["training"].pop("epochs")
         assert ours["training"].pop("weight_decay") > theirs["training"].pop("weight_decay")
         assert ours == theirs
@@ -226,6 +225,42 @@ def test_users_files_are_added_and_replace_built_in_ones(folder: Path):
     assert resolve("badnets").attack.size == 7
     assert resolve("badnets").distill.beta == (9, 9, 9)
     assert {"default", "more", "paper"} <= set(list_recipes())
+
+
+def test_recipe_builds_on_another(folder: Path):
+    write(
+        folder / "recipes" / "first.yaml",
+        """
+        distill: {beta: [1, 2, 3], operator: sum}
+        datasets: {signs: {distill: {beta: [4, 5, 6]}, teacher: {training: {epochs: 7}}}}
+        """,
+    )
+    own = write(
+        folder / "recipes" / "own.yaml", "{based_on: first, distill: {beta: [7, 8, 9]}, teacher: {training: {lr: 0.5}}}"
+    )
+    third = write(folder / "third.yml", "based_on: own\ndatasets: {gtsrb: {distill: {beta: [1, 1, 1]}}}")
+    for recipe, name in (("own", "own"), (str(own), "own"), (str(third), "third")):
+        config = resolve("badnets", recipe=recipe)
+        assert (config.recipe, config.distill.beta, config.distill.operator) == (name, (7, 8, 9), "sum")
+        assert (config.teacher.training.epochs, config.teacher.training.lr) == (7, 0.5)
+    assert resolve("badnets", recipe=str(third), dataset="gtsrb").distill.beta == (1, 1, 1)
+    assert resolve("badnets", recipe="own", dataset="cifar10").teacher.training.epochs != 7
+
+
+@pytest.mark.parametrize(
+    ("based_on", "said"),
+    [
+        ("own", "recipe own: is based on itself (own on own)"),
+        ("other", "recipe own: is based on itself (own on other on own)"),
+        ("defalt", "did you mean 'default'?"),
+        ("missing.yaml", "missing.yaml: cannot be read"),
+        ("[default]", "recipe own: based_on = ['default']: the name of a recipe is wanted"),
+    ],
+)
+def test_recipe_that_builds_on_nothing_is_refused(folder: Path, based_on: str, said: str):
+    write(folder / "recipes" / "own.yaml", f"based_on: {based_on}")
+    write(folder / "recipes" / "other.yaml", "based_on: own")
+    assert said in refused("badnets", recipe="own")
 
 
 def test_preset_says_its_kind(folder: Path):
