@@ -193,6 +193,15 @@ async def test_a_dead_tap_is_marked_loudly(watching):
     assert health.compose([AttentionHealth(stage="nad", epoch=0, taps=(one,))], 60, dark=True, base=_style())
 
 
+def test_the_figures_of_a_taps_health_stay_apart():
+    from nadtui.widgets import health
+
+    small = TapHealth(tap="group1", height=32, width=32, beta=12500, loss=1.2345e-05, share=0.5, gradient=2.3456e-05)
+    lines = health.compose([AttentionHealth(stage="nad", epoch=0, taps=(small,))], 60, dark=True, base=_style())
+    said = "".join(segment.text for segment in lines[2])
+    assert said.split()[:5] == ["group1", "32×32", "1.25e+04", "1.23e-05", "2.35e-05"]
+
+
 def _style():
     from rich.style import Style
 

@@ -13,7 +13,7 @@ from engine.events import AttentionHealth, TapHealth
 from engine.record import RunView
 from nadtui import colors, text
 
-HEAD = f"{'tap':<7}{'map':>6}{'beta':>6}{'loss':>8}{'gradient':>9}  "
+HEAD = f"{'tap':<6} {'map':>5} {'beta':>5} {'loss':>8} {'gradient':>8}  "
 SHARE = ("share of loss", "share")
 """The title of the last column, and the one for where there is no room for that."""
 
@@ -54,8 +54,9 @@ def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: St
 def _tap(tap: TapHealth, width: int, *, dark: bool, base: Style) -> list[Segment]:
     size = f"{tap.width}×{tap.height}"
     said = (
-        f"{text.clean(tap.tap):<7}{size:>6}{text.number(tap.beta):>6}"
-        f"{text.number(tap.loss):>8}{text.number(tap.gradient):>9}  "
+        f"{text.clean(tap.tap):<6} {size:>5} {text.number(tap.beta):>5} "
+        # Of three digits even 1.23e-05 fits; what is wider moves the rest on, and never runs into it.
+        f"{tap.loss:>8.3g} {tap.gradient:>8.3g}  "
     )
     if dead(tap):
         loud = base + Style(color=colors.series(colors.LOUD, dark=dark), bold=True, reverse=True)
