@@ -13,17 +13,17 @@ from torch import nn
 from engine import models
 from engine.attacks.base import AttackContext
 from engine.attacks.sig import Sig
-from engine.attention import attention_loss
-from engine.config import DistillSettings
+from engine.attention.maps import attention_loss
+from engine.config.run import DistillSettings
 from engine.control import Control
 from engine.data.augment import Augment
 from engine.defenses.base import freeze
-from engine.defenses.nad import NadObjective
+from engine.defenses.nad.defense import NadObjective
 from engine.device import Device, choose
-from engine.evaluate import predict
+from engine.evaluation.metrics import predict
 from engine.events import outcome
 from engine.settings import TrainingSettings
-from engine.training import Batch, Loop, as_input, augmentation, cross_entropy
+from engine.training.loop import Batch, Loop, as_input, augmentation, cross_entropy
 
 IMAGES, CLASSES, SIDE = 2_048, 10, 32
 """A stand-in for CIFAR-10: its content does not matter to the speed."""

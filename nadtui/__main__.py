@@ -1,5 +1,5 @@
 """`python -m nadtui`: the same as the `nadtui` command."""
 
-from nadtui.cli import main
+from nadtui.cli.main import main
 
 main()

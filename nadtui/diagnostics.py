@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from nadtui.text import clean
+from nadtui.formatting import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

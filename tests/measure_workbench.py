@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.presets import resolve
+from engine.config.presets import resolve
 from tests import scripted_run, showcase
 from tests.terminal import PtyTerminal
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from textual.pilot import Pilot
 
-from nadtui.app import Workbench
+from nadtui.workbench.app import Workbench
 
 PATIENCE_S = 60.0
 STILL = 15

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.config.presets import resolve
 from engine.events import AttentionCaptured, Event, RunFailed, RunFinished, RunStopped, SampleShown
-from engine.presets import resolve
-from engine.record import fold
+from engine.record.view import fold
 from tests import scripted_run
 
 TAPS = (("group1", 32), ("group2", 16), ("group3", 8))

@@ -16,9 +16,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from engine.config.presets import resolve
 from engine.events import RunStarted
-from engine.presets import resolve
-from nadtui.app import Workbench
+from nadtui.workbench.app import Workbench
 from tests import scripted_run, showcase
 from tests.pilot import at_rest
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from engine.config import RunConfig
+from engine.config.run import RunConfig
 from engine.events import (
     AttentionCaptured,
     AttentionHealth,
@@ -24,8 +24,8 @@ from engine.events import (
     Step,
     TapHealth,
 )
-from engine.record import RunView
-from engine.store import RunFolder
+from engine.record.store import RunFolder
+from engine.record.view import RunView
 
 START = 1_700_000_000.0
 """Seconds since the epoch at which the scripted run starts."""

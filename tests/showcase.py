@@ -24,7 +24,7 @@ from engine.events import (
     Step,
     TapHealth,
 )
-from engine.record import fold
+from engine.record.view import fold
 from tests.scripted_run import CONFIG, metrics, run_started, timed
 
 NAMES = ["stop", "yield", "no entry", "priority", "speed 30", "speed 50", "keep right", "bumps", "no U-turn", "tram"]

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.config import RunConfig, merge, parse_override
+from engine.config.presets import resolve
+from engine.config.run import RunConfig, merge, parse_override
 from engine.events import Event, StageFinished
-from engine.job import RunRequest
-from engine.presets import resolve
+from engine.running.job import RunRequest
 
 TINY: dict[str, Any] = {
     "precision": "fp32",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.attacks.joint import Joint
-    from engine.workshop import Workshop
+    from engine.attacks.lab import Workshop
 
 LabelRule = Literal["all-to-one", "all-to-all", "clean-label"]
 
@@ -58,7 +58,7 @@ class AttackContext:
     @cached_property
     def workshop(self) -> Workshop:
         """Where an attack trains and optimizes: the run's, else one that keeps nothing."""
-        from engine.workshop import Workshop
+        from engine.attacks.lab import Workshop
 
         return self.lent or Workshop(self.classes)
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from engine.attacks.base import to_uint8
 from engine.attacks.joint import Joint
+from engine.attacks.lab import Steps
 from engine.defenses.base import freeze
 from engine.events import Event
-from engine.training import Batch
-from engine.workshop import Steps
+from engine.training.loop import Batch
 
 EPSILON = 1e-7
 """Keeps the diversity loss finite where two outputs are equal."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from engine.attacks.base import Trigger
-from engine.training import Batch
+from engine.training.loop import Batch
 
 
 class Joint(nn.Module, ABC):
@@ -39,5 +39,5 @@ class Joint(nn.Module, ABC):
 
 
 def objective(model: Joint, batch: Batch) -> dict[str, Tensor]:
-    """What the loop minimizes (an `engine.training.Objective`)."""
+    """What the loop minimizes (an `engine.training.loop.Objective`)."""
     return model.losses(batch)

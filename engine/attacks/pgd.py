@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.attacks.lab import Steps
 from engine.device import Device
 from engine.events import Event
-from engine.workshop import Steps
 
 BATCH = 250
 """Images perturbed at a time."""

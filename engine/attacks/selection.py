@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from engine import evaluate
 from engine.attacks.base import AttackContext, PoisonedSet, Trigger, draw_from, generator
-from engine.defenses.objective import CleanObjective
+from engine.attacks.lab import Steps
 from engine.errors import RequestError
+from engine.evaluation import metrics
 from engine.events import Event, Message
 from engine.settings import ObjectiveSettings
-from engine.workshop import Steps
+from engine.training.objectives import CleanObjective
 
 if TYPE_CHECKING:
     from engine.attacks.refool import Refool
@@ -112,7 +112,7 @@ class Selection:
         scores = []
         for one in tried.tolist():
             seen = self.reflecting(self.pool[one : one + 1])(context.images[probes])
-            scores.append((evaluate.predict(model, seen, context.workshop.device) == wanted).float().mean().cpu())
+            scores.append((metrics.predict(model, seen, context.workshop.device) == wanted).float().mean().cpu())
             yield from told.done()
         return torch.stack(scores)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
-from engine.paths import data_dir
+from engine.storage.paths import data_dir
 
 if TYPE_CHECKING:
     from engine.data.base import DataRequest, ImageData, Progress

@@ -24,7 +24,7 @@ def silent(what: str, done: int, total: int) -> None:
 
 
 class DataRequest(Protocol):
-    """The settings a source reads (``engine.config.DataSettings`` has them)."""
+    """The settings a source reads (``engine.config.run.DataSettings`` has them)."""
 
     name: str
     size: int

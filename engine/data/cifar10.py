@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from engine import paths
 from engine.data import npz
 from engine.data.base import DataRequest, ImageData, Progress, assemble, cut, images_from_array
 from engine.data.download import downloading
+from engine.storage import paths
 
 if TYPE_CHECKING:
     from torchvision.datasets import CIFAR10

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from engine import paths
-from engine.checkpoints import load_weights, save_weights
 from engine.data import drawing, signs
 from engine.data.base import DataRequest, ImageData, Progress, assemble, fingerprint
 from engine.errors import RequestError
+from engine.storage import paths
+from engine.storage.checkpoints import load_weights, save_weights
 
 TRAIN, TEST = 10_000, 2_000
 """Images drawn where the settings give no number."""

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
-from engine import paths
 from engine.data import npz
 from engine.data.base import DataRequest, ImageData, Progress, assemble
 from engine.data.decode import ImageFiles, decode_part
 from engine.data.download import downloading
 from engine.errors import RequestError
+from engine.storage import paths
 
 CLASS_NAMES = (
     "speed limit 20",

@@ -9,7 +9,7 @@ from typing import Any
 DEFENSES: dict[str, str] = {
     "fine-tuning": "engine.defenses.fine_tuning",
 }
-"""Name -> module; each has `Settings` and `defend`. Teacher and NAD (engine.defenses.nad) belong to every run."""
+"""Name -> module; each has `Settings` and `defend`. Teacher and NAD belong to every run."""
 
 
 def settings_class(name: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.device import Device
 from engine.events import Event, TapHealth
 from engine.settings import TrainingSettings
-from engine.training import Objective
+from engine.training.loop import Objective
 
 Watch = Callable[[nn.Module], tuple[TapHealth, ...]]
 """Looks at the model under training, at a stage's first step and after its last epoch."""

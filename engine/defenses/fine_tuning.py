@@ -15,7 +15,7 @@ from engine.settings import ObjectiveSettings, Section, TrainingSettings
 if TYPE_CHECKING:
     from torch import nn
 
-    from engine.config import DistillSettings
+    from engine.config.run import DistillSettings
     from engine.defenses.base import Defender
     from engine.events import Event
 
@@ -33,7 +33,7 @@ def defend(defender: Defender, settings: Settings, nad: DistillSettings) -> Gene
     """Fine-tune a copy of the backdoored model on the clean subset; `nad` is what NAD does in this run."""
     # Not above: a configuration is validated by `Settings` before torch loads.
     from engine.defenses.base import freeze
-    from engine.defenses.objective import CleanObjective
+    from engine.training.objectives import CleanObjective
 
     objective = CleanObjective(settings.objective or nad.objective, defender.backdoored)
     training = settings.training or nad.training

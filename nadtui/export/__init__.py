@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nadtui.report import Report
+    from nadtui.runs.digest import Report
 
 FORMATS: dict[str, str] = {
     "md": "nadtui.export.markdown",

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.errors import RequestError
-from nadtui import comparison
-from nadtui.comparison import FIGURES
 from nadtui.export.csv_file import as_data
 from nadtui.export.html_page import page
 from nadtui.export.markdown import escape
 from nadtui.export.tex_file import tex
-from nadtui.report import Report
-from nadtui.text import clean
+from nadtui.formatting import clean
+from nadtui.runs import comparison
+from nadtui.runs.comparison import FIGURES
+from nadtui.runs.digest import Report
 
 
 def render(reports: Sequence[Report], form: str) -> str:

@@ -6,8 +6,8 @@ import csv
 import io
 from typing import Any
 
-from nadtui.report import Report
-from nadtui.text import clean
+from nadtui.formatting import clean
+from nadtui.runs.digest import Report
 
 COLUMNS = (
     "run",

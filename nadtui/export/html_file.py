@@ -7,11 +7,11 @@ import html
 
 import yaml
 
-from nadtui import text
-from nadtui.charts import figures_chart, loss_chart
+from nadtui import formatting
+from nadtui.draw.run_charts import figures_chart, loss_chart
 from nadtui.export import png_file, svg
 from nadtui.export.html_page import page
-from nadtui.report import Report
+from nadtui.runs.digest import Report
 
 
 def render(report: Report) -> str:
@@ -24,7 +24,9 @@ def render(report: Report) -> str:
         parts.append(f'<p class="caution">Failed in {_text(view.failure.stage)}: {_text(view.failure.message)}</p>')
     facts = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in report.facts()[1:])
     parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *_maps(report)]
-    config = "\n".join(map(text.clean, yaml.safe_dump(view.config, sort_keys=False, allow_unicode=True).splitlines()))
+    config = "\n".join(
+        map(formatting.clean, yaml.safe_dump(view.config, sort_keys=False, allow_unicode=True).splitlines())
+    )
     parts.append(f"<h2>Configuration</h2><pre>{html.escape(config)}</pre>")
     return page(view.run, "\n".join(parts))
 
@@ -37,8 +39,10 @@ def _figures(report: Report) -> str:
         name += "" if stage["state"] == "finished" else " (unfinished)"
         cells = [name]
         for key in ("acc", "asr", "ra", "base"):
-            cells.append(f"{text.percentage(stage[key])} <small>{text.interval(stage[f'{key}_ci'])}</small>")
-        cells += [str(stage["epochs"]), text.duration(stage["seconds"])]
+            cells.append(
+                f"{formatting.percentage(stage[key])} <small>{formatting.interval(stage[f'{key}_ci'])}</small>"
+            )
+        cells += [str(stage["epochs"]), formatting.duration(stage["seconds"])]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return f"<h2>Figures</h2><table><tr>{head}</tr>{''.join(rows)}</table><p><small>{html.escape(_LEGEND)}</small></p>"
 
@@ -70,4 +74,4 @@ def _maps(report: Report) -> list[str]:
 
 
 def _text(value: object) -> str:
-    return html.escape(text.clean(value))
+    return html.escape(formatting.clean(value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from nadtui.text import clean
+from nadtui.formatting import clean
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2127;

@@ -6,8 +6,8 @@ import json
 import math
 from typing import Any
 
-from engine.record import StageView
-from nadtui.report import Report
+from engine.record.view import StageView
+from nadtui.runs.digest import Report
 
 
 def render(report: Report) -> str:

@@ -7,8 +7,8 @@ import re
 
 import yaml
 
-from nadtui import text
-from nadtui.report import Report
+from nadtui import formatting
+from nadtui.runs.digest import Report
 
 _PUNCTUATION = re.compile(r"([\\`*_\[\]|~])")
 _HEAD = ("stage", "ACC", "95 % interval", "ASR", "95 % interval", "RA", "base", "epochs", "seconds")
@@ -42,12 +42,12 @@ def _figures(report: Report) -> str:
         rows.append(
             (
                 name,
-                text.percentage(stage["acc"]),
-                text.interval(stage["acc_ci"]),
-                text.percentage(stage["asr"]),
-                text.interval(stage["asr_ci"]),
-                text.percentage(stage["ra"]),
-                text.percentage(stage["base"]),
+                formatting.percentage(stage["acc"]),
+                formatting.interval(stage["acc_ci"]),
+                formatting.percentage(stage["asr"]),
+                formatting.interval(stage["asr_ci"]),
+                formatting.percentage(stage["ra"]),
+                formatting.percentage(stage["base"]),
                 str(stage["epochs"]),
                 f"{stage['seconds']:.1f}",
             )
@@ -57,7 +57,7 @@ def _figures(report: Report) -> str:
 
 def _configuration(report: Report) -> str:
     lines = yaml.safe_dump(report.view.config, sort_keys=False, allow_unicode=True).splitlines()
-    return "\n".join(map(text.clean, lines))
+    return "\n".join(map(formatting.clean, lines))
 
 
 def _fenced(content: str) -> str:
@@ -68,4 +68,4 @@ def _fenced(content: str) -> str:
 
 def escape(value: object) -> str:
     """Text that Markdown and the HTML made of it show as it is."""
-    return _PUNCTUATION.sub(r"\\\1", html.escape(text.clean(value), quote=False))
+    return _PUNCTUATION.sub(r"\\\1", html.escape(formatting.clean(value), quote=False))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
-from engine.record import RunView
-from nadtui import colors, text
-from nadtui.attention_maps import in_order
-from nadtui.report import Report
+from engine.record.view import RunView
+from nadtui import formatting
+from nadtui.draw import colors
+from nadtui.draw.attention_maps import in_order
+from nadtui.runs.digest import Report
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -119,4 +120,4 @@ def _scaled(picture: Image) -> Image:
 
 def _ascii(said: str) -> str:
     """What the built-in font has letters for."""
-    return text.clean(said)[:48].encode("ascii", "replace").decode()
+    return formatting.clean(said)[:48].encode("ascii", "replace").decode()

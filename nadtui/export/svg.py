@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import math
 
-from nadtui.plot import Chart, limits, runs, ticks
-from nadtui.text import clean
+from nadtui.draw.terminal_plot import Chart, limits, runs, ticks
+from nadtui.formatting import clean
 
 WIDTH, HEIGHT = 860, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 40, 44

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nadtui import text
-from nadtui.report import Report
+from nadtui import formatting
+from nadtui.runs.digest import Report
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -29,14 +29,14 @@ _SPECIAL = {
 
 def render(report: Report) -> str:
     """The run's stages as a `tabular`; what the run was stands above it in comments."""
-    lines = [f"% {name}: {text.clean(value)}" for name, value in report.facts()]
+    lines = [f"% {name}: {formatting.clean(value)}" for name, value in report.facts()]
     if report.caution:
-        lines.append(f"% {text.clean(report.caution)}")
+        lines.append(f"% {formatting.clean(report.caution)}")
     lines += [r"\begin{tabular}{lrrrrr}", r"\hline", r"stage & ACC & ASR & RA & base & epochs \\", r"\hline"]
     for stage in report.summary["stages"]:
         name = tex(stage["stage"]) + ("" if stage["state"] == "finished" else " (unfinished)")
         figures = [_with_interval(stage[key], stage[f"{key}_ci"]) for key in ("acc", "asr")]
-        plain = [tex(text.percentage(stage[key])) for key in ("ra", "base")]
+        plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
     lines += [r"\hline", r"\end{tabular}", _CAPTION]
     return "\n".join(lines) + "\n"
@@ -49,10 +49,10 @@ _CAPTION = (
 
 
 def _with_interval(value: float | None, bounds: list[float] | tuple[float, ...]) -> str:
-    between = text.interval(list(bounds))
-    return tex(text.percentage(value)) + (rf" {{\small {between}}}" if between else "")
+    between = formatting.interval(list(bounds))
+    return tex(formatting.percentage(value)) + (rf" {{\small {between}}}" if between else "")
 
 
 def tex(value: object) -> str:
     """Text that LaTeX sets as it is."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in text.clean(value))
+    return "".join(_SPECIAL.get(letter, letter) for letter in formatting.clean(value))

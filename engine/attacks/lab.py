@@ -1,0 +1,250 @@
+"""What an attack that optimizes is lent: a clean model, a training loop, and a memory of what is finished.
+
+A product (a surrogate's weights, a patch, perturbed images) is made once: it is kept in the run folder, where a resumed
+run finds it, and in the artifact cache under the hash of everything that shaped it, where other runs find it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine import models
+from engine.attacks.base import Attack, AttackContext, Trigger
+from engine.attacks.joint import objective
+from engine.control import Control
+from engine.data.base import fingerprint
+from engine.defenses.base import freeze
+from engine.device import Device
+from engine.errors import RequestError
+from engine.events import Event, Message, Preparing, RunPaused, Step
+from engine.settings import AttackTrainingSettings, TrainingSettings
+from engine.storage.artifacts import ArtifactCache
+from engine.storage.checkpoints import load_weights, save_weights
+from engine.training.loop import REPORT_SECONDS, Loop, Objective, augmentation, cross_entropy
+
+VERSION = 1
+"""Part of every product's key: raised when the same shapers come to make another product."""
+
+Making = Generator[Event, None, dict[str, Tensor]]
+
+
+@dataclass
+class Workshop:
+    """Trains and optimizes for one attack; without a folder nothing is kept."""
+
+    classes: int
+    model: str = "wrn-16-1"
+    training: TrainingSettings = field(default_factory=AttackTrainingSettings)
+    """How the backdoored model is trained; surrogates are trained likewise."""
+    mirror: bool = False
+    device: Device = field(default_factory=lambda: Device(torch.device("cpu"), "fp32"))
+    control: Control = field(default_factory=Control)
+    folder: Path | None = None
+    """Where products are kept in the run folder."""
+    cache: ArtifactCache | None = None
+    recall: bool = True
+    """Whether the cache may be read; it is written in any case."""
+    data: str | None = None
+    """The data set's fingerprint; None = taken from the images when it is needed."""
+    seconds: float = 0.0
+    """Time spent on the run's products, by a run that was resumed too; pauses, and what others made, left out."""
+    _carried: float = field(default=0.0, init=False)
+    """Seconds that a training under way took before the run was resumed."""
+
+    def fresh_model(self, seed: int) -> nn.Module:
+        """A network as the backdoored one's, on the device."""
+        return models.build(self.model, self.classes, seed).to(self.device.torch, memory_format=torch.channels_last)
+
+    def surrogate(self, context: AttackContext, epochs: int | None = None) -> Generator[Event, None, nn.Module]:
+        """A model trained on the clean images, frozen and in eval mode; `epochs` None = as the backdoored one."""
+        settings = self.surrogate_training(epochs)
+        seed = context.seed
+        model = self.fresh_model(seed)
+
+        def make() -> Making:
+            yield from self.train(
+                "surrogate", "training a clean model", model, context.images, context.labels, settings, seed=seed
+            )
+            return model.state_dict()
+
+        weights = yield from self.product("surrogate", self.shapers_of_surrogate(seed, epochs), context, make)
+        # Read back in any case: a surrogate just trained and one recalled are the same to the bit.
+        model.load_state_dict(weights)
+        return freeze(model)
+
+    def shapers_of_surrogate(self, seed: int, epochs: int | None = None) -> dict[str, Any]:
+        """What shapes a surrogate, and with it whatever is optimized on it."""
+        return {"model": self.model, "training": self.surrogate_training(epochs).model_dump(mode="json"), "seed": seed}
+
+    def surrogate_training(self, epochs: int | None) -> TrainingSettings:
+        """How a model is trained that only the attack needs: as the backdoored one, in `epochs` (None = in as many)."""
+        return self.training if epochs is None else self.training.model_copy(update={"epochs": epochs})
+
+    def product(
+        self, kind: str, shapers: Mapping[str, Any], context: AttackContext, make: Callable[[], Making]
+    ) -> Making:
+        """Tensors that take long to make, on the CPU: recalled where they are known, else made and kept.
+
+        `kind` is a short name, `shapers` everything beside data, device and precision that shapes them (JSON values).
+        """
+        self.data = self.data or fingerprint(context.images, context.labels)
+        shaped_by = {"version": VERSION, "data": self.data, "mirror": self.mirror, **shapers}
+        shaped_by |= {"device": self.device.torch.type, "precision": self.device.precision}
+        key = ArtifactCache.key(shaped_by)
+        known = self._recalled(kind, key)
+        if known is not None:
+            return known
+        clock = _Clock()
+        self._carried = 0.0
+        tensors = yield from clock.time(make())
+        spent = clock.seconds + self._carried
+        self.seconds += spent
+        if self.folder is not None:
+            save_weights(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
+            self._state(kind).unlink(missing_ok=True)
+            yield from self._offer(kind, key)
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+    def _recalled(self, kind: str, key: str) -> dict[str, Tensor] | None:
+        """The product from the run folder, else from the cache, or None."""
+        if self.folder is not None and self._file(kind).is_file():
+            tensors, about = load_weights(self._file(kind))
+            if about.get("key") == key:
+                self.seconds += float(about["seconds"])
+                return tensors
+        cached = self.cache.get(kind, key) if self.cache is not None and self.recall else None
+        if cached is None:
+            return None
+        tensors, _ = load_weights(cached.path)
+        if self.folder is not None:
+            save_weights(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
+        return tensors
+
+    def _offer(self, kind: str, key: str) -> Generator[Event, None, None]:
+        if self.cache is None:
+            return
+        try:
+            self.cache.put(kind, key, self._file(kind))
+        except RequestError as error:
+            # The run has its product; only the next run will miss it.
+            yield Message(level="warning", text=str(error))
+
+    def train(
+        self,
+        kind: str,
+        what: str,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        objective: Objective = cross_entropy,
+    ) -> Generator[Event, None, nn.Module]:
+        """Train `model` for the product `kind`, from its last saved epoch on; a killed run loses at most one."""
+        loop = Loop(
+            "attack",
+            model,
+            objective,
+            images,
+            labels,
+            settings,
+            augment=augmentation(settings.augment, self.mirror),
+            seed=seed,
+            device=self.device,
+            control=self.control,
+        )
+        state = self._state(kind) if self.folder is not None else None
+        if state is not None and state.is_file():
+            loop.restore(*load_weights(state))
+            self._carried = loop.progress.train_seconds
+        total = settings.epochs * loop.steps_per_epoch
+        while loop.progress.epoch < settings.epochs:
+            for event in loop.run_epoch():
+                yield Preparing(what=what, done=event.step, total=total) if isinstance(event, Step) else event
+            if state is not None and loop.progress.epoch < settings.epochs:
+                save_weights(state, *loop.state())
+        return model
+
+    def learned(self, attack: Attack, context: AttackContext, trigger: Trigger) -> Generator[Event, None, Trigger]:
+        """A trigger that learns with its model, once it has learned: for whoever wants it without a run."""
+        joint = attack.joint(self.fresh_model(context.seed), trigger, context)
+
+        def make() -> Making:
+            yield from self.train(
+                "learned",
+                "training the model with its trigger",
+                joint,
+                context.images,
+                context.labels,
+                self.training,
+                seed=context.seed,
+                objective=objective,
+            )
+            return joint.learner.state_dict()
+
+        settings = attack.model_dump(mode="json", exclude={"seed"})
+        shapers = {"attack": settings, **self.shapers_of_surrogate(context.seed)}
+        weights = yield from self.product("learned", shapers, context, make)
+        joint.learner.load_state_dict(weights)
+        return joint.trigger()
+
+    def steps(self, what: str, total: int) -> Steps:
+        """The steps of an optimization, to be told of and to be paused between."""
+        return Steps(self.control, what, total)
+
+    def _file(self, kind: str) -> Path:
+        return self.folder / f"{kind}.safetensors"
+
+    def _state(self, kind: str) -> Path:
+        return self.folder / f"{kind}.state.safetensors"
+
+
+class Steps:
+    """Counts an optimization's steps: an event by the clock, a stop or a pause honored between two of them."""
+
+    def __init__(self, control: Control, what: str, total: int) -> None:
+        self._control = control
+        self._what = what
+        self._total = total
+        self._done = 0
+        self._told = -REPORT_SECONDS
+
+    def done(self, count: int = 1) -> Generator[Event, None, None]:
+        """`count` steps more are done."""
+        yield from self._control.checkpoint()
+        self._done += count
+        if time.perf_counter() - self._told >= REPORT_SECONDS or self._done >= self._total:
+            self._told = time.perf_counter()
+            yield Preparing(what=self._what, done=self._done, total=self._total)
+
+
+class _Clock:
+    """Adds up the seconds that a generator of events works; the pauses among its events do not count."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def time(self, work: Making) -> Making:
+        since = time.perf_counter()
+        while True:
+            try:
+                event = next(work)
+            except StopIteration as end:
+                self.seconds += time.perf_counter() - since
+                return end.value
+            if isinstance(event, RunPaused) and event.paused:
+                self.seconds += time.perf_counter() - since
+            yield event
+            if not (isinstance(event, RunPaused) and event.paused):
+                continue
+            # Held inside the generator until it is told to go on.
+            yield next(work)
+            since = time.perf_counter()

@@ -1,0 +1,137 @@
+"""What a trigger looks like: one image without it and with it, kept in the cache once drawn.
+
+Importing this module, and reading what is in the cache, needs no torch; drawing does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.attacks.base import Attack
+from engine.events import outcome
+from engine.storage.paths import cache_dir, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from engine.config.run import DataSettings
+
+SIZE = 32
+"""Side of the image in pixels."""
+VERSION = 2
+"""Part of the cache's key: raised when the same settings come to look different."""
+_A_FEW = 40
+"""Images for an attack to build its trigger from, at least four of each class."""
+
+
+@dataclass(frozen=True)
+class TriggerPreview:
+    """An image without and with a trigger: RGB bytes, row by row, `height` x `width`."""
+
+    height: int
+    width: int
+    label: str
+    """The image's class."""
+    clean: bytes
+    triggered: bytes
+
+
+def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+    """Put the attack's trigger, as it is at test time, on an image of another class than its target.
+
+    `data` says whose images; None = traffic signs. Images larger than 64 pixels a side are shown reduced.
+
+    Raises:
+        RequestError: the attack cannot be carried out on these images (no such class, no such image file), or they
+            cannot be read.
+    """
+    import torch
+
+    from engine.attacks.base import AttackContext
+    from engine.attention.capture import shrunk
+
+    images, labels, names = _images(data)
+    height, width = images.shape[-2:]
+    attack.check(len(names), height, width)
+    context = AttackContext(images, labels, len(names), attack.seed or 0)
+    trigger = outcome(attack.build(context))
+    if attack.learns:
+        trigger = outcome(context.workshop.learned(attack, context, trigger))
+    chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
+    image = images[chosen : chosen + 1]
+    with torch.inference_mode():
+        pair = [shrunk(each.float()).round().to(torch.uint8) for each in (image, trigger(image))]
+    height, width = pair[0].shape[-2:]
+    return TriggerPreview(height, width, names[int(labels[chosen])], _pixels(pair[0]), _pixels(pair[1]))
+
+
+def _images(data: DataSettings | None) -> tuple[Tensor, Tensor, Sequence[str]]:
+    """A few training images of every class, their labels, and the classes' names: enough to build a trigger from."""
+    if data is None or data.name == "signs":  # a few of them are drawn sooner than all are read
+        from engine.data import signs
+
+        images, labels, _, _ = signs.draw(_A_FEW, 1, size=SIZE)
+        return images, labels, signs.CLASS_NAMES
+    from engine.data import load
+    from engine.data.subset import stratified_draw
+
+    found = load(data)
+    # Some attacks optimize on these images: on all of them that would take minutes.
+    count = min(len(found.y_train), max(_A_FEW, 4 * found.classes))
+    few = stratified_draw(found.y_train, count, 0, "a preview")
+    return found.x_train[few], found.y_train[few], found.class_names
+
+
+def _pixels(image: Tensor) -> bytes:
+    """RGB bytes of a uint8 image [1, 3, H, W]."""
+    return image[0].permute(1, 2, 0).contiguous().numpy().tobytes()
+
+
+def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
+    """The preview as it was drawn before, None where it was not. Needs no torch."""
+    try:
+        values = json.loads(_place(attack, data).read_bytes())
+        preview = TriggerPreview(
+            height=int(values["height"]),
+            width=int(values["width"]),
+            label=str(values["label"]),
+            clean=base64.b64decode(values["clean"], validate=True),
+            triggered=base64.b64decode(values["triggered"], validate=True),
+        )
+    except (OSError, ValueError, TypeError, KeyError):  # absent, or damaged: it is drawn again
+        return None
+    whole = 3 * preview.height * preview.width
+    return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
+
+
+def keep(attack: Attack, preview: TriggerPreview, data: DataSettings | None = None) -> None:
+    """Put a preview into the cache.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    values = {
+        "height": preview.height,
+        "width": preview.width,
+        "label": preview.label,
+        "clean": base64.b64encode(preview.clean).decode(),
+        "triggered": base64.b64encode(preview.triggered).decode(),
+    }
+    write_atomically(_place(attack, data), json.dumps(values).encode())
+
+
+def _place(attack: Attack, data: DataSettings | None) -> Path:
+    settings = attack.model_dump(mode="json")
+    images = [] if data is None or data.name == "signs" else [data.name, data.size]
+    # A file that a setting names may change behind its name.
+    files = [*attack.files(), *(Path(name).expanduser() for name in images[:1] if "." in name or "/" in name)]
+    stamps = [file.stat().st_mtime_ns for file in files if file.exists()]
+    content = json.dumps([VERSION, SIZE, settings, images, stamps], sort_keys=True)
+    return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"

@@ -1,0 +1,1 @@
+"""Attention maps: how they are computed, which of them are recorded, and how recorded ones are computed anew."""

@@ -1,0 +1,231 @@
+"""Presets (what the attacker did), recipes (how the defender works) and data set profiles: YAML, safe-loaded.
+
+Built in ones ship as package data in `presets`; a user's own folder (NADTUI_PRESETS, else the user's configuration
+folder) overlays them file by file, with the same layout. A recipe may say `based_on: NAME`: it is laid over that one.
+Free of torch.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine import attacks, data
+from engine.config.run import RunConfig, merge, read_yaml, shown, validate
+from engine.errors import RequestError
+from engine.storage.paths import presets_dir
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ABOUT = ("title", "source", "description")
+"""Keys of a preset or recipe that describe it and are no configuration."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One attack, ready to run."""
+
+    name: str
+    title: str
+    source: str
+    """Citation of the attack."""
+    description: str
+    kind: str
+    """dirty label, clean label, all-to-all, or none."""
+    origin: str
+    """built in, or the path of the user's file."""
+    values: dict[str, Any]
+    """The layer it adds to a configuration, its `datasets` table included."""
+
+
+def list_presets() -> list[Preset]:
+    """All presets, built in ones first, in the order of their names; a user's file replaces one of its name.
+
+    Raises:
+        RequestError: a file is no valid preset.
+    """
+    return [_preset(name, file) for name, file in sorted(_files("").items())]
+
+
+def load_preset(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        RequestError: there is none (the nearest is suggested), or its file is not valid.
+    """
+    return _preset(name, _find("", name, "preset"))
+
+
+def list_recipes() -> list[str]:
+    """The names of all recipes."""
+    return sorted(_files("recipes"))
+
+
+def resolve(
+    preset: str | None,
+    *,
+    dataset: str | None = None,
+    recipe: str | None = None,
+    config_file: Path | None = None,
+    overrides: Sequence[Mapping[str, Any]] = (),
+) -> RunConfig:
+    """Put a run's configuration together from its layers and validate it (see `engine.config.run`).
+
+    `recipe` is a name or the path of a YAML file. Without a preset, one named in the configuration file is used.
+
+    Raises:
+        RequestError: one line with what is wrong, where, and what is allowed.
+    """
+    given = _read(config_file, str(config_file)) if config_file else {}
+    # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
+    complete = set(RunConfig.model_fields) <= set(given)
+    top = _merged(overrides if complete else (given, *overrides))
+    chosen = _chosen(preset, None if complete else top.get("preset"))
+    named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
+    name = dataset or next(filter(None, named), "signs")
+    layers: list[Mapping[str, Any]] = [given] if complete else [_profile(name)]
+    if recipe is not None or not complete:
+        recipe_name, recipe_layers = _recipe(str(recipe or top.get("recipe") or "default"))
+        layers += [*recipe_layers, {"recipe": recipe_name}]
+        top = {key: value for key, value in top.items() if key != "recipe"}
+    if chosen is not None:
+        layers += [chosen.values, {"preset": chosen.name}]
+        top = {key: value for key, value in top.items() if key != "preset"}
+    values = merge(_merged([_for_dataset(layer, name) for layer in layers]), merge(top, {"data": {"name": name}}))
+    if "attack" not in values:
+        raise RequestError(f"no attack: name a preset ({', '.join(_files(''))}) or give attack.name")
+    return validate(values)
+
+
+def _merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merge(values, layer)
+    return values
+
+
+def _chosen(preset: str | None, named: Any) -> Preset | None:
+    """The preset that was asked for, else the one a configuration names, unless it stands for none."""
+    name = preset or named
+    return None if name in (None, "custom") else load_preset(str(name))
+
+
+def _named(layer: Mapping[str, Any]) -> str | None:
+    """The data set that a layer names, or None."""
+    name = _table(layer, "data").get("name")
+    if name is not None and not isinstance(name, str):
+        raise RequestError(f"data.name = {shown(name)}: a string is wanted")
+    return name
+
+
+def _table(layer: Mapping[str, Any], key: str, where: str = "") -> Mapping[str, Any]:
+    """The table under `key`, empty where there is none; anything else there would get lost when layers merge."""
+    table = layer.get(key, {})
+    if not isinstance(table, Mapping):
+        raise RequestError(f"{where}{key} = {shown(table)}: a table of fields is wanted")
+    return table
+
+
+def _for_dataset(layer: Mapping[str, Any], dataset: str) -> dict[str, Any]:
+    plain = {key: value for key, value in layer.items() if key not in ("datasets", *_ABOUT)}
+    merged = merge(plain, _table(_table(layer, "datasets"), dataset, "datasets."))
+    _table(merged, "data")
+    return merged
+
+
+def _profile(dataset: str) -> dict[str, Any]:
+    """What holds for a data set whatever the attack and the recipe; a user's own data has no profile."""
+    if dataset not in data.SOURCES:
+        return {}
+    file = _files("datasets").get(dataset)
+    return _read(file, f"profile of {dataset}") if file else {}
+
+
+def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
+    """A recipe's name and its layers: those of the recipe it is based on, then its own."""
+    layers: list[dict[str, Any]] = []
+    seen: list[str] = []
+    asked: Any = name
+    while asked is not None:
+        if not isinstance(asked, str):
+            raise RequestError(f"recipe {seen[-1]}: based_on = {shown(asked)}: the name of a recipe is wanted")
+        if asked in seen:
+            raise RequestError(f"recipe {name}: is based on itself ({' on '.join([*seen, asked])})")
+        seen.append(asked)
+        values = _recipe_file(asked)
+        asked = values.pop("based_on", None)
+        layers.insert(0, values)
+    return (Path(name).stem if _is_file(name) else name), layers
+
+
+def _recipe_file(name: str) -> dict[str, Any]:
+    if _is_file(name):
+        return _read(Path(name), name)
+    return _read(_find("recipes", name, "recipe"), f"recipe {name}")
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".yaml", ".yml")
+
+
+def _preset(name: str, file: Traversable) -> Preset:
+    origin = str(file) if isinstance(file, Path) and presets_dir() in file.parents else "built in"
+    values = _read(file, f"preset {name}")
+    attack = values.get("attack")
+    if not isinstance(attack, Mapping) or str(attack.get("name")) not in attacks.ATTACKS:
+        raise RequestError(f"preset {name}: attack.name must be one of {', '.join(attacks.ATTACKS)}")
+    default = attacks.settings_class(attack["name"]).model_fields["label_rule"].default
+    rule = attack.get("label_rule", default)
+    return Preset(
+        name=name,
+        title=str(values.get("title", name)),
+        source=str(values.get("source", "")),
+        description=str(values.get("description", "")).strip(),
+        kind={"all-to-one": "dirty label", "clean-label": "clean label"}.get(str(rule), str(rule)),
+        origin=origin,
+        values={key: value for key, value in values.items() if key not in _ABOUT},
+    )
+
+
+def _files(folder: str) -> dict[str, Traversable]:
+    """YAML files by name in one folder of the presets, the user's over the built in ones."""
+    found: dict[str, Traversable] = {}
+    for root in (resources.files("presets"), presets_dir()):
+        place = root.joinpath(folder) if folder else root
+        if place.is_dir():
+            found |= {
+                entry.name.removesuffix(".yaml"): entry
+                for entry in sorted(place.iterdir(), key=lambda entry: entry.name)
+                if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
+            }
+    return found
+
+
+def _find(folder: str, name: str, what: str) -> Traversable:
+    files = _files(folder)
+    if name not in files:
+        near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
+        hint = f": did you mean '{near[0]}'?" if near else ";"
+        raise RequestError(f"unknown {what} {name!r}{hint} known: {', '.join(files)}")
+    return files[name]
+
+
+def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
+    try:
+        values = read_yaml(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{where}: cannot be read ({error})") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise RequestError(f"{where}: not valid YAML{line}") from None
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise RequestError(f"{where}: a table of fields is wanted")
+    return values

@@ -1,0 +1,1 @@
+"""Neural attention distillation (Li et al., ICLR 2021)."""

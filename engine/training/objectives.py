@@ -1,0 +1,84 @@
+"""What a defender's training minimizes on the clean subset: cross-entropy, mixup, and the anchor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.settings import AnchorSettings, ObjectiveSettings
+from engine.training.loop import Batch
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch after mixup: a share of each image is itself, the rest its partner's."""
+
+    images: Tensor
+    labels: Tensor
+    partners: Tensor
+    """The partners' labels, int64 [B]."""
+    shares: Tensor | None
+    """float [B] in [0, 1]; None = nothing was mixed."""
+
+    def cross_entropy(self, logits: Tensor) -> Tensor:
+        """The mixed labels' cross-entropy, a scalar: the mean over the images."""
+        if self.shares is None:
+            return F.cross_entropy(logits.float(), self.labels)
+        own = F.cross_entropy(logits.float(), self.labels, reduction="none")
+        partners = F.cross_entropy(logits.float(), self.partners, reduction="none")
+        return torch.lerp(partners, own, self.shares).mean()
+
+
+def mixup(batch: Batch, alpha: float) -> Mixed:
+    """Mix each image with another of the batch (Zhang et al. 2018); alpha 0 leaves the batch as it is.
+
+    Each image has a share of its own, Beta(alpha, alpha): one for the whole batch makes the loss jump.
+    """
+    if alpha == 0:
+        return Mixed(batch.images, batch.labels, batch.labels, None)
+    # torch draws no Beta variates from a given generator; numpy does, seeded from ours.
+    seed = int(torch.randint(2**62, (1,), generator=batch.generator))
+    drawn = np.random.default_rng(seed).beta(alpha, alpha, size=len(batch.labels)).astype(np.float32)
+    shares = torch.from_numpy(drawn).to(batch.images.device)
+    order = torch.randperm(len(batch.labels), generator=batch.generator).to(batch.labels.device)
+    images = torch.lerp(batch.images[order], batch.images, shares.view(-1, 1, 1, 1))
+    return Mixed(images, batch.labels, batch.labels[order], shares)
+
+
+def anchor_loss(logits: Tensor, anchor_logits: Tensor, temperature: float) -> Tensor:
+    """T^2 x KL(anchor || model) of the softened outputs, the mean over the images (Hinton et al. 2015)."""
+    log_p = F.log_softmax(logits.float() / temperature, dim=1)
+    log_q = F.log_softmax(anchor_logits.float() / temperature, dim=1)
+    return temperature**2 * F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
+
+
+class CleanObjective:
+    """Cross-entropy, mixed up on request, and the anchor where it has a weight.
+
+    Without an anchor no backdoored model is needed: the backdoored model itself is trained with this objective.
+    """
+
+    def __init__(self, settings: ObjectiveSettings, backdoored: nn.Module | None = None) -> None:
+        if settings.anchor.weight and backdoored is None:
+            raise ValueError("an anchor needs the backdoored model")
+        self.settings = settings
+        self.backdoored = backdoored
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The loss's summands: `ce`, and `anchor` where it is on."""
+        mixed = mixup(batch, self.settings.mixup)
+        return self.parts(model(mixed.images), mixed)
+
+    def parts(self, logits: Tensor, mixed: Mixed) -> dict[str, Tensor]:
+        """The summands for logits already computed."""
+        parts = {"ce": mixed.cross_entropy(logits)}
+        anchor: AnchorSettings = self.settings.anchor
+        if anchor.weight:
+            with torch.no_grad():
+                anchor_logits = self.backdoored(mixed.images)
+            parts["anchor"] = anchor.weight * anchor_loss(logits, anchor_logits, anchor.temperature)
+        return parts

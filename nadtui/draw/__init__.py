@@ -1,0 +1,1 @@
+"""Pictures for the terminal: charts, attention maps, triggers, in colors that people tell apart."""

@@ -1,0 +1,59 @@
+"""A run's curves and attention maps as text, once: for `nadtui show`, a pipe or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.style import Style
+from rich.text import Text
+
+from engine.record.view import RunView
+from nadtui import formatting
+from nadtui.draw import attention_maps, run_charts, terminal_plot
+from nadtui.draw.attention_maps import Look
+
+WIDEST = 120
+"""Columns beyond which the pictures do not grow."""
+LINES = 16
+MAP_LINES = 40
+
+
+def draw(view: RunView, width: int, *, color: bool) -> Text:
+    """Everything a record has to show, in at most `width` columns; without color in letters."""
+    width = min(width, WIDEST)
+    parts = [*_figures(view, width, color=color), *_maps(view, width, color=color)]
+    return Text("\n").join(parts)
+
+
+def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
+    """ACC and ASR over all stages."""
+    chart = run_charts.figures_chart(view, "epoch")
+    if not any(each.x for each in chart.series):
+        return
+    legend = Text("by epoch: ")
+    for each in chart.series:
+        mark = "━" if color or each.mark == "braille" else each.mark
+        legend.append(f"{mark} ", Style(color=each.color))
+        legend.append(f"{formatting.clean(each.name)}  ")
+    yield legend
+    for row in terminal_plot.draw(chart, width, LINES, color=color).rows:
+        line = Text()
+        for letter, shade in row:
+            line.append(letter, Style(dim=True) if shade == "axis" else Style(color=shade) if shade else None)
+        line.rstrip()
+        yield line
+    yield Text()
+
+
+def _maps(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
+    """The newest maps of the first sample."""
+    maps = attention_maps.newest(view, min(view.samples, default=0))
+    if not any(any(row.maps) for row in maps.rows):
+        return
+    yield Text("attention maps, clean and triggered side by side:")
+    for line in attention_maps.compose(maps, width, MAP_LINES, Look(blocks=color)):
+        drawn = Text()
+        for segment in line:
+            drawn.append(segment.text, segment.style)
+        drawn.rstrip()
+        yield drawn

@@ -1,0 +1,407 @@
+"""Plots: series of numbers drawn by plotext inside a frame of our own. Free of textual and torch.
+
+`draw` is a pure function of a `Chart`. plotext draws each series alone and without color; the layers are laid over
+each other here, which gives us the theme's colors, gaps, stage boundaries and a cursor that costs no new plot.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from nadtui import formatting
+
+GUTTER = 5
+"""Least columns of the y axis's labels, so that charts above each other line up."""
+_PLOTEXT = threading.Lock()
+"""plotext has one figure for the whole process."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve. `x` rises (it may repeat); a NaN in `y` is a gap."""
+
+    name: str
+    color: str
+    """`#rrggbb`."""
+    x: Sequence[float]
+    y: Sequence[float]
+    mark: str = "braille"
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+    """From where to where the values spread, place by place; a NaN is a gap."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything a plot shows."""
+
+    series: tuple[Series, ...] = ()
+    boundaries: tuple[tuple[float, str], ...] = ()
+    """Where a stage begins, and its name."""
+    axis: str = "step"
+    y_range: tuple[float, float] | None = None
+    """None = as the values are."""
+    x_range: tuple[float, float] | None = None
+    log_y: bool = False
+    unit: str = ""
+    """Behind each value in the legend."""
+    named: bool = True
+    """Whether the stages' names stand above."""
+    labeled: bool = True
+    """Whether the x axis is drawn below."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawn chart without its legend: rows of (character, color) and where the canvas lies in them."""
+
+    rows: tuple[tuple[tuple[str, str | None], ...], ...]
+    left: int
+    top: int
+    columns: int
+    lines: int
+    low: float
+    high: float
+    """The x of the canvas's first and last column."""
+
+    def column(self, x: float) -> int | None:
+        """The column of `x` in the drawing; None where it lies outside of it."""
+        place = _place(x, self.low, self.high, self.columns)
+        return None if place is None else self.left + place
+
+    def x(self, column: int) -> float:
+        """The x that a column of the drawing stands for."""
+        if self.columns < 2:
+            return self.low
+        share = (column - self.left) / (self.columns - 1)
+        return self.low + max(0.0, min(1.0, share)) * (self.high - self.low)
+
+
+def _place(value: float, low: float, high: float, places: int) -> int | None:
+    """Where on a line of `places` the value lies, between the middles of its ends."""
+    if not low <= value <= high:
+        return None
+    return round((value - low) / (high - low) * (places - 1)) if high > low else 0
+
+
+# --- numbers ---
+
+
+def smooth(values: Sequence[float], weight: float) -> list[float]:
+    """An exponential moving average without the pull to zero at its start; gaps stay gaps and are not averaged in."""
+    if weight <= 0:
+        return list(values)
+    smoothed, total, share = [], 0.0, 0.0
+    for value in values:
+        if math.isfinite(value):
+            total = weight * total + (1 - weight) * value
+            share = weight * share + (1 - weight)
+            smoothed.append(total / share)
+        else:
+            smoothed.append(math.nan)
+    return smoothed
+
+
+def runs(x: Sequence[float], y: Sequence[float]) -> Iterator[list[tuple[float, float]]]:
+    """The points between the gaps, each stretch as a list of its own."""
+    stretch: list[tuple[float, float]] = []
+    for at, value in zip(x, y, strict=True):
+        if math.isfinite(value) and math.isfinite(at):
+            stretch.append((at, value))
+        elif stretch:
+            yield stretch
+            stretch = []
+    if stretch:
+        yield stretch
+
+
+def thin(points: Sequence[tuple[float, float]], low: float, high: float, columns: int) -> list[tuple[float, float]]:
+    """As many points as `columns` can show: of each column its first, lowest, highest and last one, in their order.
+
+    Points outside of [low, high] are left out, save the nearest on either side: the line to them is visible.
+    """
+    first = max(0, bisect_left(points, low, key=lambda point: point[0]) - 1)
+    last = bisect_left(points, high, key=lambda point: point[0])
+    while last < len(points) - 1 and points[last][0] <= high:
+        last += 1
+    seen = points[first : last + 1]
+    if len(seen) <= 4 * columns or high <= low:
+        return list(seen)
+    kept: list[tuple[float, float]] = []
+    column: list[tuple[float, float]] = []
+    place = -1
+    for point in seen:
+        at = int((point[0] - low) / (high - low) * columns)
+        if at != place and column:
+            kept += _corners(column)
+            column = []
+        place = at
+        column.append(point)
+    return kept + _corners(column)
+
+
+def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    places = {0, len(points) - 1}
+    places.add(min(range(len(points)), key=lambda place: points[place][1]))
+    places.add(max(range(len(points)), key=lambda place: points[place][1]))
+    return [points[place] for place in sorted(places)]
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` round numbers from `low` to `high`, evenly spaced by 1, 2 or 5 times a power of ten."""
+    if not (math.isfinite(low) and math.isfinite(high)) or high <= low or most < 2:
+        return [low] if math.isfinite(low) and most else []
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    for step in (power, 2 * power, 5 * power, 10 * power, 20 * power, 50 * power):
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last - first + 1 <= most:
+            return [place * step for place in range(first, last + 1)]
+    return [low]
+
+
+def _log_ticks(bottom: float, top: float, most: int) -> list[float]:
+    """The same for a logarithmic axis, in log10: decades, or 1, 2 and 5 in each where there is room."""
+    decades = range(math.floor(bottom), math.ceil(top) + 1)
+    for parts in ((1, 2, 5), (1, 3), (1,)):
+        values = [decade + math.log10(part) for decade in decades for part in parts]
+        seen = [value for value in values if bottom <= value <= top]
+        if len(seen) <= most:
+            return seen
+    return [value for value in ticks(bottom, top, most) if value == int(value)]
+
+
+def limits(chart: Chart) -> tuple[float, float, float, float]:
+    """The ranges a chart is drawn over: x from, x to, y from, y to; y in log10 where the chart says so."""
+    xs = [x for each in chart.series for x in each.x if math.isfinite(x)]
+    low, high = chart.x_range or (min(xs, default=0.0), max(xs, default=1.0))
+    if high <= low:
+        high = low + 1.0
+    if chart.y_range is not None and not chart.log_y:
+        return low, high, *chart.y_range
+    seen = [
+        value
+        for each in chart.series
+        for x, value in zip(each.x, _scaled(each.y, chart.log_y), strict=True)
+        if low <= x <= high and math.isfinite(value)
+    ]
+    bottom, top = min(seen, default=0.0), max(seen, default=1.0)
+    margin = (top - bottom) * 0.03 or max(0.05 * abs(top), 0.05)
+    return low, high, bottom - margin, top + margin
+
+
+def _scaled(values: Sequence[float], log: bool) -> list[float]:
+    if not log:
+        return list(values)
+    return [math.log10(value) if math.isfinite(value) and value > 0 else math.nan for value in values]
+
+
+def nearest(each: Series, x: float) -> int | None:
+    """The place of the measured point of a series that is nearest to `x`; None where it has none."""
+    known = [place for place, value in enumerate(each.y) if math.isfinite(value)]
+    if not known:
+        return None
+    at = bisect_right(known, x, key=lambda place: each.x[place])
+    around = known[max(0, at - 1) : at + 1]
+    # Of two stages' points at one x the later one is meant: there the new stage has begun.
+    return min(reversed(around), key=lambda place: abs(each.x[place] - x))
+
+
+# --- drawing ---
+
+
+def draw(chart: Chart, width: int, height: int, *, color: bool = True) -> Drawing:
+    """The chart as rows of `width` characters: stage names, canvas between its axes, x labels."""
+    low, high, bottom, top = limits(chart)
+    named = chart.named and bool(chart.boundaries) and height >= 6
+    labeled = chart.labeled and height >= 4
+    lines = max(1, height - 2 * labeled - named)
+    marks = _y_marks(bottom, top, lines, chart.log_y)
+    left = max([GUTTER, *map(len, marks.values())]) + 1
+    columns = max(1, width - left)
+    canvas = _canvas(chart, columns, lines, (low, high, bottom, top), color=color)
+    gutter = max(0, left - 1)
+    rows: list[list[tuple[str, str | None]]] = []
+    if named:
+        rows.append([(" ", None)] * left + _names(chart, columns, low, high))
+    for line in range(lines):
+        label = marks.get(line, "")
+        edge = "┤" if label else "│"
+        rows.append([(letter, "axis") for letter in f"{label:>{gutter}}{edge}"] + canvas[line])
+    if labeled:
+        rows += _x_axis(low, high, left, columns)
+    return Drawing(tuple(tuple(row[:width]) for row in rows[:height]), left, int(named), columns, lines, low, high)
+
+
+def _y_marks(bottom: float, top: float, lines: int, log: bool) -> dict[int, str]:
+    """The labels of the y axis by line."""
+    marks: dict[int, str] = {}
+    most = max(2, min(6, lines // 2))
+    for value in _log_ticks(bottom, top, most) if log else ticks(bottom, top, most):
+        place = _place(value, bottom, top, lines)
+        if place is not None:
+            shown = 10.0 ** min(value, 308) if log else value
+            marks.setdefault(lines - 1 - place, f"{shown:.3g}")
+    return marks
+
+
+def _canvas(
+    chart: Chart, columns: int, lines: int, ranges: tuple[float, float, float, float], *, color: bool
+) -> list[list[tuple[str, str | None]]]:
+    low, high = ranges[:2]
+    cells: list[list[tuple[str, str | None]]] = [[(" ", None)] * columns for _ in range(lines)]
+    for x, _ in chart.boundaries:
+        place = _place(x, low, high, columns)
+        if place:
+            for line in range(lines):
+                cells[line][place] = ("┊", "axis")
+    for each in chart.series:
+        _shade(cells, each, ranges, log=chart.log_y)
+    for each in reversed(chart.series):  # the first one is on top
+        stretches = list(runs(each.x, _scaled(each.y, chart.log_y)))
+        thinned = [points for points in (thin(run, low, high, columns) for run in stretches) if points]
+        mark = "braille" if color else each.mark
+        layer = _layer(thinned, columns, lines, ranges, mark)
+        for line, letters in enumerate(layer):
+            _lay_over(cells[line], letters, each.color)
+        if color:
+            for column, line in _dots(thinned, layer, columns, lines, ranges):
+                cells[line][column] = ("•", each.color)
+    return cells
+
+
+def _shade(
+    cells: list[list[tuple[str, str | None]]], each: Series, ranges: tuple[float, float, float, float], *, log: bool
+) -> None:
+    """Lay a series' band over the empty cells."""
+    if each.band is None:
+        return
+    low, high, bottom, top = ranges
+    lines, columns = len(cells), len(cells[0])
+    lower, upper = (list(runs(each.x, _scaled(edge, log))) for edge in each.band)
+    for below, above in zip(lower, upper, strict=False):
+        for column in range(columns):
+            x = low + (high - low) * column / max(1, columns - 1)
+            edges = [_at(below, x), _at(above, x)]
+            if None in edges:
+                continue
+            first, last = (_place(max(bottom, min(top, edge)), bottom, top, lines) or 0 for edge in edges)
+            for place in range(first, last + 1):
+                line = lines - 1 - place
+                if cells[line][column][0] in (" ", "┊"):
+                    cells[line][column] = ("░", each.color)
+
+
+def _at(points: Sequence[tuple[float, float]], x: float) -> float | None:
+    """A line of points at `x`, between two of them on the straight line; None beside its ends."""
+    after = bisect_left(points, x, key=lambda point: point[0])
+    if after == len(points) or (after == 0 and points[0][0] > x):
+        return None
+    (x1, y1), (x0, y0) = points[after], points[max(0, after - 1)]
+    return y1 if x1 <= x0 else y0 + (y1 - y0) * (x - x0) / (x1 - x0)
+
+
+def _layer(
+    stretches: Sequence[Sequence[tuple[float, float]]],
+    columns: int,
+    lines: int,
+    ranges: tuple[float, float, float, float],
+    mark: str,
+) -> list[str]:
+    """One series as plotext draws it, without color and frame."""
+    if not stretches:
+        return []
+    import plotext  # a tenth of a second that the first paint of the workbench can do without
+
+    with _PLOTEXT:
+        figure = plotext.figure
+        plotext.terminal.limit(False, False)
+        figure.clear.data()
+        figure.plot_size(columns, lines)
+        figure.axes(False)
+        figure.legend(False)
+        figure.canvas("default")
+        figure.ruler("both", "both").ticks([])
+        figure.ruler("x").lim(*ranges[:2])
+        figure.ruler("y").lim(*ranges[2:])
+        points = [point for stretch in stretches for point in stretch]
+        signal = figure.signal(
+            [x for x, _ in points], [y for _, y in points], marker=plotext.marker(mark, plotext.pixel())
+        ).lines(True)
+        start = 0
+        for stretch in stretches:
+            signal.line(start, False)
+            start += len(stretch)
+        figure.draw(signal)
+        return figure.build().string(colorless=True).split("\n")[:lines]
+
+
+def _lay_over(row: list[tuple[str, str | None]], letters: str, color: str) -> None:
+    """Draw a layer's line over a row; braille dots of two layers add up."""
+    for place, letter in enumerate(letters[: len(row)]):
+        if letter != " ":
+            below = row[place][0]
+            if "\u2800" <= below <= "\u28ff" and "\u2800" <= letter <= "\u28ff":
+                letter = chr(ord(below) | ord(letter))
+            row[place] = (letter, color)
+
+
+def _dots(
+    stretches: Sequence[Sequence[tuple[float, float]]],
+    layer: Sequence[str],
+    columns: int,
+    lines: int,
+    ranges: tuple[float, float, float, float],
+) -> Iterator[tuple[int, int]]:
+    """Column and line of each measured point where they are few, and of one that stands alone always."""
+    few = sum(map(len, stretches)) <= columns // 3
+    for stretch in stretches:
+        if few or len(stretch) == 1:
+            for x, y in stretch:
+                column, place = _place(x, *ranges[:2], columns), _place(y, *ranges[2:], lines)
+                if column is None or place is None:
+                    continue
+                line = lines - 1 - place
+                # A value on the edge of two cells: the dot belongs where the curve is drawn.
+                drawn = (each for each in (line, line - 1, line + 1) if _is_drawn(layer, each, column))
+                yield column, next(drawn, line)
+
+
+def _is_drawn(layer: Sequence[str], line: int, column: int) -> bool:
+    return 0 <= line < len(layer) and layer[line][column : column + 1].strip() != ""
+
+
+def _names(chart: Chart, columns: int, low: float, high: float) -> list[tuple[str, str | None]]:
+    """The stages' names, each from where it begins to where the next does."""
+    row: list[tuple[str, str | None]] = [(" ", None)] * columns
+    starts = [(max(x, low), name) for x, name in chart.boundaries]
+    for number, (x, name) in enumerate(starts):
+        begin = _place(x, low, high, columns)
+        after = starts[number + 1][0] if number + 1 < len(starts) else high
+        end = _place(min(after, high), low, high, columns)
+        if begin is None or end is None or after <= x:
+            continue
+        room = end - begin - 1 if number + 1 < len(starts) else columns - begin
+        for place, letter in enumerate(formatting.clean(name)[: max(0, room)]):
+            row[begin + place] = (letter, "axis")
+    return row
+
+
+def _x_axis(low: float, high: float, left: int, columns: int) -> list[list[tuple[str, str | None]]]:
+    """The line under the canvas, and its labels."""
+    line = [" "] * (left - 1) + ["└"] + ["─"] * columns
+    labels = [" "] * (left + columns)
+    taken = -1
+    for value in ticks(low, high, max(2, columns // 12)):
+        place = _place(value, low, high, columns)
+        if place is None:
+            continue
+        label = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:g}"
+        start = min(left + place - len(label) // 2, left + columns - len(label))
+        line[left + place] = "┴"
+        if start > taken:
+            labels[start : start + len(label)] = label
+            taken = start + len(label)
+    return [[(letter, "axis") for letter in line], [(letter, "axis") for letter in labels]]

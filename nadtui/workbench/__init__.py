@@ -1,0 +1,1 @@
+"""The workbench: its screens and widgets, the form, what it remembers, how it steers runs."""

@@ -1,0 +1,286 @@
+"""Up to six runs side by side: their curves over each other, their figures with differences, what sets them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, ScrollableContainer
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from engine.errors import RequestError
+from nadtui.cli.runs import load
+from nadtui.draw import colors, overlaid_runs
+from nadtui.draw.overlaid_runs import CURVES
+from nadtui.draw.run_charts import AXES, Axis
+from nadtui.export.comparison import FORMATS, render
+from nadtui.formatting import clean
+from nadtui.runs import comparison
+from nadtui.runs.comparison import Table
+from nadtui.runs.digest import Report
+from nadtui.workbench.widgets.curves import Curves
+
+STAGE_COLUMNS = 2
+"""Columns of the figures that stand before the runs'."""
+
+
+class Tables(ScrollableContainer, inherit_bindings=False):
+    """The tables; left and right belong to the curves' cursor."""
+
+    HELP_GROUP = "Tables"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "scroll_up", "Scroll up", show=False),
+        Binding("down,j", "scroll_down", "Scroll down", show=False),
+        Binding("pageup", "page_up", "Page up", show=False),
+        Binding("pagedown", "page_down", "Page down", show=False),
+        Binding("home", "scroll_home", "Top", show=False),
+        Binding("end", "scroll_end", "Bottom", show=False),
+        Binding("less_than_sign", "page_left", "Further left", key_display="<", show=False),
+        Binding("greater_than_sign", "page_right", "Further right", key_display=">", show=False),
+    ]
+
+
+class CompareScreen(Screen[None]):
+    """Runs by letter: curves on top, tables below."""
+
+    TITLE = "compare"
+    HELP_GROUP = "Compare"
+    ABOUT = "Differences are to the first run, A. The spread is the sample standard deviation over runs of other seeds."
+    AUTO_FOCUS = "#tables"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-narrow"), (110, "-wide")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "axis", "x axis", tooltip="x axis: step, epoch, seconds"),
+        Binding("z", "zoom", "Zoom", tooltip="Zoom to one stage after another, then to all"),
+        Binding("b", "means", "Mean", tooltip="Runs of one configuration as mean and band over seeds, or each run"),
+        Binding("left", "cursor(-1)", "Cursor left", show=False),
+        Binding("right", "cursor(1)", "Cursor right", show=False),
+        Binding("shift+left", "cursor(-10)", "Cursor far left", show=False),
+        Binding("shift+right", "cursor(10)", "Cursor far right", show=False),
+        Binding("f", "full", "Full curves", tooltip="Give the curves the whole screen, or take it back", show=False),
+        Binding("e", "export", "Export", tooltip="Write the comparison to a file, as one table"),
+        Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
+        Binding("escape", "back", "Back", tooltip="Cursor off, then back to the runs"),
+    ]
+    DEFAULT_CSS = """
+    CompareScreen {
+        #names { height: auto; padding: 0 1; }
+        #curves { height: 1fr; min-height: 7; }
+        #curves Curves { border: round $foreground 30%; height: 1fr; }
+        #tables { height: 1fr; padding: 0 1; scrollbar-size: 1 1; overflow: auto auto; }
+        #tables Static { width: auto; }
+        #tables .title { text-style: bold; margin-top: 1; }
+    }
+    CompareScreen.full #tables { display: none; }
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        super().__init__()
+        self.folders = list(folders)
+        self.reports: list[Report] = []
+        self.axis: Axis = "epoch"
+        self.zoom: str | None = None
+        self.cursor: float | None = None
+        self.means = False
+        """Whether runs that differ by their seeds alone are one curve."""
+
+    def compose(self) -> ComposeResult:
+        """Names, curves, tables."""
+        yield Static("reading …", id="names")
+        with Horizontal(id="curves"):
+            for figure, title in CURVES:
+                curves = Curves(id=figure)
+                curves.border_title = title
+                yield curves
+        with Tables(id="tables"):
+            yield Static(id="figures")
+            yield Static(id="differences")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Read the records in the background."""
+        self.axis = self.app.settings.axis
+        self._read()
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._show())
+
+    @work(thread=True, group="compare", exit_on_error=False)
+    def _read(self) -> None:
+        reports, problems = [], []
+        for folder in self.folders:
+            try:
+                reports.append(load(str(folder.absolute()), None))
+            except RequestError as error:
+                problems.append(str(error))
+        self.app.call_later(partial(self._take, reports, problems))
+
+    def _take(self, reports: list[Report], problems: Sequence[str]) -> None:
+        if not self.is_mounted:
+            return
+        for problem in problems:
+            self.notify(clean(problem), title="left out", severity="warning")
+        self.reports = reports
+        self._show()
+
+    def _show(self) -> None:
+        if not self.reports:
+            self.query_one("#names", Static).update("None of the runs can be read.")
+            return
+        self.query_one("#names", Static).update(self._names())
+        self._draw()
+        self.query_one("#figures", Static).update(self._grid(comparison.table(self.reports), STAGE_COLUMNS))
+        self.query_one("#differences", Static).update(self._differences())
+
+    # --- drawing ---
+
+    def _color(self, place: int) -> str:
+        return colors.series(place, dark=self.app.current_theme.dark)
+
+    def _names(self) -> Content:
+        parts: list[Any] = []
+        for place, report in enumerate(self.reports):
+            letter = comparison.letters(len(self.reports))[place]
+            state = "" if report.complete else f" ({report.state})"
+            parts += [(f"━ {letter} ", f"bold {self._color(place)}"), f"{clean(report.view.run)}{state}\n"]
+        return Content.assemble(*parts).rstrip()
+
+    def _draw(self) -> None:
+        dark = self.app.current_theme.dark
+        for figure, title in CURVES:
+            chart = overlaid_runs.chart(self.reports, figure, self.axis, zoom=self.zoom, means=self.means, dark=dark)
+            curves = self.query_one(f"#{figure}", Curves)
+            curves.empty = f"no {title} measured yet"
+            curves.show(chart, self.cursor)
+
+    def _grid(self, table: Table, leading: int) -> Content:
+        """A table in aligned columns, those of the runs under letters of their curves' colors."""
+        widths = [max(len(row[place]) for row in (table.columns, *table.rows)) for place in range(len(table.columns))]
+        parts: list[Any] = []
+        for place, title in enumerate(table.columns):
+            run = place - leading
+            style = f"bold {self._color(run)}" if 0 <= run < len(self.reports) else "bold"
+            parts += [(_aligned(title, widths[place], place >= leading), style), "  "]
+        before = ""
+        for row in table.rows:
+            parts.append("\n")
+            for place, cell in enumerate(row):
+                shown = "" if place == 0 and cell == before else cell
+                tone = "dim" if cell in ("–", "") else _TONES.get(row[1], "") if leading > 1 and place == 1 else ""
+                parts += [(_aligned(clean(shown), widths[place], place >= leading), tone), "  "]
+            before = row[0]
+        return Content.assemble(*parts)
+
+    def _differences(self) -> Content:
+        table = comparison.fields(self.reports)
+        if not table.rows:
+            return Content("\nThe configurations are the same.")
+        short = Table(table.columns, tuple(tuple(_cut(cell) for cell in row) for row in table.rows))
+        heading = Content.assemble(("\nThe configurations differ in", "bold"), "\n")
+        return Content("").join([heading, self._grid(short, 1)])
+
+    # --- keys ---
+
+    def action_axis(self) -> None:
+        """The next x axis."""
+        self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
+        self.app.change_settings(axis=self.axis)
+        self.cursor = None
+        self._draw()
+
+    def action_zoom(self) -> None:
+        """The next stage, or all."""
+        stages: list[str | None] = [None, *overlaid_runs.zooms(self.reports)]
+        self.zoom = stages[(stages.index(self.zoom) + 1) % len(stages)]
+        self.cursor = None
+        self._draw()
+
+    def action_means(self) -> None:
+        """Mean and band over seeds, or every run."""
+        if not comparison.groups(self.reports):
+            self.notify("no two finished runs differ by their seeds alone")
+            return
+        self.means = not self.means
+        self._draw()
+
+    def action_cursor(self, columns: int) -> None:
+        """Move the value cursor."""
+        if self.reports:
+            self._put_cursor(self.query_one("#acc", Curves).move(columns))
+
+    @on(Curves.CursorMoved)
+    def _pointed(self, event: Curves.CursorMoved) -> None:
+        self._put_cursor(event.x)
+
+    def _put_cursor(self, x: float | None) -> None:
+        self.cursor = x
+        for curves in self.query(Curves):
+            curves.show(curves.chart, x)
+
+    def action_full(self) -> None:
+        """The curves alone, or with the tables."""
+        self.toggle_class("full")
+        if not self.has_class("full"):
+            self.query_one(Tables).focus()
+
+    def action_back(self) -> None:
+        """Cursor off, then back."""
+        if self.cursor is not None:
+            self._put_cursor(None)
+        else:
+            self.app.pop_screen()
+
+    def action_screenshot(self) -> None:
+        """Save what is on screen."""
+        self.app.take_screenshot("compare")
+
+    def action_export(self) -> None:
+        """Ask for a format and a file, then write the comparison there."""
+        from nadtui.workbench.screens.dialogs import Choose
+
+        if self.reports:
+            choices = [(form, form) for form in FORMATS]
+            self.app.push_screen(Choose("Export the comparison as", choices), self._ask_file)
+
+    def _ask_file(self, form: str | None) -> None:
+        from nadtui.workbench.screens.dialogs import Ask
+
+        if form is not None:
+            question = Ask("Write to", f"comparison.{form}", note="A file of that name is replaced.", check=_file_wrong)
+            self.app.push_screen(question, partial(self._write_if, form))
+
+    def _write_if(self, form: str, name: str | None) -> None:
+        if name is not None:
+            self._write(form, Path(name).expanduser())
+
+    @work(thread=True, group="export", exit_on_error=False)
+    def _write(self, form: str, file: Path) -> None:
+        from engine.storage.paths import write_atomically
+
+        try:
+            write_atomically(file, render(self.reports, form).encode())
+        except RequestError as error:
+            self.app.call_later(partial(self.notify, clean(error), title="export", severity="error"))
+        else:
+            self.app.call_later(partial(self.notify, clean(f"written: {file.absolute()}"), title="export"))
+
+
+_TONES = {"ACC": "$text-primary", "ASR": "$text-accent"}
+
+
+def _aligned(cell: str, width: int, right: bool) -> str:
+    return f"{cell:>{width}}" if right else f"{cell:<{width}}"
+
+
+def _cut(cell: str) -> str:
+    return cell if len(cell) <= 40 else f"{cell[:39]}…"
+
+
+def _file_wrong(name: str) -> str:
+    if not name.strip():
+        return "a file name is wanted"
+    return "that is a folder" if Path(name).expanduser().is_dir() else ""

@@ -1,0 +1,231 @@
+"""What a person does to runs from the workbench: pause, stop, go on, extend, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import RequestError
+from engine.record import store
+from engine.storage.paths import write_atomically
+from nadtui import formatting
+from nadtui.runs import hosting
+from nadtui.runs.hosting import Host, JobHost, Watcher
+from nadtui.workbench.screens.dialogs import Ask, Choose, Confirm, Leave, whole_number
+
+if TYPE_CHECKING:
+    from engine.running.job import RunRequest
+    from nadtui.workbench.app import Workbench
+
+MOST_EPOCHS = 1_000
+"""Epochs by which a stage is extended at once."""
+
+
+class Steering:
+    """Acts on hosts for the workbench; what must wait for a run's end is kept until then."""
+
+    def __init__(self, app: Workbench) -> None:
+        self._app = app
+        self._after: list[tuple[JobHost, Callable[[], None]]] = []
+        self._leaving: list[JobHost] | None = None
+        self._detach = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the workbench closes as soon as its runs have stopped."""
+        return self._leaving is not None
+
+    def pump(self) -> None:
+        """Do what has waited for a run's end."""
+        due = [(host, action) for host, action in self._after if not host.live]
+        self._after = [(host, action) for host, action in self._after if host.live]
+        for _, action in due:
+            action()
+        if self._leaving is not None and not any(host.live for host in self._leaving):
+            self._leave(self._leaving)
+
+    # --- one run ---
+
+    def pause(self, host: Host) -> None:
+        """Pause the run, or let it go on."""
+        if isinstance(host, Watcher):
+            wish = "resume" if host.state in ("pausing", "paused") else "pause"
+            self._app.notify(formatting.clean(host.ask(wish)))
+        elif isinstance(host, JobHost):
+            host.resume() if host.paused else host.pause()
+
+    def ask_to_stop(self, host: Host) -> None:
+        """Stop the run after asking."""
+        question = Confirm(
+            f"Stop {host.title}?",
+            "It ends after its step. What is done of the epoch under way will be done again when it goes on.",
+            yes="Stop",
+            no="Keep it going",
+        )
+        self._app.push_screen(question, partial(self._stop_if, host))
+
+    def _stop_if(self, host: Host, sure: bool | None) -> None:
+        if not sure:
+            return
+        if isinstance(host, JobHost):
+            host.stop()
+        elif isinstance(host, Watcher):
+            self._app.notify(formatting.clean(host.ask("stop")))
+
+    def go_on(self, host: Host) -> None:
+        """Go on with a run that has stopped, in this workbench."""
+        try:
+            request = self._request_of(host)
+        except RequestError as error:
+            self._app.notify(formatting.clean(error), title="cannot go on", severity="error")
+            return
+        self._start_again(host, request)
+
+    def _request_of(self, host: Host) -> RunRequest:
+        if host.folder is None:
+            raise RequestError("the run has recorded nothing: start it anew")
+        if isinstance(host, JobHost):
+            return replace(host.request, resume=host.folder)
+        return resume_request(host.folder)
+
+    def _start_again(self, host: Host, request: RunRequest) -> None:
+        self._app.replace_host(host, self._app.launch(request))
+
+    def ask_to_extend(self, host: Host, stages: Sequence[str]) -> None:
+        """Ask which of the stages is to be extended, and by how many epochs."""
+        if len(stages) == 1:
+            self._ask_epochs(host, stages[0])
+        elif stages:
+            choices = [(name, f"{name} (done: in a new run)" if _done(host, name) else name) for name in stages]
+            self._app.push_screen(Choose("Extend which stage?", choices), partial(self._ask_epochs, host))
+
+    def _ask_epochs(self, host: Host, stage: str | None) -> None:
+        if stage is None:
+            return
+        if _done(host, stage):
+            note = (
+                f"{stage} is done, and its record stays as it is: a new run trains it for that many epochs more, from "
+                "the start, and the other stages as before; an attack already trained comes from the cache."
+            )
+        else:
+            note = (
+                "The run stops after its step and goes on from its last saved epoch; the learning rate then follows "
+                "its schedule over the new number of epochs."
+            )
+        check = whole_number(1, MOST_EPOCHS)
+        question = Ask(f"Extend {stage} by how many epochs?", "5", note=note, check=check)
+        self._app.push_screen(question, partial(self._extend, host, stage))
+
+    def _extend(self, host: Host, stage: str, epochs: str | None) -> None:
+        if epochs is None:
+            return
+        if _done(host, stage):
+            self._extend_anew(host, stage, int(epochs))
+            return
+        action = partial(self._extend_now, host, stage, int(epochs))
+        if isinstance(host, JobHost) and host.live:
+            host.stop()
+            self._after.append((host, action))
+        else:
+            action()
+
+    def _extend_now(self, host: Host, stage: str, more: int) -> None:
+        try:
+            if _done(host, stage):
+                raise RequestError(f"{stage} was done before the run stopped: R goes on with what is left")
+            request, wanted = self._lengthened(host, stage, more)
+            assert request.resume is not None
+            write_atomically(request.resume / store.CONFIG, request.config.to_yaml().encode())
+        except RequestError as error:
+            self._app.notify(formatting.clean(error), title="cannot extend", severity="error")
+            return
+        self._start_again(host, request)
+        self._app.notify(f"{stage} now has {formatting.plural(wanted, 'epoch')}")
+
+    def _extend_anew(self, host: Host, stage: str, more: int) -> None:
+        try:
+            request, wanted = self._lengthened(host, stage, more)
+        except RequestError as error:
+            self._app.notify(formatting.clean(error), title="cannot extend", severity="error")
+            return
+        self._app.open_run(replace(request, resume=None))
+        self._app.notify(f"a new run: {stage} with {formatting.plural(wanted, 'epoch')}")
+
+    def _lengthened(self, host: Host, stage: str, more: int) -> tuple[RunRequest, int]:
+        """The run's request with so many epochs more for the stage, and how many it then has."""
+        request = self._request_of(host)
+        wanted = hosting.epochs_of(request, stage) + more
+        return hosting.with_more_epochs(request, stage, wanted), wanted
+
+    # --- leaving ---
+
+    def ask_to_leave(self) -> None:
+        """Close the workbench; with a run under way ask what becomes of it."""
+        if isinstance(self._app.screen, Leave):
+            return  # it is being asked
+        live = self._app.live_jobs()
+        if not live or self._leaving is not None:  # asked again while it stops: leave at once, records are sound
+            self._app.exit()
+            return
+        one = len(live) == 1
+        title = f"{live[0].title} is under way" if one else f"{len(live)} runs are under way"
+        it = "it" if one else "them"
+        choices = [
+            ("detach", f"keep {it} going without the workbench"),
+            ("stop", f"stop {it}, resumable, and leave"),
+            ("stay", "stay"),
+        ]
+        note = "What goes on without the workbench can be watched again: nadtui watch RUN"
+        self._app.push_screen(Leave(title, choices, note), self._leave_as)
+
+    def _leave_as(self, choice: str | None) -> None:
+        if choice not in ("detach", "stop"):
+            return
+        self._detach = choice == "detach"
+        self._leaving = self._app.live_jobs()
+        for host in self._leaving:
+            host.stop()
+        self._app.notify("stopping after this step; leaving again leaves at once", timeout=30)
+        self.pump()
+
+    def _leave(self, hosts: list[JobHost]) -> None:
+        for host in hosts:
+            name = host.folder.name if host.folder else host.title
+            if host.state == "stopped" and self._detach:
+                try:
+                    self._app.detached.append(hosting.detach(host.request, host.folder))
+                except (OSError, RequestError) as error:
+                    self._app.parting.append(f"{name} could not go on: {error}")
+                    continue
+                self._app.parting.append(f"to watch it: nadtui watch {name}{_out(host)}")
+            elif host.state == "stopped" and host.folder is not None:
+                self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {name}{_out(host)}")
+        self._leaving = None
+        self._app.exit()
+
+
+def _done(host: Host, stage: str) -> bool:
+    known = host.view.stages.get(stage)
+    return known is not None and known.state == "finished"
+
+
+def _out(host: JobHost) -> str:
+    from engine.storage.paths import runs_dir
+
+    return "" if host.request.out == runs_dir() else f" --out {host.request.out}"
+
+
+def resume_request(folder: Path) -> RunRequest:
+    """The request to go on with the run in this folder.
+
+    Raises:
+        RequestError: its configuration is not there, or does not validate here.
+    """
+    from engine.config.presets import resolve
+    from engine.running.job import RunRequest
+
+    config = resolve(None, config_file=folder / store.CONFIG)
+    return RunRequest(config=config, out=folder.parent, resume=folder)

@@ -1,0 +1,152 @@
+"""The head of the run screen: what the run is, how it goes, where it computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from engine.record.view import RunView
+from nadtui import formatting
+from nadtui.draw import colors
+
+if TYPE_CHECKING:
+    from nadtui.runs.hosting import Host
+
+STATES = {
+    "running": "▶ running",
+    "preparing": "… preparing",
+    "paused": "⏸ paused",
+    "pausing": "⏸ pausing",
+    "stopping": "■ stopping",
+    "queued": "⧗ queued",
+    "finished": "✓ finished",
+    "failed": "✗ FAILED",
+    "stopped": "■ stopped",
+    "crashed": "✗ CRASHED",
+    "damaged": "✗ DAMAGED",
+    "deleted": "✗ DELETED",
+    "newer": "? newer schema",
+    "new": "… starting",
+    "loading": "… loading",
+}
+"""Each state with a sign of its own, so that none is told by color alone."""
+
+
+def activity(view: RunView, state: str) -> str:
+    """What goes on, in one line: stage, elapsed time, ETA, rate, device and memory are `facts`."""
+    if view.queued is not None and state == "queued":
+        held = f", held by {', '.join(view.queued.holders)}" if view.queued.holders else ""
+        return f"{formatting.ordinal(view.queued.position)} in line for the machine{held}"
+    if view.preparing is not None and not view.ended:
+        done = view.preparing
+        return f"{done.what} … {100 * done.done / done.total:.0f} %" if done.total else f"{done.what} …"
+    stage = view.stage
+    if stage is not None and not view.ended:
+        return f"{stage.name} epoch {max(1, stage.epoch)}/{stage.epochs}" if stage.epochs else stage.name
+    if view.finished is not None:
+        return outcome(view)
+    if view.failure is not None:
+        return f"failed in {view.failure.stage}"
+    if view.stopped is not None:
+        return f"stopped in {view.stopped.stage} after epoch {view.stopped.epoch}; R goes on"
+    return ""
+
+
+def outcome(view: RunView) -> str:
+    """What the run has come to: ASR and ACC of the backdoored model and of the student, else of the last stage."""
+    done = [stage for stage in view.stages.values() if stage.metrics is not None]
+    if not done:
+        return ""
+    last = next((stage for stage in done if stage.name == "nad"), done[-1])
+    before, after = done[0].metrics, last.metrics
+    assert before is not None and after is not None
+    if last is done[0]:
+        return f"ASR {formatting.percentage(after.asr)} · ACC {formatting.percentage(after.acc)}"
+    return (
+        f"ASR {formatting.percentage(before.asr)} → {formatting.percentage(after.asr)}"
+        f" · ACC {formatting.percentage(before.acc)} → {formatting.percentage(after.acc)}"
+    )
+
+
+def facts(view: RunView, memory: int, now: float) -> list[str]:
+    """Elapsed time, ETA, rate, device and memory, as far as they are known."""
+    parts = [formatting.duration(view.elapsed(now))]
+    remaining = view.eta(now)
+    if remaining is not None:
+        parts.append(f"ETA {formatting.duration(remaining)}")
+    stage = view.stage
+    if stage is not None and stage.last is not None and not view.ended:
+        parts.append(f"{formatting.count(stage.last.images_per_second)} images/s")
+    if view.environment.get("device"):
+        parts.append(str(view.environment["device"]))
+    if memory:
+        parts.append(size(memory))
+    return parts
+
+
+def size(memory: int) -> str:
+    """Bytes as `512 MiB` or `1.4 GiB`."""
+    return f"{memory / 2**30:.1f} GiB" if memory >= 2**30 else f"{memory / 2**20:.0f} MiB"
+
+
+def state_style(state: str, *, dark: bool) -> Style:
+    """The color of a state; the words tell it too."""
+    place = {"running": 0, "finished": 2, "paused": 3, "queued": 3, "stopped": 5, "new": 5, "preparing": 0}.get(
+        state, 6
+    )
+    return Style(color=colors.series(place, dark=dark), bold=True)
+
+
+class RunHeader(Widget):
+    """Two lines; repainted where something in them changed."""
+
+    DEFAULT_CSS = """
+    RunHeader { height: 2; width: 1fr; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: tuple = ("", "", "", "", "")
+
+    def show(self, host: Host, now: float) -> None:
+        """Show the run of this host at `now` (seconds since the epoch)."""
+        view, state = host.view, host.state
+        about = " · ".join(
+            part
+            for part in (
+                view.preset,
+                str(view.dataset.get("name", "")),
+                f"seed {view.config['seed']}" if "seed" in view.config else "",
+                str(view.model.get("name", "")),
+            )
+            if part
+        )
+        lines = (host.title, about, state, activity(view, state), facts(view, host.memory, now))
+        if lines != self._lines:
+            self._lines = lines
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Name and state; what goes on."""
+        style, width = self.rich_style, self.size.width
+        title, about, state, doing, known = self._lines
+        if y == 0:
+            badge = STATES.get(state, state)
+            left = [
+                Segment(f" {formatting.clean(title)}", style + Style(bold=True)),
+                Segment(f"  {formatting.clean(about)}", style),
+            ]
+            right = [Segment(f" {badge} ", style + state_style(state, dark=self.app.current_theme.dark))]
+        elif y == 1:
+            left = [Segment(f" {formatting.clean(doing)}", style)]
+            right = [Segment(f" {formatting.clean(' · '.join(known))} ", style + Style(dim=True))]
+        else:
+            return Strip.blank(width, style)
+        end = sum(segment.cell_length for segment in right)
+        return Strip.join([Strip(left).crop_extend(0, max(0, width - end), style), Strip(right)]).crop_extend(
+            0, width, style
+        )

@@ -1,0 +1,397 @@
+"""The list of runs: one line each, painted from rows that somebody else keeps up to date."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from rich.cells import set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from nadtui.formatting import clean
+from nadtui.runs.catalog import RunRow
+
+MARKS = {
+    "finished": "✓",
+    "running": "▶",
+    "paused": "‖",
+    "queued": "…",
+    "preparing": "…",
+    "stopped": "■",
+    "failed": "✗",
+    "crashed": "✗",
+    "damaged": "?",
+    "newer": "?",
+    "deleted": "-",
+}
+"""A run's state at a glance, readable without color."""
+
+EXPLAINED = {
+    "crashed": "its process ended without a last word; it can be resumed",
+    "damaged": "its files cannot be read whole",
+    "newer": "written by a newer nadtui: update nadtui to read it",
+    "deleted": "its folder is gone",
+    "failed": "it ended by an error; it can be resumed",
+    "stopped": "it was stopped on request; it can be resumed",
+    "queued": "it waits for the machine",
+    "preparing": "its data are being read; its record begins after that",
+}
+"""What a state means, in a line."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: `text` tells what it shows of a row in `width` cells."""
+
+    title: str
+    width: int
+    text: Callable[[RunRow, int], str]
+    align: Literal["left", "right"] = "left"
+    tone: str = ""
+    """The component class that colors it; empty = the row's own; `state` = that of the row's state."""
+
+
+def _percentage(value: float | None, digits: int) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _change(values: tuple[float | None, float | None], digits: int) -> str:
+    """`97.1→96.5`; a single figure where there is no second."""
+    before, after = (_percentage(value, digits) for value in values)
+    return "" if before == after == "–" else before if after == "–" else f"{before}→{after}"
+
+
+def _progress(row: RunRow, width: int) -> str:
+    """How far the stage under way is, as a bar where there is room; of others the stage they ended in."""
+    if row.state == "queued":
+        return (
+            "waits" if row.queue is None else f"no. {row.queue} in line"[:width] if width >= 12 else f"no. {row.queue}"
+        )
+    if row.progress is None:
+        return row.stage if row.state not in ("finished", "damaged", "newer") else ""
+    share = f"{100 * row.progress:.0f}%"
+    bar = width - 18
+    if bar < 4:
+        name = row.stage[: max(1, width - len(share) - 1)]
+        return f"{name} {share}"
+    done = round(row.progress * bar)
+    return f"{row.stage[:11]:<11} {'━' * done}{'─' * (bar - done)} {share:>4}"
+
+
+def _condition(row: RunRow, width: int) -> str:
+    """State and progress in one column, where there is room for one only."""
+    if row.state in ("running", "queued"):
+        return _progress(row, width)
+    return row.state
+
+
+def columns(width: int) -> list[Column]:
+    """The columns that `width` cells hold, between single spaces, the preset's and the data set's taking the rest."""
+    seed = Column("seed", 4, lambda row, _: "" if row.seed is None else str(row.seed), "right")
+    age = Column("age", 6, lambda row, _: row.age, "right")
+    mark = Column("", 1, lambda row, _: MARKS.get(row.state, " "), tone="state")
+    preset = Column("preset", 10, lambda row, _: row.preset or row.id)
+    data = Column("data", 8, lambda row, _: row.dataset)
+    if width < 66:
+        changes = [_figures("ACC", "acc", 7, 0), _figures("ASR", "asr", 7, 0)]
+        narrow = [mark, preset, data, seed, Column("state", 9, _condition, tone="state"), *changes, age]
+        return _filled(narrow, width, (1, 2))
+    changes = [_figures("ACC", "acc", 11, 1), _figures("ASR", "asr", 11, 1)]
+    state = Column("state", 8, lambda row, _: row.state, tone="state")
+    if width < 104:
+        both = Column("state", 12, _condition, tone="state")
+        return _filled([mark, preset, data, seed, both, *changes, age], width, (1, 2))
+    stage = Column("stage", 28, _progress)
+    identity = Column("run", 20, lambda row, _: row.id)
+    wide = [mark, identity, state, preset, data, seed, stage, *changes, age]
+    return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
+
+
+def _figures(title: str, name: str, width: int, digits: int) -> Column:
+    return Column(title, width, lambda row, _: _change(getattr(row, name), digits), "right", name)
+
+
+def _filled(chosen: list[Column], width: int, growing: Sequence[int]) -> list[Column]:
+    """Widen the columns at these places until all together are `width` wide; where there is too little, narrow them."""
+    spare = width - sum(column.width for column in chosen) - (len(chosen) - 1)
+    for turn, place in enumerate(growing):
+        share = spare // (len(growing) - turn)
+        spare -= share
+        column = chosen[place]
+        chosen[place] = Column(column.title, max(4, column.width + share), column.text, column.align, column.tone)
+    return chosen
+
+
+def fitted(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
+    """Text in exactly so many cells, cut with an ellipsis."""
+    shown = clean(text)
+    if len(shown) > width:
+        shown = shown[: width - 1] + "…" if width > 1 else shown[:width]
+    return set_cell_size(shown.rjust(width) if align == "right" else shown, width)
+
+
+class RunTable(ScrollView, can_focus=True):
+    """Runs by line, with a cursor and marks."""
+
+    HELP_GROUP = "Runs"
+    BINDINGS: tuple[BindingType, ...] = (
+        Binding("enter", "open", "Open"),
+        Binding("space", "mark", "Mark", tooltip="Mark for comparing"),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("home,g", "end(-1)", "First", show=False),
+        Binding("end,G", "end(1)", "Last", show=False),
+    )
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "run-table--header",
+        "run-table--cursor",
+        "run-table--cursor-dim",
+        "run-table--marked",
+        "run-table--empty",
+        "run-table--acc",
+        "run-table--asr",
+        "run-table--finished",
+        "run-table--running",
+        "run-table--waiting",
+        "run-table--stopped",
+        "run-table--failed",
+    }
+    DEFAULT_CSS = """
+    RunTable {
+        height: 1fr;
+        background: transparent;
+        scrollbar-size-vertical: 1;
+        overflow-x: hidden;
+        &>.run-table--header { color: $text-muted; text-style: bold; }
+        &>.run-table--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
+        &>.run-table--cursor-dim {
+            background: $block-cursor-blurred-background;
+            color: $block-cursor-blurred-foreground;
+        }
+        &>.run-table--marked { color: $text-secondary; text-style: bold; }
+        &>.run-table--empty { color: $text-muted; }
+        &>.run-table--acc { color: $text-primary; }
+        &>.run-table--asr { color: $text-accent; }
+        &>.run-table--finished { color: $text-success; }
+        &>.run-table--running { color: $text-primary; text-style: bold; }
+        &>.run-table--waiting { color: $text-muted; }
+        &>.run-table--stopped { color: $text-warning; }
+        &>.run-table--failed { color: $text-error; }
+    }
+    """
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor came to a run; None: there is none."""
+
+        row: RunRow | None
+
+    @dataclass
+    class Opened(Message):
+        """A run was chosen."""
+
+        row: RunRow
+
+    @dataclass
+    class Marked(Message):
+        """The marks changed."""
+
+        ids: tuple[str, ...]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.rows: list[RunRow] = []
+        self.marked: dict[str, None] = {}
+        """Ids of marked runs, in the order in which they were marked."""
+        self.cursor = 0
+        self.nothing = ""
+        """What is said where there are no rows."""
+        self._columns: list[Column] = []
+
+    @property
+    def row(self) -> RunRow | None:
+        """The run at the cursor."""
+        return self.rows[self.cursor] if self.rows else None
+
+    def show(self, rows: Sequence[RunRow], nothing: str = "") -> None:
+        """Show these rows; the cursor stays on its run, wherever that is now."""
+        before = self.row
+        if list(rows) == self.rows and nothing == self.nothing:
+            return
+        self.rows, self.nothing = list(rows), nothing
+        places = {row.id: place for place, row in enumerate(self.rows)}
+        last = max(0, len(self.rows) - 1)
+        self.cursor = places.get(before.id, min(self.cursor, last)) if before else 0
+        self._measure()
+        self._follow()
+        self.refresh()
+        if self.row != before:
+            self.post_message(self.Highlighted(self.row))
+
+    def select(self, run: str) -> bool:
+        """Put the cursor on the run with this id; False where it is not in the list."""
+        place = next((place for place, row in enumerate(self.rows) if row.id == run), None)
+        if place is None:
+            return False
+        self._go(place)
+        return True
+
+    def unmark(self, ids: Sequence[str] | None = None) -> None:
+        """Take the marks off these runs, or off all."""
+        for run in list(self.marked) if ids is None else ids:
+            self.marked.pop(run, None)
+        self._marks_changed()
+
+    def action_open(self) -> None:
+        """Open the run at the cursor."""
+        if self.row is not None:
+            self.post_message(self.Opened(self.row))
+
+    def action_mark(self) -> None:
+        """Mark the run, or take the mark off, and go on to the next."""
+        if self.row is None:
+            return
+        if self.row.id in self.marked:
+            del self.marked[self.row.id]
+        else:
+            self.marked[self.row.id] = None
+        self._marks_changed()
+        self.action_move(1)
+
+    def action_move(self, by: int) -> None:
+        """Move the cursor by so many lines."""
+        self._go(self.cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Move the cursor by so many pages."""
+        self._go(self.cursor + by * max(1, self.size.height - 2))
+
+    def action_end(self, side: int) -> None:
+        """Move the cursor to the first or the last run."""
+        self._go(0 if side < 0 else len(self.rows) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click selects, a double click opens."""
+        place = int(self.scroll_offset.y) + event.y - 1
+        if event.y == 0 or not 0 <= place < len(self.rows):
+            return
+        self._go(place)
+        if event.chain == 2:
+            self.action_open()
+
+    def on_resize(self) -> None:
+        """Choose the columns for the new width."""
+        self._measure()
+        self._follow()
+
+    def on_focus(self) -> None:
+        """The cursor's color tells who has the keys."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The cursor's color tells who has the keys."""
+        self.refresh()
+
+    def _go(self, place: int) -> None:
+        place = max(0, min(place, len(self.rows) - 1))
+        if place == self.cursor or not self.rows:
+            return
+        before, self.cursor = self.cursor, place
+        self._follow()
+        top = int(self.scroll_offset.y)
+        for line in (before, place):
+            self.refresh(Region(0, 1 + line - top, self.size.width, 1))
+        self.post_message(self.Highlighted(self.row))
+
+    def _marks_changed(self) -> None:
+        self.refresh()
+        self.post_message(self.Marked(tuple(self.marked)))
+
+    def _measure(self) -> None:
+        width = self.scrollable_content_region.width or self.size.width
+        if width:
+            self._columns = columns(width)
+        self.virtual_size = Size(width, len(self.rows) + 1)
+
+    def _follow(self) -> None:
+        """Keep the cursor in sight."""
+        visible = self.size.height - 1
+        if visible < 1:
+            return
+        top = int(self.scroll_offset.y)
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)
+        elif self.cursor >= top + visible:
+            self.scroll_to(y=self.cursor - visible + 1, animate=False, force=True, immediate=True)
+
+    def render_line(self, y: int) -> Strip:
+        """The header, which stays, or one run."""
+        width = self.size.width
+        if y == 0:
+            return self._header().adjust_cell_length(width, self.rich_style)
+        place = int(self.scroll_offset.y) + y - 1
+        if not self.rows:
+            lines = self.nothing.splitlines()
+            said = lines[y - 2] if 0 <= y - 2 < len(lines) else ""
+            style = self.get_component_rich_style("run-table--empty")
+            return Strip([Segment(fitted(said, width), style)])
+        if place >= len(self.rows):
+            return Strip.blank(width, self.rich_style)
+        return self._line(place).adjust_cell_length(width, self.rich_style)
+
+    def _header(self) -> Strip:
+        style = self.get_component_rich_style("run-table--header")
+        cells = [fitted(column.title, column.width, column.align) for column in self._columns]
+        return Strip([Segment(" ".join(cells), style)])
+
+    def _line(self, place: int) -> Strip:
+        row = self.rows[place]
+        base = self._row_style(place, row)
+        segments: list[Segment] = []
+        for number, column in enumerate(self._columns):
+            cell = fitted(column.text(row, column.width), column.width, column.align)
+            if number == 0 and row.id in self.marked:
+                cell = "●"
+            segments.append(Segment(cell, self._tone(column, row, place) or base))
+            segments.append(Segment(" ", base))
+        return Strip(segments[:-1]).extend_cell_length(self.size.width, base)
+
+    def _row_style(self, place: int, row: RunRow) -> Style:
+        if place == self.cursor:
+            return self.get_component_rich_style("run-table--cursor" if self.has_focus else "run-table--cursor-dim")
+        if row.id in self.marked:
+            return self.get_component_rich_style("run-table--marked")
+        return self.rich_style
+
+    def _tone(self, column: Column, row: RunRow, place: int) -> Style | None:
+        """A cell's own color; the cursor's and the mark's outrank it."""
+        if not column.tone or place == self.cursor or row.id in self.marked:
+            return None
+        tone = _TONES.get(row.state, "stopped") if column.tone == "state" else column.tone
+        return self.get_component_rich_style(f"run-table--{tone}")
+
+
+_TONES = {
+    "finished": "finished",
+    "running": "running",
+    "paused": "stopped",
+    "queued": "waiting",
+    "preparing": "waiting",
+    "stopped": "stopped",
+    "failed": "failed",
+    "crashed": "failed",
+    "damaged": "failed",
+    "newer": "waiting",
+    "deleted": "waiting",
+}

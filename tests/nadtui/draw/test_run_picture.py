@@ -1,0 +1,37 @@
+"""What `nadtui show` prints of a run's curves and maps."""
+
+from __future__ import annotations
+
+from engine.record.view import RunView, fold
+from nadtui.draw import run_picture
+from tests import scripted_run, showcase
+
+
+def test_a_pipe_gets_curves_and_maps_in_letters():
+    shown = run_picture.draw(fold(showcase.record()), 100, color=False).plain
+    assert "ACC" in shown
+    assert "teacher" in shown
+    assert "group1 32×32" in shown
+    assert "▀" not in shown
+    assert "@" in shown
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_a_color_terminal_gets_half_blocks():
+    drawn = run_picture.draw(fold(showcase.record()), 100, color=True)
+    assert "▀" in drawn.plain
+    assert any(span.style.color is not None for span in drawn.spans if not isinstance(span.style, str))
+
+
+def test_the_curves_show_asr_falling():
+    lines = run_picture.draw(fold(showcase.record()), 100, color=False).plain.splitlines()
+    canvas = [line[6:] for line in lines[2:15]]
+    first, last = canvas[0], canvas[-1]
+    assert "o" in first[:60]
+    assert "o" in last[60:]
+    assert "o" not in last[:30]
+
+
+def test_a_record_without_figures_gives_nothing():
+    assert run_picture.draw(RunView(), 80, color=False).plain == ""
+    assert run_picture.draw(fold([scripted_run.run_started()]), 80, color=False).plain == ""

@@ -1,0 +1,123 @@
+"""Triggers drawn for the preview: what is changed where, kept in the cache, drawn by a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from engine.attacks import preview, settings_class
+from engine.config.presets import list_presets, resolve
+from engine.config.run import DataSettings
+from engine.data import present
+from engine.errors import RequestError
+from nadtui.draw import trigger_pictures
+from nadtui.draw.trigger_pictures import Picture, arrange, difference
+
+
+def badnets(**settings):
+    return settings_class("badnets")(**settings)
+
+
+def changed(preview) -> list[tuple[int, int]]:
+    """Row and column of every pixel that the trigger changes."""
+    pixels = [preview.clean[at : at + 3] != preview.triggered[at : at + 3] for at in range(0, len(preview.clean), 3)]
+    return [divmod(place, preview.width) for place, differs in enumerate(pixels) if differs]
+
+
+@pytest.mark.parametrize("name", [preset.name for preset in list_presets()])
+def test_every_preset_can_be_drawn(name):
+    drawn = preview.draw(resolve(name).attack)
+    assert len(drawn.clean) == len(drawn.triggered) == 3 * drawn.width * drawn.height
+    assert bool(changed(drawn)) == (name != "clean")  # which has no trigger
+
+
+def test_badnets_changes_its_corner_alone():
+    places = changed(preview.draw(badnets(size=3, place="top-left")))
+    assert places
+    assert all(row < 3 and column < 3 for row, column in places)
+
+
+def test_the_image_is_of_another_class_than_the_target():
+    labels = {preview.draw(badnets(target=target)).label for target in range(2)}
+    assert "stop" not in {preview.draw(badnets(target=0)).label}
+    assert labels
+
+
+def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
+    attack = badnets()
+    assert preview.cached(attack) is None
+    drawn = preview.draw(attack)
+    preview.keep(attack, drawn)
+    assert preview.cached(attack) == drawn
+    assert preview.cached(badnets(size=4)) is None
+    preview._place(attack, None).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
+    assert preview.cached(attack) is None
+
+
+def test_a_process_of_its_own_draws_and_says_what_is_wrong():
+    attack = badnets()
+    assert trigger_pictures.preview(attack) == preview.draw(attack)
+    with pytest.raises(RequestError, match=r"attack\.target = 10: the data set has classes 0 to 9"):
+        trigger_pictures.preview(badnets(target=10))
+
+
+def test_the_trigger_is_put_on_the_data_set_that_was_chosen(tmp_path):
+    """Three classes of 80x100 pixels, each of one color: the picture is one of them, reduced to 51x64."""
+    file = tmp_path / "own.npz"
+    labels = np.arange(12) % 3
+    images = np.broadcast_to(labels.astype(np.uint8)[:, None, None, None] * 50 + 20, (12, 80, 100, 3))
+    np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=["red", "green", "blue"])
+    data = DataSettings(name=str(file))
+    attack = badnets(size=20, target=0)
+    drawn = trigger_pictures.preview(attack, data)
+    assert (drawn.width, drawn.height, drawn.label) == (64, 51, "green")
+    assert drawn.clean == bytes([70]) * 3 * 51 * 64
+    assert 0 < len(changed(drawn)) < 51 * 64 / 10
+    assert preview.cached(attack, data) == drawn
+    assert preview.cached(attack) is None  # that is another picture
+
+
+def test_only_data_that_is_here_is_looked_at(tmp_path, monkeypatch):
+    monkeypatch.setenv("NADTUI_DATA", str(tmp_path))
+    assert present("signs")
+    assert not present("cifar10")
+    (tmp_path / "cifar10.npz").touch()
+    assert present("cifar10")
+    assert present(str(tmp_path))
+    assert not present(str(tmp_path / "nothing.npz"))
+
+
+def test_the_difference_is_raised_around_gray():
+    clean = Picture(1, 2, bytes([100, 100, 100, 50, 50, 50]))
+    triggered = Picture(1, 2, bytes([100, 110, 90, 50, 50, 50]))
+    picture, factor = difference(clean, triggered)
+    assert picture.rgb == bytes([128, 255, 1, 128, 128, 128])
+    assert factor == pytest.approx(12.7)
+    assert difference(clean, clean)[0].rgb == bytes([128] * 6)
+
+
+def test_bytes_that_are_no_picture_are_refused():
+    with pytest.raises(ValueError, match="no 2x2 picture"):
+        Picture(2, 2, bytes(3))
+
+
+@pytest.mark.parametrize(
+    ("room", "wanted"),
+    [
+        ((98, 17), (3, 32, 1)),  # beside each other
+        ((40, 60), (1, 38, 3)),  # below each other
+        ((60, 40), (2, 28, 2)),  # two above one
+        ((3, 2), (1, 4, 3)),  # no room: as small as can be
+    ],
+)
+def test_pictures_are_laid_out_as_large_as_they_fit(room, wanted):
+    assert arrange(3, *room) == wanted
+
+
+def test_looking_at_previews_needs_no_torch():
+    code = "import sys, nadtui.draw.trigger_pictures, nadtui.workbench.screens.workspace; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,394 @@
+"""The workspace under a pilot, its list as a pure function, and the catalog over damaged and foreign folders."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.attacks.preview import TriggerPreview
+from engine.record import store
+from nadtui.draw import trigger_pictures
+from nadtui.runs.catalog import Catalog, RunRow
+from nadtui.runs.query import parse
+from nadtui.workbench.screens.compare import CompareScreen
+from nadtui.workbench.screens.new_run import NewRunScreen
+from nadtui.workbench.screens.run import RunScreen
+from nadtui.workbench.screens.workspace import WorkspaceScreen, delete_run
+from nadtui.workbench.widgets.preset_list import PresetList
+from nadtui.workbench.widgets.preview import Tile, lay_out
+from nadtui.workbench.widgets.run_table import RunTable, columns, fitted
+from tests import looks, run_folders
+from tests.pilot import at_rest, drive, screen_text, shows, until
+from tests.scripted_run import START
+
+SIZES = ((80, 24), (120, 36), (200, 60))
+
+
+@pytest.fixture(autouse=True)
+def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No drawing process: a white picture with a black corner."""
+    clean = bytes([255]) * 192
+    picture = TriggerPreview(8, 8, "stop", clean, clean[:-3] + bytes(3))
+    monkeypatch.setattr(trigger_pictures, "preview", lambda attack, data=None: picture)
+
+
+@pytest.fixture(autouse=True)
+def _colors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same terminal for every test, whatever the one they run in."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    root = tmp_path / "runs"
+    now = time.time()
+    run_folders.write(root, "20260101-120000-badnets-signs-s0", start=now - 4_000)
+    run_folders.write(root, "20260101-120100-sig-signs-s0", preset="sig", start=now - 3_000, asr=3.0)
+    run_folders.write(root, "20260101-120200-sig-signs-s1", preset="sig", seed=1, start=now - 2_000, asr=5.0)
+    run_folders.write(root, "20260101-120300-blend-signs-s0", preset="blend", end="failed", start=now - 1_000)
+    return root
+
+
+def table(pilot) -> RunTable:
+    return pilot.app.screen.query_one(RunTable)
+
+
+# --- the catalog ---
+
+
+def test_rows_are_newest_first_with_figures_before_and_after(runs):
+    rows = Catalog(runs).rows()
+    assert [row.preset for row in rows] == ["blend", "sig", "sig", "badnets"]
+    assert [row.state for row in rows] == ["failed", "finished", "finished", "finished"]
+    assert rows[1].acc == (97.0, 96.5)
+    assert rows[1].asr == (100.0, 5.0)
+    assert rows[0].asr[0] == 100.0
+
+
+def test_a_filter_finds_stage_figures_and_fields_of_the_configuration(runs):
+    rows = Catalog(runs).rows()
+
+    def found(text: str) -> list[str]:
+        return [row.id[16:] for row in rows if parse(text).matches(row)]
+
+    assert found("asr<4 state:finished") == ["sig-signs-s0", "badnets-signs-s0"]
+    assert found("teacher.asr=10") == ["sig-signs-s1", "sig-signs-s0", "badnets-signs-s0"]
+    assert found("attack.delta=32") == ["sig-signs-s1", "sig-signs-s0"]
+    assert found("poisoning_rate>0.5 seed:1") == ["sig-signs-s1"]
+    assert found("age<20min") == ["blend-signs-s0"]
+
+
+@pytest.mark.parametrize("spoil", ["config", "summary", "newer", "empty"])
+def test_a_spoiled_folder_is_a_row_and_no_error(runs, spoil):
+    folder = runs / "20260101-120100-sig-signs-s0"
+    if spoil == "config":
+        (folder / "summary.json").unlink()
+        (folder / "config.yaml").write_text("a: [")
+    elif spoil == "summary":
+        (folder / "summary.json").write_text('{"schema": 1, "stages": 7}')
+    elif spoil == "newer":
+        (folder / "summary.json").write_text(json.dumps({"schema": 99}))
+    else:
+        for file in ("events.jsonl", "summary.json", "config.yaml"):
+            (folder / file).unlink()
+    states = {row.id: row.state for row in Catalog(runs).rows()}
+    assert states[folder.name] == ("newer" if spoil == "newer" else "damaged")
+    assert len(states) == 4
+
+
+def test_a_run_that_another_process_writes_is_followed(runs):
+    settings = run_folders.config(seed=5)
+    with store.RunFolder.create(
+        runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)
+    ) as folder:
+        catalog = Catalog(runs)
+        for event in run_folders.script(folder.id, settings, end="open")[:7]:
+            folder.append(event)
+        row = next(row for row in catalog.rows() if row.id == folder.id)
+        assert (row.state, row.stage, row.alive) == ("running", "attack", True)
+        first = row.progress
+        for event in run_folders.script(folder.id, settings, end="open")[7:15]:
+            folder.append(event)
+        row = next(row for row in catalog.rows() if row.id == folder.id)
+        assert row.progress > first
+    assert next(row for row in catalog.rows() if row.id == folder.id).state == "crashed"
+
+
+def test_events_that_make_no_sense_leave_the_list_standing(runs):
+    settings = run_folders.config(seed=5)
+    with store.RunFolder.create(
+        runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)
+    ) as folder:
+        for event in run_folders.script(folder.id, settings, end="open")[:7]:
+            folder.append(event)
+        with (folder.path / "events.jsonl").open("a") as record:
+            record.write(
+                '{"kind":"stage-started","stage":"attack","epochs":"many","steps":null,"seq":99,"time":null}\n'
+            )
+            record.write('{"kind":"run-resumed","stage":"nowhere","epoch":-5,"seq":100,"time":1e300}\n')
+        rows = Catalog(runs).rows()
+        assert len(rows) == 5
+        assert folder.id in {row.id for row in rows}
+
+
+# --- the list as text ---
+
+
+@pytest.mark.parametrize("width", [30, 56, 66, 80, 104, 132, 180])
+def test_columns_fill_the_width(width):
+    chosen = columns(width)
+    taken = sum(column.width for column in chosen) + len(chosen) - 1
+    assert taken == width or (width < 56 and taken > width)
+    row = RunRow("20260101-120000-sig-signs-s0", Path("x"), "running", "sig", "signs", 0, stage="nad", progress=0.5)
+    assert all(len(fitted(column.text(row, column.width), column.width)) == column.width for column in chosen)
+
+
+def test_progress_is_a_bar_where_there_is_room():
+    row = RunRow("id", Path("x"), "running", stage="nad", progress=0.5)
+    wide = next(column for column in columns(180) if column.title == "stage")
+    assert wide.text(row, 28) == "nad         ━━━━━─────  50%"
+    narrow = next(column for column in columns(56) if column.title == "state")
+    assert narrow.text(row, 9) == "nad 50%"
+
+
+def test_foreign_text_stays_in_its_cells():
+    assert fitted("a\x1b[31m\u202eb", 8) == "a\\x1b[3…"
+    assert fitted("標識標識", 5).rstrip() in ("標識", "標識…", "標…")
+
+
+def test_pictures_grow_with_the_room_and_keep_their_pixels():
+    tile = Tile("clean", 8, 8, bytes(192))
+    assert len(lay_out([[tile, tile, tile]], 60, 9)) == 9  # a caption and 8 lines: 16 pixels, twice the 8 there are
+    small = lay_out([[tile, tile, tile]], 20, 9)
+    assert max(strip.cell_length for strip in small) <= 20
+    assert lay_out([], 60, 9) == []
+
+
+# --- under a pilot ---
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ((80, 24), ("badnets", "dirty label", "finished", "97→96", "100→5", "Failed in teacher")),
+        ((120, 40), ("a 3x3 grid in the corner", "97.0→96.5", "100.0→5.0", "Failed in teacher", "attack g1")),
+        ((200, 60), ("Gu et al. 2017", "97.0→96.5", "blend (recipe default)", "attack g3", "ASR 40 %")),
+    ],
+)
+def test_it_shows_presets_runs_and_a_preview_at_every_size(runs, size, said):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "presets", "runs 4", "New", "Filter", *said))
+
+    drive(runs, script, size=size)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_it_looks_as_it_did(tmp_path, size):
+    """Presets, four runs in different states, and a finished one in the preview."""
+    root = tmp_path / "runs"
+    for number, (preset, end) in enumerate([("badnets", "finished"), ("sig", "finished"), ("blend", "failed")]):
+        name = f"20231114-22132{number}-{preset}-signs-s0"
+        run_folders.write(root, name, preset=preset, end=end, start=START + 600 * number, asr=2.0)
+    run_folders.write(root, "20231114-221330-sig-signs-s1", preset="sig", end="stopped", seed=1, start=START)
+
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("down")
+        looks.check("workspace-{}x{}".format(*size), await at_rest(pilot, "sig-signs-s0 ──", "nad", "? Help"))
+
+    drive(root, script, size=size, clock=lambda: START + 4_000)
+
+
+def test_panes_and_the_way_of_drawing_outlive_the_workbench(runs):
+    async def first(pilot):
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+        await pilot.press("1", "f", "m")
+        await until(pilot, lambda: "runs 4" not in screen_text(pilot.app))
+        assert isinstance(pilot.app.focused, PresetList)
+
+    async def again(pilot):
+        await until(pilot, shows(pilot, "dirty label"))
+        assert "runs" not in screen_text(pilot.app).splitlines()[0]
+        assert isinstance(pilot.app.focused, PresetList)
+        assert pilot.app.settings.maps == "ascii"
+        await pilot.press("2")
+        await until(pilot, shows(pilot, "runs 4"))
+        assert "dirty label" not in screen_text(pilot.app)
+        await pilot.press("f")
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+
+    drive(runs, first)
+    drive(runs, again)
+
+
+def test_kept_settings_of_a_stranger_are_not_believed(runs):
+    (runs.parent / "settings.json").write_text('{"workspace": {"full": "kitchen", "pane": 3, "data": ["x"]}}')
+
+    async def script(pilot):
+        await until(pilot, shows(pilot, "presets", "runs 4", "Failed in teacher"))
+
+    drive(runs, script)
+
+
+def test_a_trigger_is_shown_on_the_data_set_chosen_last(runs, monkeypatch):
+    asked = []
+    picture = trigger_pictures.preview(None)
+    monkeypatch.setattr(trigger_pictures, "preview", lambda attack, data=None: asked.append(data) or picture)
+    (runs.parent / "own.npz").touch()
+
+    def choose(name: str) -> None:
+        (runs.parent / "settings.json").write_text(json.dumps({"workspace": {"data": name, "pane": "presets"}}))
+
+    async def script(pilot):
+        await until(pilot, lambda: asked)
+
+    for name, wanted in ((str(runs.parent / "own.npz"), True), (str(runs.parent / "gone.npz"), False)):
+        choose(name)
+        asked.clear()
+        drive(runs, script, size=(80, 24))
+        assert [data and data.name for data in asked] == [name if wanted else None]  # no picture is worth a download
+
+
+def test_a_run_that_goes_on_does_not_take_the_preview_from_a_preset(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4", "dirty label"))
+        await pilot.press("1")
+        await until(pilot, shows(pilot, "adaptive ──", "attack.poisoning_rate"))
+        changed = [dataclasses.replace(row, progress=0.5) for row in table(pilot).rows]
+        table(pilot).show(changed)
+        assert "adaptive ──" in await at_rest(pilot, "attack.poisoning_rate")
+
+    drive(runs, script, size=(200, 60))
+
+
+def test_without_color_pictures_are_letters(tmp_path, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    run_folders.write(tmp_path / "runs", "20231114-221320-badnets-signs-s0")
+
+    async def script(pilot):
+        await until(pilot, shows(pilot, "attack g3", "@@"))
+        assert "▀▀▀▀" not in screen_text(pilot.app)
+
+    drive(tmp_path / "runs", script, size=(200, 60))
+
+
+def test_keys_move_filter_mark_and_compare(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("slash", *"asr<4")
+        await until(pilot, lambda: len(table(pilot).rows) == 2)
+        assert "runs 2 of 4" in screen_text(pilot.app)
+        await pilot.press("enter")
+        await pilot.press("space", "space")
+        assert len(table(pilot).marked) == 2
+        await pilot.press("escape")
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+        await pilot.press("escape")
+        assert isinstance(pilot.app.screen, WorkspaceScreen)
+        await pilot.press("u", "c")
+        assert isinstance(pilot.app.screen, WorkspaceScreen)  # nothing to compare: it says so instead
+
+    drive(runs, script)
+
+
+def test_a_filter_under_way_shows_its_problem(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("slash", *"asr<x")
+        await until(pilot, shows(pilot, "a number is wanted"))
+        assert len(table(pilot).rows) == 4
+
+    drive(runs, script)
+
+
+def test_enter_opens_a_run_and_escape_comes_back(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WorkspaceScreen))
+
+    drive(runs, script)
+
+
+def test_delete_asks_and_deletes(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("d", "n")
+        await pilot.press("d")
+        await until(pilot, shows(pilot, "Delete 20260101-120300"))
+        await pilot.press("y")
+        await until(pilot, lambda: len(table(pilot).rows) == 3)
+
+    drive(runs, script)
+    assert not (runs / "20260101-120300-blend-signs-s0").exists()
+    assert len(list(runs.iterdir())) == 3
+
+
+def test_a_run_at_work_is_never_deleted(runs):
+    settings = run_folders.config()
+    with store.RunFolder.create(
+        runs, preset="badnets", dataset="signs", seed=0, config_yaml=json.dumps(settings)
+    ) as folder:
+        assert "at work" in delete_run(folder.path)
+        assert folder.path.is_dir()
+
+
+def test_a_link_is_never_followed_by_a_delete(runs, tmp_path):
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    (runs / "link").symlink_to(other, target_is_directory=True)
+    assert delete_run(runs / "link")
+    assert other.is_dir()
+
+
+def test_a_run_deleted_by_others_leaves_the_list(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        assert delete_run(runs / "20260101-120300-blend-signs-s0") == ""
+        await until(pilot, lambda: len(table(pilot).rows) == 3)
+        assert table(pilot).row.preset == "sig"
+
+    drive(runs, script)
+
+
+def test_n_and_r_open_the_form(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+        await pilot.press("escape")
+        await pilot.press("down", "r")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
+        await until(pilot, lambda: pilot.app.screen.form.seed == "1")
+
+    drive(runs, script)
+
+
+def test_an_empty_folder_says_how_to_begin(tmp_path):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "No runs yet", "press Enter"))
+        await pilot.press("1")
+        await until(pilot, shows(pilot, "triggered", "difference", "attack.poisoning_rate"))
+
+    drive(tmp_path / "none", script, size=(200, 60))
+
+
+def test_a_click_selects_and_a_double_click_opens(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.click(RunTable, offset=(5, 3))
+        assert table(pilot).cursor == 2
+        await pilot.click(RunTable, offset=(5, 2), times=2)
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+
+    drive(runs, script)
