@@ -14,16 +14,16 @@ from engine import models
 from engine.attacks.base import AttackContext
 from engine.attacks.sig import Sig
 from engine.attention.maps import attention_loss
-from engine.config.run import DistillSettings
 from engine.control import Control
 from engine.data.augment import Augment
-from engine.defenses.base import freeze
-from engine.defenses.nad.defense import NadObjective
+from engine.defenses.nad.objective import NadObjective
+from engine.defenses.nad.settings import DistillSettings
 from engine.device import Device, choose
-from engine.evaluation.metrics import predict
 from engine.events import outcome
+from engine.models.inference import as_input, freeze, predict
+from engine.record.codec import encode
 from engine.settings import TrainingSettings
-from engine.training.loop import Batch, Loop, as_input, augmentation, cross_entropy
+from engine.training.loop import Batch, Loop, augmentation, cross_entropy
 
 IMAGES, CLASSES, SIDE = 2_048, 10, 32
 """A stand-in for CIFAR-10: its content does not matter to the speed."""
@@ -122,7 +122,7 @@ def _attack_stage(images, labels, device: Device) -> _Path:
 
     def work() -> int:
         for event in loop.run_epoch():
-            event.to_json()
+            encode(event)
         return IMAGES
 
     return _Path("attack stage", "the same with order, augmentation, loss report, events", work, "bare model step")
@@ -137,7 +137,7 @@ def _distillation(images, labels, device: Device) -> _Path:
 
     def work() -> int:
         for event in loop.run_epoch():
-            event.to_json()
+            encode(event)
         return IMAGES // 2
 
     return _Path("distillation stage", "student and teacher, attention loss on three groups, batch 64", work)

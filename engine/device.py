@@ -7,7 +7,7 @@ import os
 import platform
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ def _fast_bf16(device: str) -> bool:
 def environment(device: Device) -> dict[str, Any]:
     """What a figure's reader must know of the machine: versions, processor, threads, device."""
     return {
+        "nadtui": _own_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         # Its version only: importing torchvision takes longer than drawing the signs.
@@ -78,6 +79,12 @@ def environment(device: Device) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if device.torch.type == "cuda" else None,
         "precision": device.precision,
     }
+
+
+def _own_version() -> str | None:
+    with contextlib.suppress(PackageNotFoundError):  # a source tree, not installed
+        return version("nadtui")
+    return None
 
 
 def _processor() -> str:

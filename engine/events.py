@@ -1,29 +1,27 @@
 """The stream of events a run emits: what every reader, on screen or of the record, is built from.
 
-Frozen dataclasses, one JSON object a line in `events.jsonl`, numbered and timed when they are recorded. Numbers that
-are not finite are written as null and read back as NaN. Unknown kinds are skipped by `from_json`, and unknown fields
-dropped, so that readers survive writers newer than they are. Free of torch.
+Frozen dataclasses, numbered and timed when they are recorded: the vocabulary alone. What they look like in a line of
+the record is `engine.record.codec`'s business. Free of torch.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import json
 import math
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 T = TypeVar("T")
 
-SCHEMA = 1
+SCHEMA = 2
+"""What a record is written in; raised when an older reader would misread it."""
 
-_KINDS: dict[str, type[Event]] = {}
-_read = json.JSONDecoder().raw_decode
-"""`json.loads` without its wrappers, which cost a third of its time on lines as short as these."""
+Role = Literal["suspect", "reference", "purified", "measurement"]
+"""What a stage's model is to the run: the one under suspicion, one that a defense leans on, one that it made of the
+suspect, or one that is only measured."""
+
+KINDS: dict[str, type[Event]] = {}
+"""The vocabulary, by the name of each kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,30 +38,7 @@ class Event:
     def __init_subclass__(cls, kind: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.kind = kind
-        _KINDS[kind] = cls
-
-    def to_json(self) -> str:
-        """One line of strict JSON."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return json.dumps({"kind": self.kind, **plain(values)}, separators=(",", ":"), ensure_ascii=False)
-
-
-def from_json(line: str) -> Event | None:
-    """Read one line of the record.
-
-    Returns None for a kind this version does not know. Raises ValueError for a line that is no event at all: torn,
-    not JSON, or without fields that its kind cannot do without.
-    """
-    try:
-        values, end = _read(line)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if line[end:].strip() or not isinstance(values, dict) or not isinstance(values.get("kind"), str):
-        raise ValueError("not an event")
-    cls = _KINDS.get(values.pop("kind"))
-    if cls is None:
-        return None
-    return _build(cls, values)
+        KINDS[kind] = cls
 
 
 def outcome(work: Generator[Event, None, T], tell: Callable[[Event], object] | None = None) -> T:
@@ -75,96 +50,6 @@ def outcome(work: Generator[Event, None, T], tell: Callable[[Event], object] | N
             return end.value
         if tell is not None:
             tell(event)
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON's own types: dataclasses as tables, bytes as base64, NaN and infinities as null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _build(cls: type, values: dict[str, Any]) -> Any:
-    """The dataclass with these values, unknown ones dropped; ValueError where they do not fit its fields."""
-    revivers, wanted, made_anew = _shape(cls)
-    try:
-        given = {name: make() for name, make in made_anew.items()}
-        for name, value in values.items():
-            if name in revivers:
-                revive = revivers[name]
-                given[name] = value if revive is None else revive(value)
-    except (TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"{cls.__name__}: {error}") from None
-    if not given.keys() >= wanted:
-        raise ValueError(f"{cls.__name__} without {', '.join(sorted(wanted - given.keys()))}")
-    # A frozen dataclass's constructor sets field by field, a seventh of the time of reading a long record.
-    event = object.__new__(cls)
-    event.__dict__.update(given)
-    return event
-
-
-@cache
-def _shape(cls: type) -> tuple[dict[str, Callable[[Any], Any] | None], set[str], dict[str, Callable[[], Any]]]:
-    """By field what turns its JSON value into its own type (None: it is); which must be given; what makes defaults.
-
-    A plain default is an attribute of the class: it is found there where the field is not given.
-    """
-    fields = dataclasses.fields(cls)
-    made_anew = {f.name: f.default_factory for f in fields if f.default_factory is not dataclasses.MISSING}
-    wanted = {f.name for f in fields if f.default is dataclasses.MISSING}
-    return {f.name: _reviver(f.type) for f in fields}, wanted, made_anew
-
-
-def _reviver(annotation: Any) -> Callable[[Any], Any] | None:
-    """What reads a field with that annotation (a string: annotations are postponed here)."""
-    special = {
-        "float": _number,
-        "int": _whole,
-        "str": lambda value: _checked(str, value),
-        "bool": lambda value: _checked(bool, value),
-        "bytes": lambda value: binascii.a2b_base64(value, strict_mode=True),
-        "Metrics": Metrics.from_dict,
-        "dict[str, float]": lambda value: {key: _number(item) for key, item in value.items()},
-        "tuple[TapHealth, ...]": lambda value: tuple(TapHealth.from_dict(item) for item in value),
-    }
-    if annotation in special:
-        return special[annotation]
-    if annotation.startswith("tuple["):
-        return tuple
-    return (lambda value: _checked(dict, value)) if annotation.startswith("dict[") else None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _whole(value: Any) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    raise ValueError(f"{value!r} is no whole number")
-
-
-def _checked(wanted: type, value: Any) -> Any:
-    if not isinstance(value, wanted):
-        raise ValueError(f"{value!r} is no {wanted.__name__}")
-    return value
-
-
-def _table(cls: type, values: Any) -> Any:
-    """Build a nested dataclass from its JSON table, null numbers as NaN, unknown keys dropped."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{cls.__name__}: a table is wanted")
-    return _build(cls, values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,25 +80,10 @@ class Metrics:
         present = [value for value in self.class_acc if not math.isnan(value)]
         return sum(present) / len(present) if present else math.nan
 
-    @classmethod
-    def from_dict(cls, values: Any) -> Metrics:
-        """Read what `dataclasses.asdict` wrote."""
-        if isinstance(values, dict):
-            values = {k: _nan(v) if isinstance(v, list) else v for k, v in values.items()}
-        return _table(cls, values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON's own types."""
-        return plain(self)
-
-
-def _nan(values: list[Any]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
-
 
 @dataclass(frozen=True, kw_only=True)
 class TapHealth:
-    """How one tap (group) takes part in the distillation."""
+    """How one tap takes part in the distillation."""
 
     tap: str
     height: int
@@ -226,10 +96,23 @@ class TapHealth:
     gradient: float
     """L2 norm of its gradient over the student's parameters."""
 
-    @classmethod
-    def from_dict(cls, values: Any) -> TapHealth:
-        """Read what `to_json` wrote."""
-        return _table(cls, values)
+    @property
+    def dead(self) -> bool:
+        """Whether it ought to take part and does not: a map of one cell, no share of the loss, or no gradient."""
+        return self.beta > 0 and (self.height * self.width <= 1 or not self.share > 0 or not self.gradient > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage:
+    """A stage that a run is going to go through; the plan holds them in the order in which they run."""
+
+    name: str
+    """Unique in the plan."""
+    role: Role
+    defense: str = ""
+    """Whose stage it is; empty = the suspect's."""
+    needs: tuple[str, ...] = ()
+    """Names of the stages whose models it stands on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,9 +145,17 @@ class RunStarted(Event, kind="run-started"):
     dataset: dict[str, Any]
     """name, classes, class_names, train, test, clean."""
     model: dict[str, Any]
-    """name, parameters."""
-    stages: tuple[str, ...]
+    """name, parameters, taps (their names, in order)."""
+    plan: tuple[PlannedStage, ...]
+    config_sha256: str
+    """Hex digest of the settings that shape something."""
+    attacked: bool = True
+    """Whether there is a trigger. Without one (a suspect of unknown origin) there is no ASR, RA or base, and what is
+    shown of a triggered image is empty."""
+    attention: dict[str, Any] = field(default_factory=dict)
+    """operator, p: how the recorded maps were made."""
     schema: int = SCHEMA
+    """Of the nadtui that wrote it, also where its record was brought up for reading."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,6 +165,8 @@ class RunResumed(Event, kind="run-resumed"):
     stage: str
     epoch: int
     environment: dict[str, Any] = field(default_factory=dict)
+    changed: dict[str, Any] = field(default_factory=dict)
+    """Settings, by dotted name, that are other than the record's from now on: threads, device, live evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,6 +209,16 @@ class Evaluation(Event, kind="evaluation"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CurvePoint(Event, kind="curve-point"):
+    """The figures, on all test images, of a model on the way from one to another, where `at` of the way is done."""
+
+    stage: str
+    at: float
+    """As a rule 0-1."""
+    metrics: Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
 class SampleShown(Event, kind="sample"):
     """A test image behind the attention maps, clean and triggered: RGB bytes, row by row."""
 
@@ -327,6 +230,7 @@ class SampleShown(Event, kind="sample"):
     width: int
     clean: bytes
     triggered: bytes
+    """Empty where there is no trigger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,6 +238,7 @@ class AttentionCaptured(Event, kind="attention"):
     """The attention map of one sample at one tap, without and with the trigger: a byte a cell, row by row.
 
     A byte is 255 x cell / `peak`, `peak` the larger of both maps' maxima, so that the two compare on one scale.
+    Without a trigger there is the clean map alone, and `triggered` is empty.
     """
 
     stage: str
@@ -354,6 +259,18 @@ class AttentionHealth(Event, kind="attention-health"):
     stage: str
     epoch: int
     taps: tuple[TapHealth, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Event, kind="chosen"):
+    """A defense chose among candidates, by their scores on clean images that it had set apart for that."""
+
+    stage: str
+    what: str
+    """What was to be chosen: once in a stage."""
+    choice: str
+    scores: dict[str, float]
+    """By candidate."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ Every section refuses unknown keys by name and is frozen once it is built.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -13,12 +15,34 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 Fraction = Annotated[float, Field(gt=0, le=1)]
 """A share above 0, at most 1."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Shaped = Literal["suspect", "defense", "measurement", "nothing"]
+"""What a field may shape. Whatever shapes the suspect shapes all that follows from it."""
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Beside a field's type: what the field shapes; the fields of a section below it shape the same, unless they say
+    otherwise. Caches and comparisons are keyed by these declarations (`engine.config.shapes`)."""
+
+    what: Shaped
+    through: str = ""
+    """What stands for the field in a key, where it is not its own value: a name may change, the content not."""
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys, non-finite numbers and booleans as numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_table_gives_what_it_names(cls, values: Any) -> Any:
+        # Fields of a section that a table leaves out stay as that very field has them, a defense's own learning rate
+        # say: not as the section's class has them.
+        if not isinstance(values, Mapping):
+            return values
+        own = {name: field.default for name, field in cls.model_fields.items() if isinstance(field.default, Section)}
+        return {name: _laid_over(own[name], given) if name in own else given for name, given in values.items()}
 
     @field_validator("*", mode="before")
     @classmethod
@@ -29,6 +53,17 @@ class Section(BaseModel):
         if "bool" not in str(annotation) and any(isinstance(item, bool) for item in items):
             raise ValueError("a number or text is wanted, not yes/no")
         return value
+
+
+def _laid_over(section: Section, given: Any) -> Any:
+    """What is given of a section, over what was set of it."""
+    if not isinstance(given, Mapping):
+        return given
+    values = {name: getattr(section, name) for name in section.model_fields_set}
+    for name, value in given.items():
+        own = getattr(section, name, None) if name in type(section).model_fields else None
+        values[name] = _laid_over(own, value) if isinstance(own, Section) else value
+    return values
 
 
 class AugmentSettings(Section):

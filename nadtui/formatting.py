@@ -6,6 +6,7 @@ Names and messages may come from a stranger's record: `clean` is what stands bet
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -21,6 +22,17 @@ def _visible(character: str) -> str:
     if character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
+
+
+def cut_in_front(text: object, width: int) -> str:
+    """The end of a text in at most so many cells, for names that are alike in front."""
+    shown = clean(text)
+    return shown if len(shown) <= width else f"…{shown[len(shown) - width + 1 :]}"
+
+
+def short_tap(name: str) -> str:
+    """A tap's name where there is little room: `group1` as `g1`, `layer4.1.conv2` as `l4.1.c2`."""
+    return re.sub(r"[A-Za-z_]+", lambda word: word[0][0], clean(name))
 
 
 def percentage(value: float | None) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from tests.pilot import screen_text as text_of
+from tests.pilot import shows, until
 
 FOLDER = Path(__file__).parent / "snapshots"
 
@@ -41,14 +42,10 @@ def check(name: str, shown: str) -> None:
     assert not changed, f"{name} looks different:\n{changed}"
 
 
-async def settle(pilot: Pilot, wanted: str = "", tries: int = 200) -> str:
-    """Wait until the screen shows `wanted` (or, without it, until nothing is left to do), and return what it shows."""
-    for _ in range(tries):
-        await pilot.pause(0.05 if wanted else 0.0)
-        shown = text_of(pilot.app)
-        if wanted in shown:
-            return shown
-    raise AssertionError(f"{wanted!r} did not come to be shown:\n{shown}")
+async def settle(pilot: Pilot, wanted: str) -> str:
+    """Wait until the screen shows `wanted`, and return what it shows."""
+    await until(pilot, shows(pilot, wanted))
+    return text_of(pilot.app)
 
 
 __all__ = ["check", "piloted", "settle", "text_of"]

@@ -1,4 +1,8 @@
-"""The workbench under a pilot: keys in, text out, without sleeping for a fixed time."""
+"""The workbench under a pilot: keys in, text out, without sleeping for a fixed time.
+
+Textual's own pilot takes an application for idle whose process uses little processor time, which on a busy machine
+is every one. Here it is told by what is left to do: see `patient`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+import textual.app
+import textual.pilot
+from textual.app import App, active_app
+from textual.message_pump import MessagePump
 from textual.pilot import Pilot
+from textual.screen import Screen
 
 from nadtui.workbench.app import Workbench
 
-PATIENCE_S = 60.0
-STILL = 15
-"""Looks in a row that see the same."""
+PATIENCE_S = 120.0
+"""Seconds for which something is waited for: many times what an idle machine takes."""
+CALM = 8
+"""Turns of the event loop without work after which an application is at rest: a key is some turns on its way to it."""
 
 
 def drive(
@@ -37,13 +48,75 @@ def drive(
     return app
 
 
+def patient(patch: pytest.MonkeyPatch) -> None:
+    """Have every pilot wait, after each key, click and pause, until its application has nothing left to do.
+
+    What threads do and what timers will bring is not known here: a test that needs it waits with `until`.
+    """
+    under_way: list[MessagePump] = []
+
+    def counted(work: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def run(pump: MessagePump, *arguments: Any) -> None:
+            under_way.append(pump)
+            try:
+                await work(pump, *arguments)
+            finally:
+                under_way.remove(pump)
+
+        return run
+
+    async def settled(pilot: Pilot[Any], timeout: float = PATIENCE_S) -> bool:
+        app, end, calm = pilot.app, time.monotonic() + timeout, 0
+        while calm < CALM:
+            await asyncio.sleep(0)
+            if not app.is_running or app._exception is not None:
+                return False
+            assert time.monotonic() < end, f"{app} never comes to rest"
+            if under_way or _messages_wait(app):
+                calm = 0
+            elif _screen_waits(app.screen):
+                calm = 0
+                app.screen._on_timer_update()  # the beat that lays out and paints
+            else:
+                calm += 1
+        return True
+
+    async def idle(*_: float) -> None:
+        await settled(Pilot(active_app.get()))
+
+    for owner, name in (
+        (MessagePump, "_dispatch_message"),
+        (MessagePump, "_flush_next_callbacks"),
+        (Screen, "_invoke_and_clear_callbacks"),
+    ):
+        patch.setattr(owner, name, counted(getattr(owner, name)))
+    patch.setattr(Pilot, "_wait_for_screen", settled)
+    patch.setattr(textual.app, "wait_for_idle", idle)
+    patch.setattr(textual.pilot, "wait_for_idle", idle)
+
+
+def _messages_wait(app: App[Any]) -> bool:
+    pumps = (app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True)))
+    return any(
+        not pump._message_queue.empty() or pump._pending_message is not None or pump._next_callbacks for pump in pumps
+    )
+
+
+def _screen_waits(screen: Screen[Any]) -> bool:
+    """Whether it is to be laid out or painted, or something is to come after that."""
+    wanted = screen._layout_required, screen._scroll_required, screen._repaint_required, screen._recompose_required
+    return any(wanted) or bool(screen._dirty_widgets or screen._callbacks)
+
+
 async def until(pilot: Pilot[None], holds: Callable[[], Any]) -> None:
     """Wait until something holds; what threads do comes when it comes."""
-    end = asyncio.get_running_loop().time() + PATIENCE_S
+    end = time.monotonic() + PATIENCE_S
+    await pilot.pause()
     while not holds():
-        if asyncio.get_running_loop().time() > end:
+        if time.monotonic() > end:
             raise AssertionError(f"this never came true; the screen:\n{screen_text(pilot.app)}")
-        await pilot.pause(0.02)
+        await asyncio.sleep(0.02)
+        await pilot.pause()
 
 
 def screen_text(app: Any) -> str:
@@ -58,10 +131,7 @@ def shows(pilot: Pilot[None], *said: str) -> Callable[[], bool]:
 
 
 async def at_rest(pilot: Pilot[None], *said: str) -> str:
-    """What the screen shows once it shows all of this and moves no more."""
-    await until(pilot, shows(pilot, *said))
-    seen: list[str] = []
-    await until(
-        pilot, lambda: seen.append(screen_text(pilot.app)) or (len(seen) > STILL and len({*seen[-STILL:]}) == 1)
-    )
-    return seen[-1]
+    """What the screen shows once it shows all of this, and none of its threads is at work any more."""
+    shown = shows(pilot, *said)
+    await until(pilot, lambda: shown() and all(worker.is_finished for worker in pilot.app.workers))
+    return screen_text(pilot.app)

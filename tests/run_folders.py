@@ -10,7 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from engine.config.presets import resolve
-from engine.events import AttentionCaptured, Event, RunFailed, RunFinished, RunStopped, SampleShown
+from engine.events import (
+    AttentionCaptured,
+    Chosen,
+    CurvePoint,
+    Evaluation,
+    Event,
+    PlannedStage,
+    RunFailed,
+    RunFinished,
+    RunStopped,
+    SampleShown,
+    StageFinished,
+)
+from engine.record.codec import encode
+from engine.record.summary import summarize
 from engine.record.view import fold
 from tests import scripted_run
 
@@ -116,12 +130,56 @@ def write_events(root: Path, name: str, values: dict[str, Any], events: Sequence
     folder = root / name
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in events))
+    (folder / "events.jsonl").write_text("".join(encode(event) + "\n" for event in events))
     if any(isinstance(event, RunFinished) for event in events):
-        (folder / "summary.json").write_text(json.dumps(fold(events).summary()))
+        (folder / "summary.json").write_text(json.dumps(summarize(fold(events))))
     return folder
 
 
 def renamed(events: Sequence[Event], run: str) -> list[Event]:
     """The same events of a run with another id."""
     return [dataclasses.replace(event, run=run) if hasattr(event, "run") else event for event in events]
+
+
+PLAN = (
+    *scripted_run.PLAN,
+    PlannedStage(name="fine-tuning", role="purified", defense="fine-tuning", needs=("attack",)),
+)
+
+
+def side_by_side(*, attacked: bool = True, run: str = scripted_run.RUN, **changes: Any) -> list[Event]:
+    """A finished run of two defenses; without a trigger unless it was `attacked`. The second one chose something."""
+    settings = {**config(), **changes, **({} if attacked else {"attack": None, "suspect": "/somewhere/given.pt"})}
+    curves = {"teacher": [(95.0, 40.0)], "nad": [(94.0, 5.0), (96.5, 1.0)], "fine-tuning": [(93.0, 60.0)]}
+    classes = {"name": "signs", "classes": 10, "train": 10_000, "test": 2_000, "clean": 500}
+    whole: list[Event] = [
+        scripted_run.run_started(run=run, config=settings, plan=PLAN, attacked=attacked, dataset=classes),
+        sample(),
+        *scripted_run.stage("attack", [(97.0, 100.0)], cached=not attacked),
+    ]
+    for name, figures in curves.items():
+        whole += scripted_run.stage(name, figures)
+    chosen = Chosen(stage="fine-tuning", what="bound", choice="4", scores={"2": 0.9, "4": 0.93, "8": 0.91})
+    points = [
+        CurvePoint(stage="fine-tuning", at=at, metrics=scripted_run.metrics(97.0 - 4 * at, 100.0 - 40 * at))
+        for at in (0.0, 0.5, 1.0)
+    ]
+    whole += [chosen, *points, RunFinished(seconds=60.0)]
+    shown = [
+        each
+        for event in whole
+        for each in (attention(event.stage, event.epoch, 0.5) if isinstance(event, AttentionCaptured) else [event])
+    ]
+    return scripted_run.timed(shown if attacked else [_untriggered(event) for event in shown])
+
+
+def _untriggered(event: Event) -> Event:
+    """The event as it is where no trigger is known."""
+    if isinstance(event, SampleShown | AttentionCaptured):
+        return dataclasses.replace(event, triggered=b"")
+    if isinstance(event, Evaluation | StageFinished | CurvePoint):
+        nothing = math.nan, math.nan
+        figures = dict.fromkeys(("asr", "ra", "base"), math.nan)
+        bounds = dict.fromkeys(("asr_ci", "ra_ci", "base_ci"), nothing)
+        return dataclasses.replace(event, metrics=dataclasses.replace(event.metrics, eligible=0, **figures, **bounds))
+    return event

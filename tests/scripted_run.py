@@ -15,6 +15,7 @@ from engine.events import (
     Event,
     Message,
     Metrics,
+    PlannedStage,
     Preparing,
     RunFinished,
     RunStarted,
@@ -24,7 +25,8 @@ from engine.events import (
     Step,
     TapHealth,
 )
-from engine.record.store import RunFolder
+from engine.record.folder import RunFolder
+from engine.record.summary import summarize
 from engine.record.view import RunView
 
 START = 1_700_000_000.0
@@ -39,6 +41,11 @@ CONFIG = {
     "attack": {"name": "badnets", "target": 0, "label_rule": "all-to-one", "poisoning_rate": 0.1},
     "training": {"epochs": 3},
 }
+PLAN = (
+    PlannedStage(name="attack", role="suspect"),
+    PlannedStage(name="teacher", role="reference", defense="nad", needs=("attack",)),
+    PlannedStage(name="nad", role="purified", defense="nad", needs=("attack", "teacher")),
+)
 
 
 def metrics(acc: float, asr: float, *, images: int = 2_000, eligible: int = 1_800) -> Metrics:
@@ -70,8 +77,9 @@ def run_started(**changes: object) -> RunStarted:
             "test": 2_000,
             "clean": 500,
         },
-        "model": {"name": "wrn-16-1", "parameters": 175_066},
-        "stages": ("attack", "teacher", "nad"),
+        "model": {"name": "wrn-16-1", "parameters": 175_066, "taps": ["group1", "group2", "group3"]},
+        "plan": PLAN,
+        "config_sha256": "5" * 64,
     }
     return RunStarted(**{**values, **changes})
 
@@ -178,7 +186,7 @@ def record(
             if event.seq:
                 view.apply(folder.append(event))
         if summary:
-            folder.write_summary(view.summary())
+            folder.write_summary(summarize(view))
     return folder.path
 
 

@@ -6,6 +6,7 @@ show it.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from engine.events import (
     Step,
     TapHealth,
 )
+from engine.record.codec import encode
+from engine.record.summary import summarize
 from engine.record.view import fold
 from tests.scripted_run import CONFIG, metrics, run_started, timed
 
@@ -67,10 +70,10 @@ def write(root: Path, events: Sequence[Event], name: str = "20231114-221320-badn
     (folder / "checkpoints").mkdir(parents=True)
     config = "preset: badnets\nseed: 0\ndata: {name: signs}\n"
     (folder / "config.yaml").write_text(config)
-    (folder / "events.jsonl").write_text("".join(event.to_json() + "\n" for event in events))
+    (folder / "events.jsonl").write_text("".join(encode(event) + "\n" for event in events))
     view = fold(events)
     if view.status == "finished":
-        (folder / "summary.json").write_text(json.dumps(view.summary()))
+        (folder / "summary.json").write_text(json.dumps(summarize(view)))
     return folder
 
 
@@ -140,6 +143,7 @@ def _erased(name: str, epoch: int, epochs: int) -> float:
     return {"attack": 0.0, "teacher": 0.8}.get(name, 1.0) * (1 - math.exp(-4 * epoch / epochs))
 
 
+@functools.cache
 def sample(number: int) -> SampleShown:
     """A disc on a background, with a checkered patch in the corner as its trigger."""
     clean, triggered = bytearray(), bytearray()
@@ -169,22 +173,27 @@ def _pixel(number: int, x: int, y: int) -> tuple[int, int, int]:
     return 70 + 2 * y, 95 + 2 * y, 120 - y
 
 
-def _maps(stage: str, epoch: int, number: int, erased: float) -> Iterator[AttentionCaptured]:
-    for place, (tap, side, _) in enumerate(TAPS):
-        clean = [_attention(side, x, y, 0.0, number) for y in range(side) for x in range(side)]
-        triggered = [_attention(side, x, y, 1.6 * (1 - erased), number) for y in range(side) for x in range(side)]
-        peak = max(*clean, *triggered)
-        yield AttentionCaptured(
-            stage=stage,
-            epoch=epoch,
-            sample=number,
-            tap=tap,
-            height=side,
-            width=side,
-            peak=round(peak * (1 + place), 4),
-            clean=bytes(round(255 * value / peak) for value in clean),
-            triggered=bytes(round(255 * value / peak) for value in triggered),
-        )
+@functools.cache  # many tests show the same run, and this is the larger part of its making
+def _maps(stage: str, epoch: int, number: int, erased: float) -> tuple[AttentionCaptured, ...]:
+    return tuple(_map(stage, epoch, number, erased, place) for place in range(len(TAPS)))
+
+
+def _map(stage: str, epoch: int, number: int, erased: float, place: int) -> AttentionCaptured:
+    tap, side, _ = TAPS[place]
+    clean = [_attention(side, x, y, 0.0, number) for y in range(side) for x in range(side)]
+    triggered = [_attention(side, x, y, 1.6 * (1 - erased), number) for y in range(side) for x in range(side)]
+    peak = max(*clean, *triggered)
+    return AttentionCaptured(
+        stage=stage,
+        epoch=epoch,
+        sample=number,
+        tap=tap,
+        height=side,
+        width=side,
+        peak=round(peak * (1 + place), 4),
+        clean=bytes(round(255 * value / peak) for value in clean),
+        triggered=bytes(round(255 * value / peak) for value in triggered),
+    )
 
 
 def _attention(side: int, x: int, y: int, trigger: float, number: int) -> float:

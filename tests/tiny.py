@@ -6,13 +6,15 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.config.layers import merge, parse_override
 from engine.config.presets import resolve
-from engine.config.run import RunConfig, merge, parse_override
+from engine.config.run import RunConfig
 from engine.events import Event, StageFinished
-from engine.running.job import RunRequest
+from engine.running.request import RunRequest
 
 TINY: dict[str, Any] = {
     "precision": "fp32",
@@ -20,8 +22,13 @@ TINY: dict[str, Any] = {
     "data": {"train_images": 300, "test_images": 120, "clean_fraction": 0.2},
     "model": {"name": "wrn-10-1"},
     "training": {"epochs": 3, "batch_size": 64, "lr": 0.1},
-    "teacher": {"training": {"epochs": 2, "batch_size": 32}},
-    "distill": {"training": {"epochs": 2, "batch_size": 32}},
+    "defenses": {
+        "nad": {
+            "teacher": {"training": {"epochs": 2, "batch_size": 32}},
+            "distill": {"training": {"epochs": 2, "batch_size": 32}},
+        },
+        "fine-tuning": {"training": {"epochs": 2, "batch_size": 32}},
+    },
     "evaluation": {"images": 60, "samples": 2},
 }
 
@@ -30,19 +37,27 @@ SET = [
     *("--set", "data.train_images=300", "--set", "data.test_images=120", "--set", "data.clean_fraction=0.2"),
     *("--set", "model.name=wrn-10-1"),
     *("--set", "training.batch_size=64", "--set", "training.lr=0.1"),
-    *("--set", "teacher.training.batch_size=32", "--set", "distill.training.batch_size=32"),
+    *("--set", "defenses.nad.teacher.training.batch_size=32"),
+    *("--set", "defenses.nad.distill.training.batch_size=32"),
     *("--epochs", "attack=3", "--epochs", "teacher=2", "--epochs", "nad=2"),
     *("--set", "evaluation.images=60", "--set", "evaluation.samples=2"),
 ]
 """The same as options of `nadtui run`."""
 
 
-def tiny_config(preset: str = "badnets", *overrides: str, **layers: Any) -> RunConfig:
+ENDLESS = "training.epochs=10000"
+"""What has a run still be in its first stage whenever a test comes to it, on the fastest machine and the slowest."""
+
+
+def tiny_config(
+    preset: str | None = "badnets", *overrides: str, defended_by: Sequence[str] = ("nad",), **layers: Any
+) -> RunConfig:
     """The tiny configuration of a preset, `overrides` in the form of --set on top."""
-    values = merge(TINY, layers)
+    known = {name: settings for name, settings in TINY["defenses"].items() if name in defended_by}
+    values = merge({**TINY, "defenses": known}, layers)
     for text in overrides:
         values = merge(values, parse_override(text))
-    return resolve(preset, dataset="signs", overrides=[values])
+    return resolve(preset, dataset="signs", overrides=[values], defenses=defended_by)
 
 
 def run_all(config: RunConfig, out: Path, **request: Any) -> list[Event]:

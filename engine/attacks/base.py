@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
 from engine.errors import RequestError
 from engine.events import Event
-from engine.settings import Section, Seed
+from engine.settings import Section, Seed, TrainingSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from engine.attacks.joint import Joint
-    from engine.attacks.lab import Workshop
+    from engine.device import Device
 
 LabelRule = Literal["all-to-one", "all-to-all", "clean-label"]
 
@@ -42,6 +40,76 @@ class Trigger(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """Counts an optimization's steps, tells of them, and honors a pause or a stop between two."""
+
+    def done(self, count: int = 1) -> Generator[Event, None, None]:
+        """`count` steps more are done."""
+        ...
+
+
+Making = Generator[Event, None, "dict[str, Tensor]"]
+"""Work that ends in tensors."""
+
+
+class Lab(Protocol):
+    """What an attack that trains or optimizes is lent: `engine.attacks.lab.TrainingLab` has it all."""
+
+    device: Device
+
+    def fresh_model(self, seed: int) -> nn.Module:
+        """A network as the backdoored one's, on the device."""
+        ...
+
+    def surrogate(self, context: AttackContext, epochs: int | None = None) -> Generator[Event, None, nn.Module]:
+        """A model trained on the clean images, frozen and in eval mode; `epochs` None = as the backdoored one."""
+        ...
+
+    def shapers_of_surrogate(self, seed: int, epochs: int | None = None) -> dict[str, Any]:
+        """What shapes a surrogate, and with it whatever is optimized on it."""
+        ...
+
+    def surrogate_training(self, epochs: int | None) -> TrainingSettings:
+        """How a model is trained that only the attack needs."""
+        ...
+
+    def product(
+        self, kind: str, shapers: Mapping[str, Any], context: AttackContext, make: Callable[[], Making]
+    ) -> Making:
+        """Tensors that take long to make: recalled where they are known, else made and kept."""
+        ...
+
+    def train(
+        self,
+        kind: str,
+        what: str,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        objective: Any = ...,
+    ) -> Generator[Event, None, nn.Module]:
+        """Train `model` for the product `kind`, from its last saved epoch on."""
+        ...
+
+    def steps(self, what: str, total: int) -> Steps:
+        """The steps of an optimization, to be told of and to be paused between."""
+        ...
+
+
+class JointModel(Protocol):
+    """A backdoored model and a trigger that learn together: `engine.attacks.joint.Joint` is the base of such."""
+
+    classifier: nn.Module
+    learner: nn.Module
+
+    def trigger(self) -> Trigger:
+        """The trigger as it is now."""
+        ...
+
+
 @dataclass(frozen=True)
 class AttackContext:
     """What an attack may build its trigger from."""
@@ -52,15 +120,15 @@ class AttackContext:
     """int64 [N]."""
     classes: int
     seed: int
-    lent: Workshop | None = None
-    """The run's workshop; None where a trigger is built outside a run."""
+    lent: Lab | None = None
+    """Where it may train and optimize; None for attacks that do neither."""
 
-    @cached_property
-    def workshop(self) -> Workshop:
-        """Where an attack trains and optimizes: the run's, else one that keeps nothing."""
-        from engine.attacks.lab import Workshop
-
-        return self.lent or Workshop(self.classes)
+    @property
+    def lab(self) -> Lab:
+        """Where an attack trains and optimizes; TypeError where none was lent."""
+        if self.lent is None:
+            raise TypeError("an attack that trains or optimizes needs a lab")
+        return self.lent
 
 
 @dataclass(frozen=True)
@@ -143,7 +211,7 @@ class Attack(Section):
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()
 
-    def joint(self, classifier: nn.Module, trigger: Trigger, context: AttackContext) -> Joint | None:
+    def joint(self, classifier: nn.Module, trigger: Trigger, context: AttackContext) -> JointModel | None:
         """A trigger that learns together with the backdoored model; None: the model learns on the poisoned set."""
         return None
 

@@ -52,7 +52,7 @@ class Cl(Attack):
     steps: int = Field(30, ge=1, le=10_000)
     """Steps of the ascent."""
     surrogate_epochs: int | None = Field(None, ge=1, le=10_000)
-    """Epochs of the clean model that is attacked; null = as many as the backdoored one's."""
+    """Epochs of the clean model that is attacked; null = as many as the suspect's."""
     size: int = Field(3, ge=1, le=512)
     """Side of a patch in pixels."""
     corners: Literal[1, 4] = 4
@@ -73,10 +73,10 @@ class Cl(Attack):
         """Train the surrogate and perturb the chosen images against it."""
         from engine.attacks.pgd import BATCH, perturbed
 
-        workshop, device = context.workshop, context.images.device
-        surrogate = yield from workshop.surrogate(context, self.surrogate_epochs)
+        lab, device = context.lab, context.images.device
+        surrogate = yield from lab.surrogate(context, self.surrogate_epochs)
         indices = self.choose(context.labels, context.classes, context.seed)
-        told = workshop.steps("perturbing the target class", -(-len(indices) // BATCH) * self.steps)
+        told = lab.steps("perturbing the target class", -(-len(indices) // BATCH) * self.steps)
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             images = yield from perturbed(
@@ -87,20 +87,20 @@ class Cl(Attack):
                 step=self.step,
                 steps=self.steps,
                 draw=generator(context.seed, 2),
-                device=workshop.device,
+                device=lab.device,
                 told=told,
             )
             return {"perturbed": images, "indices": indices}
 
         shapers = {
-            "surrogate": workshop.shapers_of_surrogate(context.seed, self.surrogate_epochs),
+            "surrogate": lab.shapers_of_surrogate(context.seed, self.surrogate_epochs),
             "attack": self.model_dump(
                 mode="json",
                 include={"name", "target", "label_rule", "poisoning_rate", "epsilon", "step", "steps"},
             ),
             "seed": context.seed,
         }
-        kept = yield from workshop.product("perturbed", shapers, context, make)
+        kept = yield from lab.product("perturbed", shapers, context, make)
         height, width = context.images.shape[-2:]
         return CornerTrigger(self._change(height, width), kept["indices"].to(device), kept["perturbed"].to(device))
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from engine.attacks.base import Attack, AttackContext, Trigger, generator
+from engine.attacks.base import Attack, AttackContext, JointModel, Trigger, generator
 from engine.events import Event
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.attacks.input_aware import DynamicTrigger, Generators
-    from engine.attacks.joint import Joint
 
 
 class Dynamic(Attack):
@@ -48,10 +47,10 @@ class Dynamic(Attack):
     def build(self, context: AttackContext) -> Generator[Event, None, DynamicTrigger]:
         """Learn the masks; the patterns are as they were initialized until the model learns with them."""
         from engine.attacks.input_aware import DynamicTrigger, train_masks
-        from engine.defenses.base import freeze
+        from engine.models.inference import freeze
 
         generators = self._fresh(context)
-        workshop = context.workshop
+        lab = context.lab
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             yield from train_masks(
@@ -63,13 +62,13 @@ class Dynamic(Attack):
                 weight=self.mask_weight,
                 lr=self.mask_lr,
                 draw=generator(context.seed, 2),
-                told=workshop.steps("learning where triggers go", self.mask_steps),
+                told=lab.steps("learning where triggers go", self.mask_steps),
             )
             return generators.mask_net.state_dict()
 
         fields = {"name", "density", "mask_weight", "mask_steps", "mask_lr", "width"}
         shapers = {"attack": self.model_dump(mode="json", include=fields), "seed": context.seed}
-        masks = yield from workshop.product("masks", shapers, context, make)
+        masks = yield from lab.product("masks", shapers, context, make)
         generators.mask_net.load_state_dict(masks)
         return DynamicTrigger(freeze(generators))
 
@@ -83,7 +82,7 @@ class Dynamic(Attack):
             torch.default_generator.manual_seed(generator(context.seed, 5).initial_seed())
             return Generators(self.width).to(context.images.device)
 
-    def joint(self, classifier: nn.Module, trigger: Trigger, context: AttackContext) -> Joint:
+    def joint(self, classifier: nn.Module, trigger: Trigger, context: AttackContext) -> JointModel:
         """The classifier and the networks, to be trained as one."""
         from engine.attacks.input_aware import DynamicJoint
 

@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.attacks.base import to_uint8
+from engine.attacks.base import Steps, to_uint8
 from engine.attacks.joint import Joint
-from engine.attacks.lab import Steps
-from engine.defenses.base import freeze
 from engine.events import Event
+from engine.models.inference import freeze
 from engine.training.loop import Batch
 
 EPSILON = 1e-7

@@ -1,4 +1,4 @@
-"""What an attack that optimizes is lent: a clean model, a training loop, and a memory of what is finished.
+"""The lab of a run: a clean model, a training loop, and a memory of what is finished, lent to attacks that optimize.
 
 A product (a surrogate's weights, a patch, perturbed images) is made once: it is kept in the run folder, where a resumed
 run finds it, and in the artifact cache under the hash of everything that shaped it, where other runs find it.
@@ -16,31 +16,32 @@ import torch
 from torch import Tensor, nn
 
 from engine import models
-from engine.attacks.base import Attack, AttackContext, Trigger
+from engine.attacks.base import Attack, AttackContext, Making, Trigger
 from engine.attacks.joint import objective
 from engine.control import Control
 from engine.data.base import fingerprint
-from engine.defenses.base import freeze
 from engine.device import Device
 from engine.errors import RequestError
 from engine.events import Event, Message, Preparing, RunPaused, Step
+from engine.models.inference import freeze
 from engine.settings import AttackTrainingSettings, TrainingSettings
 from engine.storage.artifacts import ArtifactCache
 from engine.storage.checkpoints import load_weights, save_weights
-from engine.training.loop import REPORT_SECONDS, Loop, Objective, augmentation, cross_entropy
+from engine.training.loop import Loop, Objective, augmentation, cross_entropy
+from engine.training.progress import ToldSteps
 
 VERSION = 1
 """Part of every product's key: raised when the same shapers come to make another product."""
 
-Making = Generator[Event, None, dict[str, Tensor]]
-
 
 @dataclass
-class Workshop:
+class TrainingLab:
     """Trains and optimizes for one attack; without a folder nothing is kept."""
 
     classes: int
     model: str = "wrn-16-1"
+    build: Callable[[int], nn.Module] | None = None
+    """Makes a network of that name on the device, its weights drawn by a seed; None = as `models.build`."""
     training: TrainingSettings = field(default_factory=AttackTrainingSettings)
     """How the backdoored model is trained; surrogates are trained likewise."""
     mirror: bool = False
@@ -60,6 +61,8 @@ class Workshop:
 
     def fresh_model(self, seed: int) -> nn.Module:
         """A network as the backdoored one's, on the device."""
+        if self.build is not None:
+            return self.build(seed)
         return models.build(self.model, self.classes, seed).to(self.device.torch, memory_format=torch.channels_last)
 
     def surrogate(self, context: AttackContext, epochs: int | None = None) -> Generator[Event, None, nn.Module]:
@@ -196,34 +199,15 @@ class Workshop:
         joint.learner.load_state_dict(weights)
         return joint.trigger()
 
-    def steps(self, what: str, total: int) -> Steps:
+    def steps(self, what: str, total: int) -> ToldSteps:
         """The steps of an optimization, to be told of and to be paused between."""
-        return Steps(self.control, what, total)
+        return ToldSteps(self.control, what, total)
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"{kind}.safetensors"
 
     def _state(self, kind: str) -> Path:
         return self.folder / f"{kind}.state.safetensors"
-
-
-class Steps:
-    """Counts an optimization's steps: an event by the clock, a stop or a pause honored between two of them."""
-
-    def __init__(self, control: Control, what: str, total: int) -> None:
-        self._control = control
-        self._what = what
-        self._total = total
-        self._done = 0
-        self._told = -REPORT_SECONDS
-
-    def done(self, count: int = 1) -> Generator[Event, None, None]:
-        """`count` steps more are done."""
-        yield from self._control.checkpoint()
-        self._done += count
-        if time.perf_counter() - self._told >= REPORT_SECONDS or self._done >= self._total:
-            self._told = time.perf_counter()
-            yield Preparing(what=self._what, done=self._done, total=self._total)
 
 
 class _Clock:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.attacks.lab import Steps
+from engine.attacks.base import Steps
 from engine.device import Device
 from engine.events import Event
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from engine.config.run import DataSettings
+    from engine.data.base import DataRequest
 
 SIZE = 32
 """Side of the image in pixels."""
@@ -43,7 +43,7 @@ class TriggerPreview:
     triggered: bytes
 
 
-def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+def draw(attack: Attack, data: DataRequest | None = None) -> TriggerPreview:
     """Put the attack's trigger, as it is at test time, on an image of another class than its target.
 
     `data` says whose images; None = traffic signs. Images larger than 64 pixels a side are shown reduced.
@@ -55,15 +55,17 @@ def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     import torch
 
     from engine.attacks.base import AttackContext
+    from engine.attacks.lab import TrainingLab
     from engine.attention.capture import shrunk
 
     images, labels, names = _images(data)
     height, width = images.shape[-2:]
     attack.check(len(names), height, width)
-    context = AttackContext(images, labels, len(names), attack.seed or 0)
+    lab = TrainingLab(len(names))
+    context = AttackContext(images, labels, len(names), attack.seed or 0, lab)
     trigger = outcome(attack.build(context))
     if attack.learns:
-        trigger = outcome(context.workshop.learned(attack, context, trigger))
+        trigger = outcome(lab.learned(attack, context, trigger))
     chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
     image = images[chosen : chosen + 1]
     with torch.inference_mode():
@@ -72,7 +74,7 @@ def draw(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     return TriggerPreview(height, width, names[int(labels[chosen])], _pixels(pair[0]), _pixels(pair[1]))
 
 
-def _images(data: DataSettings | None) -> tuple[Tensor, Tensor, Sequence[str]]:
+def _images(data: DataRequest | None) -> tuple[Tensor, Tensor, Sequence[str]]:
     """A few training images of every class, their labels, and the classes' names: enough to build a trigger from."""
     if data is None or data.name == "signs":  # a few of them are drawn sooner than all are read
         from engine.data import signs
@@ -94,7 +96,7 @@ def _pixels(image: Tensor) -> bytes:
     return image[0].permute(1, 2, 0).contiguous().numpy().tobytes()
 
 
-def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
+def cached(attack: Attack, data: DataRequest | None = None) -> TriggerPreview | None:
     """The preview as it was drawn before, None where it was not. Needs no torch."""
     try:
         values = json.loads(_place(attack, data).read_bytes())
@@ -111,7 +113,7 @@ def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview |
     return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
 
 
-def keep(attack: Attack, preview: TriggerPreview, data: DataSettings | None = None) -> None:
+def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = None) -> None:
     """Put a preview into the cache.
 
     Raises:
@@ -127,7 +129,7 @@ def keep(attack: Attack, preview: TriggerPreview, data: DataSettings | None = No
     write_atomically(_place(attack, data), json.dumps(values).encode())
 
 
-def _place(attack: Attack, data: DataSettings | None) -> Path:
+def _place(attack: Attack, data: DataRequest | None) -> Path:
     settings = attack.model_dump(mode="json")
     images = [] if data is None or data.name == "signs" else [data.name, data.size]
     # A file that a setting names may change behind its name.

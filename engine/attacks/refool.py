@@ -174,7 +174,9 @@ class Refool(Attack):
         if self.selection.rounds:
             from engine.attacks.selection import Selection
 
-            pool = yield from Selection(self, context, pool, reflecting).best(self.reflections)
+            chosen = self.selection
+            selection = Selection(self, chosen.rounds, chosen.tried, chosen.epochs, context, pool, reflecting)
+            pool = yield from selection.best(self.reflections)
         return reflecting(pool)
 
     def _pool(self, context: AttackContext) -> Tensor:

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from engine.attacks.base import AttackContext, PoisonedSet, Trigger, draw_from, generator
-from engine.attacks.lab import Steps
+from engine.attacks.base import Attack, AttackContext, PoisonedSet, Steps, Trigger, draw_from, generator
 from engine.errors import RequestError
-from engine.evaluation import metrics
 from engine.events import Event, Message
+from engine.models.inference import predict
 from engine.settings import ObjectiveSettings
 from engine.training.objectives import CleanObjective
-
-if TYPE_CHECKING:
-    from engine.attacks.refool import Refool
 
 PROBES = 500
 """Training images, none of them poisoned, on which a round's model is asked what each reflection does."""
@@ -28,8 +23,13 @@ PROBES = 500
 class Selection:
     """Tries candidates in rounds: a model is poisoned with some, and each is scored by what it does to that model."""
 
-    attack: Refool
-    """Its poisoning rate and label rule are used in every round; its `selection` says how many rounds there are."""
+    attack: Attack
+    """Its poisoning rate and label rule are used in every round."""
+    rounds: int
+    tried: int
+    """Candidates in a round, those of the largest weight."""
+    epochs: int
+    """Epochs of a round's model."""
     context: AttackContext
     pool: Tensor
     """The candidates, uint8 [C, 3, H, W]."""
@@ -39,10 +39,10 @@ class Selection:
     def best(self, count: int) -> Generator[Event, None, Tensor]:
         """The `count` that did most in the last round, uint8 [count, 3, H, W]; fewer if fewer are tried."""
         weights, trials = torch.ones(len(self.pool)), torch.zeros(len(self.pool), dtype=torch.int64)
-        for number in range(self.attack.selection.rounds):
+        for number in range(self.rounds):
             # Of equal weights what was tried least.
             order = trials.argsort(stable=True)
-            tried = order[_largest(weights[order], self.attack.selection.tried)]
+            tried = order[_largest(weights[order], self.tried)]
             trials[tried] += 1
             scores = yield from self._round(number, tried)
             # As the paper has it: what was not tried counts as the median of what was.
@@ -59,16 +59,16 @@ class Selection:
 
     def _round(self, number: int, tried: Tensor) -> Generator[Event, None, Tensor]:
         """What each of the tried candidates does to a model that was poisoned with them, float32 [K] in [0, 1]."""
-        context, workshop = self.context, self.context.workshop
-        settings = workshop.surrogate_training(self.attack.selection.epochs)
+        context, lab = self.context, self.context.lab
+        settings = lab.surrogate_training(self.epochs)
         kind = f"reflections-{number + 1}"
-        what = f"trying reflections, round {number + 1} of {self.attack.selection.rounds}"
+        what = f"trying reflections, round {number + 1} of {self.rounds}"
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             poisoned = self.attack.poison(context, self.reflecting(self.pool[tried]))
             probes = self._probes(poisoned)
-            model = workshop.fresh_model(context.seed)
-            yield from workshop.train(
+            model = lab.fresh_model(context.seed)
+            yield from lab.train(
                 kind,
                 what,
                 model,
@@ -78,17 +78,17 @@ class Selection:
                 seed=context.seed,
                 objective=CleanObjective(ObjectiveSettings(mixup=settings.mixup)),
             )
-            scores = yield from self._scores(model, probes, tried, workshop.steps(f"{what}: scoring", len(tried)))
+            scores = yield from self._scores(model, probes, tried, lab.steps(f"{what}: scoring", len(tried)))
             return {"scores": scores}
 
         shapers = {
-            **workshop.shapers_of_surrogate(context.seed, settings.epochs),
+            **lab.shapers_of_surrogate(context.seed, settings.epochs),
             "attack": self.attack.model_dump(mode="json", exclude={"seed", "reflections", "selection"}),
             "files": self.attack.digest(),
             "candidates": len(self.pool),
             "tried": tried.tolist(),
         }
-        kept = yield from workshop.product(kind, shapers, context, make)
+        kept = yield from lab.product(kind, shapers, context, make)
         return kept["scores"]
 
     def _probes(self, poisoned: PoisonedSet) -> Tensor:
@@ -112,7 +112,7 @@ class Selection:
         scores = []
         for one in tried.tolist():
             seen = self.reflecting(self.pool[one : one + 1])(context.images[probes])
-            scores.append((metrics.predict(model, seen, context.workshop.device) == wanted).float().mean().cpu())
+            scores.append((predict(model, seen, context.lab.device) == wanted).float().mean().cpu())
             yield from told.done()
         return torch.stack(scores)
 

@@ -56,12 +56,12 @@ class Trojan(Patch):
     batch_size: int = Field(64, ge=1, le=65_536)
     """Images a step that wear the patch."""
     surrogate_epochs: int | None = Field(None, ge=1, le=10_000)
-    """Epochs of the clean model; null = as many as the backdoored one's."""
+    """Epochs of the clean model; null = as many as the suspect's."""
 
     def build(self, context: AttackContext) -> Generator[Event, None, TrojanTrigger]:
         """Train the clean model, choose the neurons, and optimize the patch."""
-        workshop = context.workshop
-        model = yield from workshop.surrogate(context, self.surrogate_epochs)
+        lab = context.lab
+        model = yield from lab.surrogate(context, self.surrogate_epochs)
         height, width = context.images.shape[-2:]
         corner = corner_of(self.place, self.size, self.margin, height, width)
 
@@ -79,13 +79,13 @@ class Trojan(Patch):
             return {"pattern": pattern, "neurons": neurons, "activations": measured}
 
         shapers = {
-            "surrogate": workshop.shapers_of_surrogate(context.seed, self.surrogate_epochs),
+            "surrogate": lab.shapers_of_surrogate(context.seed, self.surrogate_epochs),
             "attack": self.model_dump(
                 mode="json", include={"name", "size", "place", "margin", "neurons", "steps", "lr", "batch_size"}
             ),
             "seed": context.seed,
         }
-        kept = yield from workshop.product("patch", shapers, context, make)
+        kept = yield from lab.product("patch", shapers, context, make)
         return TrojanTrigger(kept["pattern"], *corner, neurons=kept["neurons"], activations=kept["activations"])
 
     def _neurons(self, context: AttackContext, activations: Penultimate, outgoing: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class Trojan(Patch):
         start = torch.rand(3, self.size, self.size, generator=draw)
         pattern = start.to(device).requires_grad_(True)
         optimizer = torch.optim.Adam([pattern], lr=self.lr, maximize=True)
-        told = context.workshop.steps("optimizing the patch", self.steps)
+        told = context.lab.steps("optimizing the patch", self.steps)
         rows, columns = (slice(place, place + self.size) for place in corner)
         for _ in range(self.steps):
             places = torch.randint(len(images), (self.batch_size,), generator=draw).to(device)

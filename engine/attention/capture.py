@@ -10,55 +10,70 @@ from torch import Tensor, nn
 
 from engine.attention.maps import attention_map
 from engine.device import Device
-from engine.evaluation.metrics import TestImages
 from engine.events import AttentionCaptured, SampleShown
-from engine.training.loop import as_input
+from engine.models.inference import as_input, in_eval_mode
 
 LARGEST = 64
 """Largest side of a recorded sample or map in pixels: the record serves terminals, and stays small."""
 
 
 class Capture:
-    """A few eligible test images, as unlike in class as can be, and their recorded maps."""
+    """A few test images and their recorded maps."""
 
-    def __init__(self, test: TestImages, samples: int, operator: str, p: float, device: Device) -> None:
-        self._places = _spread(test.labels[test.eligible], samples)
-        self._test = test
+    def __init__(
+        self,
+        clean: Tensor,
+        triggered: Tensor | None,
+        indices: Tensor,
+        labels: Tensor,
+        *,
+        operator: str,
+        p: float,
+        device: Device,
+    ) -> None:
+        """Take the images to show, uint8 [K, 3, H, W] on the device.
+
+        Args:
+            clean: the images.
+            triggered: their triggered twins; None = there is no trigger.
+            indices: their places in the test set, int64 [K].
+            labels: their classes, int64 [K].
+            operator, p: how maps are computed (`engine.attention.maps.attention_map`).
+            device: where, and in which precision, the models run.
+        """
+        self._clean = clean
+        self._triggered = triggered
+        self._indices = indices.tolist()
+        self._labels = labels.tolist()
         self._operator = operator
         self._p = p
         self._device = device
-        self._clean = test.clean[test.eligible[self._places]]
-        self._triggered = test.triggered[self._places]
 
     def samples(self) -> Iterator[SampleShown]:
         """The images themselves, once a record."""
-        for number, place in enumerate(self._places.tolist()):
-            index = int(self._test.eligible[place])
-            clean, triggered = (
-                shrunk(images[number].float().unsqueeze(0)).round().to(torch.uint8).squeeze(0)
-                for images in (self._clean, self._triggered)
-            )
+        for number, (index, label) in enumerate(zip(self._indices, self._labels, strict=True)):
+            clean = _small(self._clean[number])
             yield SampleShown(
                 sample=number,
                 index=index,
-                label=int(self._test.labels[index]),
-                height=clean.shape[-2],
-                width=clean.shape[-1],
-                clean=_bytes(clean.permute(1, 2, 0)),
-                triggered=_bytes(triggered.permute(1, 2, 0)),
+                label=label,
+                height=clean.shape[0],
+                width=clean.shape[1],
+                clean=_bytes(clean),
+                triggered=b"" if self._triggered is None else _bytes(_small(self._triggered[number])),
             )
 
     @torch.inference_mode()
     def maps(self, stage: str, epoch: int, model: nn.Module) -> Iterator[AttentionCaptured]:
         """Each sample's map at each tap, in the model's eval mode (the mode it was in is restored)."""
-        if len(self._places) == 0:
+        if not self._indices:
             return
-        was_training = model.training
-        model.eval()
-        with self._device.autocast():
-            pair = [attention_maps(model, images, self._operator, self._p) for images in (self._clean, self._triggered)]
-        model.train(was_training)
-        yield from captures(stage, epoch, range(len(self._places)), model.tap_names, *pair)
+        with in_eval_mode(model), self._device.autocast():
+            clean = attention_maps(model, self._clean, self._operator, self._p)
+            triggered = self._triggered
+            if triggered is not None:
+                triggered = attention_maps(model, triggered, self._operator, self._p)
+        yield from captures(stage, epoch, range(len(self._indices)), model.tap_names, clean, triggered)
 
 
 def attention_maps(model: nn.Module, images: Tensor, operator: str, p: float) -> list[Tensor]:
@@ -69,12 +84,18 @@ def attention_maps(model: nn.Module, images: Tensor, operator: str, p: float) ->
 
 
 def captures(
-    stage: str, epoch: int, samples: Sequence[int], taps: Sequence[str], clean: list[Tensor], triggered: list[Tensor]
+    stage: str,
+    epoch: int,
+    samples: Sequence[int],
+    taps: Sequence[str],
+    clean: Sequence[Tensor],
+    triggered: Sequence[Tensor] | None,
 ) -> Iterator[AttentionCaptured]:
     """What the record holds of each sample at each tap; `clean` and `triggered` as `attention_maps` returns them."""
-    for tap, one, other in zip(taps, clean, triggered, strict=True):
+    pairs = [(one, None) for one in clean] if triggered is None else zip(clean, triggered, strict=True)
+    for tap, (one, other) in zip(taps, pairs, strict=True):
         for place, sample in enumerate(samples):
-            peak = float(torch.maximum(one[place].max(), other[place].max()))
+            peak = float(torch.stack([each[place].max() for each in (one, other) if each is not None]).max())
             yield AttentionCaptured(
                 stage=stage,
                 epoch=epoch,
@@ -84,12 +105,12 @@ def captures(
                 width=one.shape[-1],
                 peak=peak,
                 clean=_quantized(one[place], peak),
-                triggered=_quantized(other[place], peak),
+                triggered=b"" if other is None else _quantized(other[place], peak),
             )
 
 
-def _spread(labels: Tensor, count: int) -> Tensor:
-    """The places of `count` images, taken class by class in turn."""
+def spread(labels: Tensor, count: int) -> Tensor:
+    """The places of `count` images, as unlike in class as can be: taken class by class in turn."""
     by_class = [(labels == label).nonzero().flatten() for label in labels.unique()]
     turns = max((len(places) for places in by_class), default=0)
     in_turn = [places[turn] for turn in range(min(turns, count)) for places in by_class if turn < len(places)]
@@ -103,6 +124,11 @@ def shrunk(images: Tensor) -> Tensor:
         return images
     scale = LARGEST / max(height, width)
     return F.adaptive_avg_pool2d(images, [max(1, round(height * scale)), max(1, round(width * scale))])
+
+
+def _small(image: Tensor) -> Tensor:
+    """uint8 [3, H, W] as the record holds it, uint8 [H, W, 3]."""
+    return shrunk(image.float().unsqueeze(0)).round().to(torch.uint8).squeeze(0).permute(1, 2, 0)
 
 
 def _quantized(values: Tensor, peak: float) -> bytes:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engine import models
 from engine.attention.capture import attention_maps, captures
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
-from engine.record.store import RunFolder
 from engine.storage.checkpoints import fit, load_weights
 
 NEWEST = -1
@@ -21,34 +19,33 @@ NEWEST = -1
 
 @torch.inference_mode()
 def recapture(
-    folder: Path,
-    stages: Sequence[str],
-    samples: Sequence[SampleShown],
-    *,
-    model: str,
-    classes: int,
-    operator: str,
-    p: float,
+    files: Mapping[str, Path], samples: Sequence[SampleShown], network: nn.Module, *, operator: str, p: float
 ) -> Iterator[AttentionCaptured]:
-    """The maps of every sample at every tap for those stages that have a checkpoint, on one processor thread.
+    """The maps of every sample at every tap for each stage whose checkpoint is there, on one processor thread.
 
     Samples are taken as the record holds them: of data larger than 64 pixels a side they are reduced ones.
 
+    Args:
+        files: the stages' checkpoints.
+        samples: one or more.
+        network: of the run's kind, with the taps that are wanted; it takes each checkpoint's weights in turn.
+
     Raises:
-        RequestError: an unknown model, or a checkpoint that does not fit it.
+        MisfitError: a checkpoint of another network, such as a defense's that edits it.
+        RequestError: a checkpoint that is damaged.
     """
     torch.set_num_threads(1)  # of this thread: a training beside it keeps its own
-    clean, triggered = (_stacked(samples, which) for which in ("clean", "triggered"))
-    for stage in stages:
-        file = RunFolder(folder).checkpoint(stage)
+    clean = _stacked(samples, "clean")
+    triggered = _stacked(samples, "triggered") if all(sample.triggered for sample in samples) else None
+    network.eval()
+    for stage, file in files.items():
         if not file.is_file():
             continue
-        network = models.build(model, classes, seed=0)
         weights, _ = load_weights(file)
         fit(network, weights, file)
-        network.eval()
-        pair = [attention_maps(network, images, operator, p) for images in (clean, triggered)]
-        yield from captures(stage, NEWEST, [sample.sample for sample in samples], network.tap_names, *pair)
+        maps = attention_maps(network, clean, operator, p)
+        others = None if triggered is None else attention_maps(network, triggered, operator, p)
+        yield from captures(stage, NEWEST, [sample.sample for sample in samples], network.tap_names, maps, others)
 
 
 def _stacked(samples: Sequence[SampleShown], which: str) -> Tensor:

@@ -19,7 +19,10 @@ from typing import Any
 import yaml
 
 from engine import attacks, data
-from engine.config.run import RunConfig, merge, read_yaml, shown, validate
+from engine.config.complaints import one_line, refuse_renamed, shown
+from engine.config.layers import merge, merged, read_yaml
+from engine.config.run import RunConfig, validate
+from engine.defenses import settings_class
 from engine.errors import RequestError
 from engine.storage.paths import presets_dir
 
@@ -75,40 +78,73 @@ def resolve(
     recipe: str | None = None,
     config_file: Path | None = None,
     overrides: Sequence[Mapping[str, Any]] = (),
+    defenses: Sequence[str] | None = None,
 ) -> RunConfig:
     """Put a run's configuration together from its layers and validate it (see `engine.config.run`).
 
     `recipe` is a name or the path of a YAML file. Without a preset, one named in the configuration file is used.
+    `defenses` are those of the run, in their order; None = those of the configuration file, else NAD. A recipe says
+    how each of them works, but not which of them a run has.
 
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
     given = _read(config_file, str(config_file)) if config_file else {}
+    for layer in overrides:
+        refuse_renamed(layer, "configuration")
     # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
     complete = set(RunConfig.model_fields) <= set(given)
-    top = _merged(overrides if complete else (given, *overrides))
+    top = merged(overrides if complete else (given, *overrides))
     chosen = _chosen(preset, None if complete else top.get("preset"))
     named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
     name = dataset or next(filter(None, named), "signs")
+    selected = _selected(defenses, given, overrides)
+    if "defenses" in top:  # one that is named, and nothing said of it, works as the recipe says
+        top["defenses"] = {each: said for each, said in _table(top, "defenses").items() if said is not None}
+    asked = str(recipe or top.get("recipe") or given.get("recipe") or "default")
     layers: list[Mapping[str, Any]] = [given] if complete else [_profile(name)]
     if recipe is not None or not complete:
-        recipe_name, recipe_layers = _recipe(str(recipe or top.get("recipe") or "default"))
+        recipe_name, recipe_layers = _recipe(asked)
         layers += [*recipe_layers, {"recipe": recipe_name}]
         top = {key: value for key, value in top.items() if key != "recipe"}
+    elif further := set(selected) - set(_table(given, "defenses")):
+        # A defense that the recorded run did not have works as that run's recipe says.
+        by_recipe = _table(merged(_for_dataset(layer, name) for layer in _recipe(asked)[1]), "defenses")
+        layers.append({"defenses": {each: by_recipe[each] for each in further if each in by_recipe}})
     if chosen is not None:
         layers += [chosen.values, {"preset": chosen.name}]
         top = {key: value for key, value in top.items() if key != "preset"}
-    values = merge(_merged([_for_dataset(layer, name) for layer in layers]), merge(top, {"data": {"name": name}}))
+    values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
+    values["defenses"] = {name: _table(values, "defenses").get(name) for name in selected}
     if "attack" not in values:
-        raise RequestError(f"no attack: name a preset ({', '.join(_files(''))}) or give attack.name")
+        if values.get("suspect") is None:
+            raise RequestError(f"no attack: name a preset ({', '.join(_files(''))}) or give attack.name")
+        values["attack"] = None
     return validate(values)
 
 
-def _merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for layer in layers:
-        values = merge(values, layer)
-    return values
+def _selected(
+    asked: Sequence[str] | None, given: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The names of the run's defenses.
+
+    Raises:
+        RequestError: a field is set of a defense that is not among them.
+    """
+    if asked is None:
+        asked = list(_table(given, "defenses")) if "defenses" in given else ["nad"]
+    for name in _table(merged(overrides), "defenses"):
+        if name not in asked:
+            raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), asked)}"))
+    return list(dict.fromkeys(asked))
+
+
+def _why_left_out(defense: str, asked: Sequence[str]) -> str:
+    try:
+        settings_class(defense)
+    except ValueError as error:
+        return str(error)
+    return f"not among this run's defenses ({', '.join(asked) or 'none'}); --defense {defense} adds it"
 
 
 def _chosen(preset: str | None, named: Any) -> Preset | None:
@@ -218,6 +254,11 @@ def _find(folder: str, name: str, what: str) -> Traversable:
 
 
 def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
+    """The fields in a YAML file.
+
+    Raises:
+        RequestError: it cannot be read, is no table, or uses a field's old name.
+    """
     try:
         values = read_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -228,4 +269,7 @@ def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
         raise RequestError(f"{where}: not valid YAML{line}") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise RequestError(f"{where}: a table of fields is wanted")
+    refuse_renamed(values, where)
+    for inner in (values.get("datasets") or {}).values() if isinstance(values.get("datasets"), Mapping) else ():
+        refuse_renamed(inner if isinstance(inner, Mapping) else {}, where)
     return values

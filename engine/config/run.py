@@ -1,54 +1,58 @@
-"""A run's whole configuration, and how it is put together from layers.
+"""A run's whole configuration: its fields, what each may be, and what each shapes.
 
-Layers, later ones win: the defaults below, the data set's profile (`presets/datasets/`), the recipe (how the
-defender makes teacher and student), the preset (what the attacker did), a configuration file, overrides. A recipe and
-a preset may each carry a `datasets:` table whose entry for the run's data set follows the layer itself.
-Free of torch.
+It is put together from layers, later ones win: the defaults below, the data set's profile (`presets/datasets/`), the
+recipe (how the defender works), the preset (what the attacker did), a configuration file, overrides. A recipe and a
+preset may each carry a `datasets:` table whose entry for the run's data set follows the layer itself (see
+`engine.config.presets`). Free of torch.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import re
-import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from engine import attacks, data, defenses, models
 from engine.attacks.base import Attack
+from engine.config.complaints import explained, fields_of
+from engine.config.shapes import ALL, shaping
+from engine.defenses.base import Defense
 from engine.errors import RequestError
-from engine.settings import (
-    AttackTrainingSettings,
-    Fraction,
-    ObjectiveSettings,
-    ScheduleSettings,
-    Section,
-    Seed,
-    TrainingSettings,
-)
+from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes
+
+TRAINED = "trained"
+"""The suspect that the run's attack makes."""
 
 
 class DataSettings(Section):
     """Which images, and which of them the defender holds."""
 
-    name: str = "signs"
+    name: Annotated[str, Shapes("suspect", through="the images' fingerprint")] = "signs"
     """signs, cifar10, gtsrb, the path of a .npz file, or of a folder of class folders."""
-    size: int = Field(32, ge=8, le=512)
+    size: Annotated[int, Shapes("suspect", through="the images' fingerprint")] = Field(32, ge=8, le=512)
     """Side in pixels to which images of varying size are brought (folders, gtsrb)."""
-    train_images: int | None = Field(None, ge=1)
+    train_images: Annotated[int | None, Shapes("suspect", through="the images' fingerprint")] = Field(None, ge=1)
     """How many training images to draw (signs) or keep (other sets, stratified); null = all."""
-    test_images: int | None = Field(None, ge=1)
+    test_images: Annotated[int | None, Shapes("suspect", through="the images' fingerprint")] = Field(None, ge=1)
     """How many test images to draw or keep; null = all."""
-    mirror: bool = False
+    mirror: Annotated[bool, Shapes("suspect")] = False
     """A mirrored image keeps its label: true of natural objects, not of traffic signs or digits."""
-    clean_fraction: Fraction = 0.05
+    clean_fraction: Annotated[Fraction, Shapes("defense")] = 0.05
     """Share of the training images that the defender holds, clean (the paper: 0.05)."""
-    stratified: bool = False
+    stratified: Annotated[bool, Shapes("defense")] = False
     """Draw the clean subset with every class in its share, instead of at random."""
 
     @field_validator("name")
@@ -59,10 +63,12 @@ class DataSettings(Section):
 
 
 class ModelSettings(Section):
-    """The network of the backdoored model, its teacher and its student."""
+    """The network of the suspect and of what defenses make of it."""
 
-    name: str = "wrn-16-1"
-    """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016)."""
+    name: Annotated[str, Shapes("suspect", through="its identity")] = "wrn-16-1"
+    """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016), or FILE.py:NAME for a network of one's own."""
+    taps: Annotated[tuple[str, ...] | None, Shapes("defense")] = None
+    """Where its maps are taken: dotted names of its modules, from input to output; null = the network's own."""
 
     @field_validator("name")
     @classmethod
@@ -71,52 +77,15 @@ class ModelSettings(Section):
         return value
 
 
-class TeacherSettings(Section):
-    """The teacher: the backdoored model, fine-tuned on the clean subset."""
-
-    file: str | None = None
-    """A ready teacher's checkpoint, used instead of fine-tuning one."""
-    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
-    objective: ObjectiveSettings = ObjectiveSettings()
-
-
-class DistillSettings(Section):
-    """Neural attention distillation: the student's attention maps follow the teacher's."""
-
-    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
-    objective: ObjectiveSettings = ObjectiveSettings()
-    beta: tuple[float, ...] = (500.0, 1000.0, 1000.0)
-    """Weight of the attention loss, one for each tap (group) of the model; 0 leaves a tap out."""
-    operator: Literal["sum", "sum_p", "mean", "mean_p", "max_p"] = "sum_p"
-    """How a group's channels become one map (method.md; the paper's choice: sum_p)."""
-    p: float = Field(2.0, ge=1, le=16)
-    """Exponent of sum_p, mean_p and max_p (the paper's choice: 2); below 1 a feature of 0 has no gradient."""
-    normalize: bool = True
-    """Divide each image's map by its L2 norm; the paper finds it important."""
-    reduction: Literal["mean", "sum"] = "mean"
-    """Over a map's cells: mean as in the authors' code, or sum as in the paper's equation."""
-
-    @field_validator("beta")
-    @classmethod
-    def _beta_in_range(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if not value or min(value) < 0:
-            raise ValueError("one weight of 0 or more for each tap is wanted")
-        return value
-
-
 class EvaluationSettings(Section):
     """What is measured, and how often."""
 
-    every: int = Field(1, ge=1)
+    every: Annotated[int, Shapes("measurement")] = Field(1, ge=1)
     """Epochs between two points of the live curves; the last epoch is always measured on all test images."""
-    images: int = Field(1_000, ge=0)
+    images: Annotated[int, Shapes("measurement")] = Field(1_000, ge=0)
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
-    samples: int = Field(4, ge=0, le=32)
+    samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
-
-
-def _file_alone(value: Any) -> Any:
-    return {"file": value} if isinstance(value, str) else value
 
 
 def _attack(value: Any) -> Any:
@@ -149,28 +118,29 @@ def _defense(name: str, given: Any) -> Any:
 class RunConfig(Section):
     """Everything that decides a run."""
 
-    preset: str = Field("custom", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
+    preset: Annotated[str, Shapes("nothing")] = Field("custom", pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
     """The preset it began from."""
-    recipe: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    """The recipe by which the defender makes teacher and student."""
-    seed: Seed = 0
+    recipe: Annotated[str, Shapes("nothing")] = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    """The recipe by which the defender works."""
+    seed: Annotated[Seed, Shapes("defense")] = 0
     """Decides everything that is drawn: subset, initial weights, order, augmentation."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], Shapes("suspect", through="what it comes to")] = "auto"
+    precision: Annotated[Literal["auto", "bf16", "fp32"], Shapes("suspect", through="what it comes to")] = "auto"
     """bf16 autocast where the device has it (auto), always, or never."""
-    threads: int | None = Field(None, ge=1, le=1024)
+    threads: Annotated[int | None, Shapes("nothing")] = Field(None, ge=1, le=1024)
     """Processor threads, and the share of the machine the run claims; null = all: runs then queue."""
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
-    attack: Annotated[SerializeAsAny[Attack], BeforeValidator(_attack)]
-    training: AttackTrainingSettings = AttackTrainingSettings()
-    """How the backdoored model is trained."""
-    student: str | None = None
-    """Checkpoint of a backdoored model, used instead of training the attack."""
-    teacher: Annotated[TeacherSettings, BeforeValidator(_file_alone)] = TeacherSettings()
-    distill: DistillSettings = DistillSettings()
-    defenses: Annotated[dict[str, SerializeAsAny[Section]], BeforeValidator(_defenses)] = Field(default_factory=dict)
-    """Further defenses from the same backdoored model, by name, each with its settings."""
+    suspect: Annotated[str, Shapes("suspect")] = TRAINED
+    """Where the model under suspicion comes from: trained (by the attack), or the path of its checkpoint."""
+    attack: Annotated[SerializeAsAny[Attack] | None, BeforeValidator(_attack), Shapes("suspect")]
+    """null = nothing is known of one: a suspect from a file, without trigger, hence without ASR."""
+    training: Annotated[AttackTrainingSettings, Shapes("suspect")] = AttackTrainingSettings()
+    """How the suspect is trained."""
+    defenses: Annotated[dict[str, SerializeAsAny[Defense]], BeforeValidator(_defenses), Shapes("defense")] = Field(
+        default_factory=dict
+    )
+    """The defenses of this run by name, in the order in which they run, each with its settings."""
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @field_validator("training")
@@ -181,10 +151,28 @@ class RunConfig(Section):
             raise ValueError(f"mixup must be 0 for {attack.name}, whose trigger learns with the model")
         return value
 
+    @field_validator("suspect")
+    @classmethod
+    def _no_zoo_yet(cls, value: str) -> str:
+        if value == "zoo" or value.startswith("zoo:"):
+            raise ValueError("this nadtui has no zoo of suspects; allowed: trained, or the path of a checkpoint")
+        return value
+
+    @model_validator(mode="after")
+    def _someone_makes_the_suspect(self) -> RunConfig:
+        if self.attack is None and self.suspect == TRAINED:
+            raise ValueError("without an attack nothing makes the suspect: give its checkpoint (--suspect FILE)")
+        return self
+
+    @property
+    def suspect_file(self) -> str | None:
+        """The checkpoint the suspect comes from; None where it is trained."""
+        return None if self.suspect == TRAINED else self.suspect
+
     @property
     def attack_seed(self) -> int:
         """The seed of the attack: its own where it is set, else the run's."""
-        return self.seed if self.attack.seed is None else self.attack.seed
+        return self.seed if self.attack is None or self.attack.seed is None else self.attack.seed
 
     def to_dict(self) -> dict[str, Any]:
         """The complete configuration in plain types, fit for YAML and JSON."""
@@ -194,19 +182,21 @@ class RunConfig(Section):
         """The complete configuration as YAML; `resolve` reads it back to an equal one."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
+    def suspect_shapers(self) -> dict[str, Any]:
+        """The values of the fields that shape the suspect, beside what stands for the images, files and device."""
+        values = shaping(self, ("suspect",), given=False)
+        if self.attack is not None:
+            values["attack"]["seed"] = self.attack_seed
+        return values
+
     def sha256(self) -> str:
-        """Hex digest of the complete configuration, whatever order its keys came in."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        """Hex digest of all fields that shape a figure, whatever order they came in: not of names, nor of threads."""
+        return hashlib.sha256(json.dumps(shaping(self, ALL), sort_keys=True).encode()).hexdigest()
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` overlaid by `over`: tables merge key by key, everything else is replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if both else value
-    return merged
+def known_fields(values: Mapping[str, Any]) -> list[str]:
+    """Every field's dotted path for a configuration with the attack that `values` name, and with every defense."""
+    return fields_of(RunConfig, values)
 
 
 def validate(values: Mapping[str, Any], where: str = "configuration") -> RunConfig:
@@ -218,101 +208,4 @@ def validate(values: Mapping[str, Any], where: str = "configuration") -> RunConf
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        raise RequestError(f"{where}: {' '.join(_explain(error, values).splitlines())}") from None
-
-
-def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"] if "[" not in str(part)]
-    name = ".".join(path) or "the whole"
-    if first["type"] == "extra_forbidden":
-        return f"unknown field '{name}'{_hint(name, known_fields(values))}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"'{name}' is missing"
-    return f"{name} = {shown(first['input'])}: {message}"
-
-
-def shown(value: Any) -> str:
-    """A value as a message shows it: at most 80 characters, however large it is."""
-    short = reprlib.Repr()  # never writes out the whole: a few YAML aliases can stand for billions of items
-    short.maxlevel, short.maxstring, short.maxother = 2, 80, 80
-    try:
-        text = short.repr(value)
-    except ValueError:  # an integer of thousands of digits
-        return "a number too long to show"
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
-def known_fields(values: Mapping[str, Any]) -> list[str]:
-    """Every field's dotted path for a configuration with the attack and the defenses that `values` name."""
-    fields = list(_paths(RunConfig))
-    attack = values.get("attack")
-    if isinstance(attack, Mapping) and str(attack.get("name")) in attacks.ATTACKS:
-        fields += _paths(attacks.settings_class(str(attack["name"])), "attack.")
-    for name in defenses.DEFENSES:
-        fields += _paths(defenses.settings_class(name), f"defenses.{name}.")
-    return list(dict.fromkeys(fields))
-
-
-def _paths(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in section.model_fields.items():
-        yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _paths(field.annotation, f"{prefix}{name}.")
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    """A suggestion: the nearest known name, by its last part first, or nothing."""
-    leaf = name.rsplit(".", 1)[-1]
-    same_leaf = [field for field in known if field.rsplit(".", 1)[-1] == leaf]
-    near = same_leaf[:2] or difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    return f": did you mean {' or '.join(near)}?" if near else ""
-
-
-def read_yaml(text: str) -> Any:
-    """The plain values that YAML text stands for; tags that would build anything else are refused.
-
-    Raises:
-        yaml.YAMLError: it is not valid YAML.
-    """
-    try:
-        return yaml.safe_load(text)
-    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
-        raise yaml.YAMLError(str(error)) from None
-
-
-def parse_override(text: str) -> dict[str, Any]:
-    """`a.b=VALUE`, VALUE in YAML, as nested tables.
-
-    Raises:
-        RequestError: no `=`, an empty name, or VALUE is not YAML.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*", name.strip()):
-        raise RequestError(f"--set {text!r}: FIELD=VALUE is wanted, as in distill.beta=[500,1000,1000]")
-    try:
-        nested: Any = read_yaml(value)
-    except yaml.YAMLError:
-        raise RequestError(f"--set {text!r}: the value is not valid YAML") from None
-    for part in reversed(name.strip().split(".")):
-        nested = {part: nested}
-    return nested
-
-
-__all__ = [
-    "DataSettings",
-    "DistillSettings",
-    "EvaluationSettings",
-    "ModelSettings",
-    "RunConfig",
-    "ScheduleSettings",
-    "TeacherSettings",
-    "known_fields",
-    "merge",
-    "parse_override",
-    "read_yaml",
-    "shown",
-    "validate",
-]
+        raise RequestError(f"{where}: {explained(error, values, RunConfig)}") from None

@@ -1,26 +1,39 @@
 """The sources of images and how a name or a path finds its source.
 
 A new source is one file beside this one that offers ``load(settings, progress) -> ImageData``, and one entry
-in ``SOURCES``. Importing this package loads no torch: names are checked long before images are read.
+in ``SOURCES``; an installed package brings one, a module or anything else with such a ``load``, as an entry point of
+the group ``nadtui.data``. Importing this package loads no torch: names are checked long before images are read.
 """
 
 import difflib
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.registry import Registry, warn
 from engine.storage.paths import data_dir
 
 if TYPE_CHECKING:
     from engine.data.base import DataRequest, ImageData, Progress
 
-SOURCES: dict[str, str] = {
-    "signs": "engine.data.embedded",
-    "cifar10": "engine.data.cifar10",
-    "gtsrb": "engine.data.gtsrb",
-}
-"""Data sets by name, with the module that loads each."""
+
+def _check(found: Any) -> None:
+    if not callable(getattr(found, "load", None)):
+        raise TypeError("load(settings, progress) -> engine.data.base.ImageData is wanted")
+
+
+SOURCES = Registry(
+    "data set",
+    "nadtui.data",
+    {
+        "signs": "engine.data.embedded",
+        "cifar10": "engine.data.cifar10",
+        "gtsrb": "engine.data.gtsrb",
+    },
+    _check,
+)
+"""Data sets by name, with what loads each."""
 
 _STORED = {"cifar10": ("cifar10.npz", "cifar-10-batches-py"), "gtsrb": ("gtsrb.npz", "gtsrb")}
 """What is in the data folder where a source's images are on the machine; a source without such a thing draws them."""
@@ -33,13 +46,23 @@ def check_name(name: str) -> None:
 
     Whether a file or folder holds what it should is seen when it is loaded.
     """
-    _module(name)
+    if name not in SOURCES:
+        _module(name)
 
 
 def present(name: str) -> bool:
-    """Whether the images of a data set are on this machine already: none of it would have to be downloaded."""
-    if name in SOURCES:
+    """Whether the images of a data set are on this machine already: none of it would have to be downloaded.
+
+    A package's source says so by ``present() -> bool``; one that does not, has them.
+    """
+    if name in SOURCES.ours:
         return name not in _STORED or any((data_dir() / each).exists() for each in _STORED[name])
+    if name in SOURCES:
+        try:
+            return bool(getattr(SOURCES.get(name), "present", lambda: True)())
+        except Exception as error:  # of a package: asked for a listing, it must not end the program
+            warn(f"data set '{name}' of {SOURCES.origin(name)}: {error}")
+            return False
     try:
         return Path(name).expanduser().exists()
     except (OSError, RuntimeError):
@@ -50,17 +73,23 @@ def load(settings: "DataRequest", progress: "Progress | None" = None) -> "ImageD
     """Load the data set that ``settings.name`` names; what is slow about it is told to ``progress``.
 
     Raises:
-        RequestError: an unknown name, an absent path, data of the wrong form, or a download that failed.
+        RequestError: an unknown name, an absent path, data of the wrong form, a download that failed, or a package
+            that cannot be imported.
     """
     from engine.data.base import silent
 
-    return importlib.import_module(_module(settings.name)).load(settings, progress or silent)
+    if settings.name in SOURCES:
+        try:
+            source = SOURCES.get(settings.name)
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+    else:
+        source = importlib.import_module(_module(settings.name))
+    return source.load(settings, progress or silent)
 
 
 def _module(name: str) -> str:
-    """Return the module that loads ``name``; the name of a registered source wins over a path."""
-    if name in SOURCES:
-        return SOURCES[name]
+    """Return the module that loads the file or folder ``name``; the name of a registered source wins over a path."""
     path = Path(name)
     try:
         path = path.expanduser()

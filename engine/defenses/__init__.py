@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
-DEFENSES: dict[str, str] = {
-    "fine-tuning": "engine.defenses.fine_tuning",
-}
-"""Name -> module; each has `Settings` and `defend`. Teacher and NAD belong to every run."""
+from engine.registry import Registry
+
+if TYPE_CHECKING:
+    from engine.defenses.base import Defense
 
 
-def settings_class(name: str) -> Any:
-    """The settings class of the defense called `name`.
+def _check(found: object) -> None:
+    from engine.defenses.base import Defense
+
+    if not (isinstance(found, type) and issubclass(found, Defense)):
+        raise TypeError("a subclass of engine.defenses.base.Defense is wanted")
+
+
+DEFENSES = Registry(
+    kind="defense",
+    group="nadtui.defenses",
+    check=_check,
+    ours={
+        "nad": "engine.defenses.nad.defense:Nad",
+        "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+    },
+)
+"""Name -> module and class of its settings."""
+
+
+def settings_class(name: str) -> type[Defense]:
+    """The settings (and with them the behavior) of the defense called `name`.
 
     Raises:
         ValueError: no defense has that name; the message names those that are.
     """
-    return module(name).Settings
-
-
-def module(name: str) -> Any:
-    """The module of the defense called `name`; raises ValueError as `settings_class` does."""
-    if name not in DEFENSES:
-        near = difflib.get_close_matches(name, DEFENSES, n=1)
-        hint = f", did you mean '{near[0]}'" if near else ""
-        raise ValueError(f"unknown defense '{name}'{hint}; known: {', '.join(DEFENSES)}")
-    return importlib.import_module(DEFENSES[name])
+    return DEFENSES.get(name)

@@ -1,56 +1,306 @@
-"""What a defense works with: the model, the clean subset, and the training loop. Nothing of the attack."""
+"""What every defense is: settings that know how to turn a suspect into a purified model, and the port it works through.
+
+A defense sees the suspect and the clean subset, and acts through the port's verbs: train, optimize, adopt, choose. The
+verbs do nothing themselves: they yield an `Ask`, which whoever runs the defense carries out and answers. So nothing
+that the port holds leads to the test set, the trigger or the target, whatever a defense walks along, while what it
+asks for is still measured, recorded, paused, stopped and resumed. torch is imported inside functions: settings are
+validated before torch loads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Protocol
+import re
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from torch import Tensor, nn
+from engine.errors import RequestError
+from engine.events import Event, Role
+from engine.settings import Section, TrainingSettings
 
-from engine.device import Device
-from engine.events import Event, TapHealth
-from engine.settings import TrainingSettings
-from engine.training.loop import Objective
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-Watch = Callable[[nn.Module], tuple[TapHealth, ...]]
+    from engine.device import Device
+    from engine.events import TapHealth
+    from engine.training.loop import Batch, Objective
+    from engine.training.steps import OptimizerFactory, TrainStep
+
+T = TypeVar("T")
+
+_STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+Need = Literal["poisoned set"]
+Watch = Callable[["nn.Module"], "tuple[TapHealth, ...]"]
 """Looks at the model under training, at a stage's first step and after its last epoch."""
 
 
-class Train(Protocol):
-    """Runs one stage: trains `model` on the clean subset, is recorded, resumes where a killed run left off."""
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a defense as it declares it: a `purified` model is what it is for, a `reference` helps on the way."""
 
-    def __call__(
+    name: str
+    """Unique in a run, and a file's name in its folder: the defense's own, or what the stage makes."""
+    role: Role = "purified"
+    needs: tuple[str, ...] = ()
+    """The defense's own stages that it stands on; all stand on the suspect."""
+
+
+@dataclass(frozen=True)
+class LabeledImages:
+    """Images with their labels, on the device."""
+
+    images: Tensor
+    """uint8 [N, 3, H, W]."""
+    labels: Tensor
+    """int64 [N]."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Something a defense wants done; yielded to whoever runs it, who sends the answer back."""
+
+    stage: str
+    """The stage it belongs to, one that the defense declared."""
+
+
+@dataclass(frozen=True)
+class Train(Ask):
+    """Train `model` on the clean images; the answer is the model."""
+
+    model: nn.Module
+    objective: Objective
+    settings: TrainingSettings
+    optimizer: OptimizerFactory | None
+    step: TrainStep | None
+    watch: Watch | None
+
+
+@dataclass(frozen=True)
+class Optimize(Ask):
+    """Optimize tensors in place; the answer is the tensors."""
+
+    name: str
+    parameters: dict[str, Tensor]
+    loss: Callable[[Batch], dict[str, Tensor]]
+    steps: int
+    batch_size: int
+    optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
+    project: Callable[[], None] | None
+
+
+@dataclass(frozen=True)
+class Adopt(Ask):
+    """Take `model` as what the stage has come to; the answer is the model."""
+
+    model: nn.Module
+    given: bool
+    curve: Mapping[float, Callable[[], nn.Module]]
+
+
+@dataclass(frozen=True)
+class Choose(Ask):
+    """Score candidates by name; the answer is the name of the best."""
+
+    what: str
+    candidates: tuple[str, ...]
+    score: Callable[[str], float]
+
+
+Work = Generator["Event | Ask", Any, T]
+"""What a defense does: events and asks on the way, a result at the end."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """All that a defense is handed."""
+
+    suspect: nn.Module
+    """The model under suspicion: frozen, in eval mode, on the device."""
+    clean: LabeledImages
+    """The clean subset, less what is held."""
+    held: LabeledImages
+    """The part of it to choose on: empty unless the defense says how much it holds (`Defense.held`)."""
+    classes: int
+    taps: tuple[str, ...]
+    """The names of the suspect's taps, from input to output."""
+    device: Device
+    seed: int
+    """For whatever the defense itself draws."""
+    _poisoned: LabeledImages | None = field(default=None, repr=False)
+
+    @property
+    def poisoned(self) -> LabeledImages:
+        """The training set as the suspect's owner had it, poisoned images among them, nobody knows which.
+
+        Raises:
+            TypeError: the defense does not declare that it needs it.
+        """
+        if self._poisoned is None:
+            raise TypeError("this defense is not handed the poisoned set: it has to declare needs = {'poisoned set'}")
+        return self._poisoned
+
+    def copy(self) -> nn.Module:
+        """A trainable copy of the suspect."""
+        import copy
+
+        model = copy.deepcopy(self.suspect)
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        return model
+
+    def train(
         self,
         stage: str,
         model: nn.Module,
         objective: Objective,
         settings: TrainingSettings,
+        *,
+        optimizer: OptimizerFactory | None = None,
+        step: TrainStep | None = None,
         watch: Watch | None = None,
-    ) -> Generator[Event, None, nn.Module]:
-        """Yield the stage's events; return the trained model (the one given)."""
-        ...
+    ) -> Work[nn.Module]:
+        """Train `model` on `clean` by the settings: one stage, measured at epoch ends, saved after each.
+
+        Args:
+            objective: the loss's summands for a batch (see `engine.training.objectives`).
+            optimizer: makes another than SGD.
+            step: another step than down the gradient once (a sharpness-aware one, say).
+            watch: what is recorded of each tap at the first step and at the end.
+        """
+        return (yield Train(stage, model, objective, settings, optimizer, step, watch))
+
+    def optimize(
+        self,
+        stage: str,
+        name: str,
+        parameters: Mapping[str, Tensor],
+        loss: Callable[[Batch], dict[str, Tensor]],
+        steps: int,
+        *,
+        batch_size: int = 64,
+        optimizer: Callable[[list[Tensor]], torch.optim.Optimizer] | None = None,
+        project: Callable[[], None] | None = None,
+    ) -> Work[dict[str, Tensor]]:
+        """Optimize tensors (masks, noises, an inverted trigger) on batches of `clean`, in place.
+
+        Args:
+            name: of what is optimized, unique in the stage: under it a resumed run finds it.
+            parameters: leaves that want gradients, by name.
+            loss: the summands for a batch of clean images, float [B, 3, H, W] in [0, 1], not augmented.
+            optimizer: made for the parameters; None = Adam at 0.1.
+            project: after each step, to bring the parameters back into their bounds.
+        """
+
+        def adam(tensors: list[Tensor]) -> torch.optim.Optimizer:
+            import torch
+
+            return torch.optim.Adam(tensors, lr=0.1)
+
+        return (yield Optimize(stage, name, dict(parameters), loss, steps, batch_size, optimizer or adam, project))
+
+    def adopt(
+        self,
+        stage: str,
+        model: nn.Module,
+        *,
+        given: bool = False,
+        curve: Mapping[float, Callable[[], nn.Module]] | None = None,
+    ) -> Work[nn.Module]:
+        """Take a model for a stage that was edited without training, or with modules added (masks, bounds): measured.
+
+        Args:
+            given: it came from a file rather than from this run.
+            curve: models along a path to it, made when their turn comes; their figures are recorded as a curve.
+        """
+        return (yield Adopt(stage, model, given, dict(curve or {})))
+
+    def choose(self, stage: str, what: str, candidates: Mapping[str, T], score: Callable[[T], float]) -> Work[T]:
+        """The candidate of the highest score, the first among equals; choice and scores are recorded.
+
+        Args:
+            what: is chosen, in a word or two.
+            candidates: by the name under which they are recorded.
+            score: judges one, by what the defense holds.
+        """
+        chosen = yield Choose(stage, what, tuple(candidates), lambda name: score(candidates[name]))
+        return candidates[chosen]
 
 
-@dataclass(frozen=True)
-class Defender:
-    """All that a defense is handed."""
+class Defense(Section):
+    """Base of all defenses' settings."""
 
-    backdoored: nn.Module
-    """The suspicious model, frozen and in eval mode."""
-    fresh: Callable[[], nn.Module]
-    """A new, trainable copy of it."""
-    images: Tensor
-    """The clean subset, uint8 [N, 3, H, W]."""
-    labels: Tensor
-    classes: int
-    device: Device
-    train: Train
+    name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    """What the defense does, in one line."""
+    source: ClassVar[str] = ""
+    """Citation."""
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    """What it has to be handed beside the suspect and the clean subset."""
+    slow: ClassVar[bool] = False
+    """Whether it takes so long that `all` leaves it out."""
+
+    @property
+    def held(self) -> float:
+        """The share of the clean subset, below 1, that it does not train on but chooses on; 0 = it chooses nothing."""
+        return 0.0
+
+    @property
+    def attention(self) -> tuple[str, float] | None:
+        """Operator and exponent by which it reads attention, for the maps of the record; None = it reads none."""
+        return None
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Its stages in their order; the last is of the purified model."""
+        return (Stage(self.name),)
+
+    def epochs_field(self, stage: str) -> str | None:
+        """The field of its own that says in how many epochs a stage is trained; None where there is none.
+
+        By default `training.epochs`, where the defense has it, for the last stage.
+        """
+        trains = "training" in type(self).model_fields and stage == self.stages()[-1].name
+        return "training.epochs" if trains else None
+
+    def check(self, model: nn.Module, clean: Tensor) -> None:
+        """Refuse a network, or settings, that cannot work together; called before anything is trained.
+
+        Args:
+            model: as the suspect's, its weights drawn anew.
+            clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
+
+        Raises:
+            RequestError: one line that says what, where, and what is allowed.
+        """
+
+    def defend(self, port: Port) -> Work[nn.Module]:
+        """Make the purified model; the generator's result, frozen."""
+        raise TypeError(f"{type(self).__name__} does not say how it defends")
 
 
-def freeze(model: nn.Module) -> nn.Module:
-    """Put a model into eval mode and stop its gradients: its weights and buffers stay as they are."""
-    model.eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    return model
+def check_plan_of(defense: Defense) -> None:
+    """Refuse a defense whose stages do not make sense, an error of its author.
+
+    Raises:
+        RequestError: no stage, none that is purified at the end, a name that is none or is there twice, the suspect's
+            role, or a need that is no stage before.
+    """
+    stages = defense.stages()
+    names = [stage.name for stage in stages]
+    where = f"defense {defense.name}"
+    if not stages or stages[-1].role != "purified":
+        raise RequestError(f"{where}: its last stage has to be of role 'purified'")
+    for number, stage in enumerate(stages):
+        if not _STAGE_NAME.fullmatch(stage.name):
+            raise RequestError(f"{where}: its stage {stage.name!r} has to be named in a-z, 0-9, - and _")
+        if stage.role == "suspect":
+            raise RequestError(f"{where}: its stage {stage.name!r} has the suspect's role, which no defense makes")
+        if names.index(stage.name) != number:
+            raise RequestError(f"{where}: two of its stages are named {stage.name!r}")
+        missing = [need for need in stage.needs if need not in names[:number]]
+        if missing:
+            raise RequestError(f"{where}: stage {stage.name!r} needs {missing[0]!r}, which is no stage before it")

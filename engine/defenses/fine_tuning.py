@@ -1,40 +1,33 @@
-"""Fine-tuning: what NAD is without the attention loss, for an honest comparison.
+"""Fine-tuning: a copy of the suspect, trained on the clean subset, and nothing else.
 
-By default it takes NAD's schedule and sees NAD's batches, so that the two differ by the attention loss alone.
+With NAD's schedule it sees NAD's batches, so that the two differ by the attention loss alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from engine.settings import ObjectiveSettings, Section, TrainingSettings
+from engine.defenses.base import Defense, Port, Work
+from engine.settings import ObjectiveSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from engine.config.run import DistillSettings
-    from engine.defenses.base import Defender
-    from engine.events import Event
 
+class FineTuning(Defense):
+    """Settings of fine-tuning."""
 
-class Settings(Section):
-    """Fine-tuning's own schedule and objective; null = those of `distill`."""
+    name: ClassVar[str] = "fine-tuning"
+    summary: ClassVar[str] = "trained on the clean subset: what NAD is without its attention loss"
+    source: ClassVar[str] = "Liu, Dolan-Gavitt, Garg: Fine-Pruning, RAID 2018 (arXiv 1805.12185), section 4"
 
-    training: TrainingSettings | None = Field(None)
-    """Schedule; null = that of `distill.training`."""
-    objective: ObjectiveSettings | None = Field(None)
-    """Mixup and anchor; null = those of `distill.objective`."""
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
+    objective: ObjectiveSettings = ObjectiveSettings()
 
+    def defend(self, port: Port) -> Work[nn.Module]:
+        """Fine-tune a copy of the suspect on the clean subset."""
+        from engine.models.inference import freeze
+        from engine.training.objectives import CleanObjective
 
-def defend(defender: Defender, settings: Settings, nad: DistillSettings) -> Generator[Event, None, nn.Module]:
-    """Fine-tune a copy of the backdoored model on the clean subset; `nad` is what NAD does in this run."""
-    # Not above: a configuration is validated by `Settings` before torch loads.
-    from engine.defenses.base import freeze
-    from engine.training.objectives import CleanObjective
-
-    objective = CleanObjective(settings.objective or nad.objective, defender.backdoored)
-    training = settings.training or nad.training
-    return freeze((yield from defender.train("fine-tuning", defender.fresh(), objective, training)))
+        objective = CleanObjective(self.objective, port.suspect)
+        return freeze((yield from port.train(self.name, port.copy(), objective, self.training)))

@@ -2,25 +2,25 @@
 
 ACC is over all test images. ASR, RA and base are over those the attacker wants moved (not of the target class, for a
 single target): triggered and classified as the attacker wants; triggered and still given their true class; and sent
-where the attacker wants without any trigger, the floor under ASR. Without an attack there are ACC and base alone.
+where the attacker wants without any trigger, the floor under ASR. Without a trigger there are ACC and base alone; where
+nobody knows what an attacker wants, ACC alone.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from engine.attacks.base import Attack, Trigger
+from engine.attention.capture import spread
 from engine.data.subset import stratified_draw
 from engine.device import Device
 from engine.events import Metrics
-from engine.training.loop import as_input
+from engine.models.inference import BATCH, predict
 
-BATCH = 500
-"""Images a forward pass: enough to fill the processor, small enough for its caches."""
 _LIVE_DRAW = 20210
 """Seed of the fixed draw of test images behind the live curves, the same for every run."""
 
@@ -34,22 +34,55 @@ class TestImages:
     labels: Tensor
     eligible: Tensor
     """Places of the images that ASR is counted over, int64 [M]."""
-    triggered: Tensor
-    """uint8 [M, 3, H, W], the eligible ones with the trigger on."""
+    triggered: Tensor | None
+    """uint8 [M, 3, H, W], the eligible ones with the trigger on; None = nobody knows of a trigger."""
     wanted: Tensor
     """int64 [M]."""
     classes: int
     attacked: bool = True
-    """Whether there is a trigger: without one, `triggered` is `clean`, and ASR and RA do not exist."""
+    """Whether there is a trigger that changes anything: without one, ASR and RA do not exist."""
+
+    def samples(self, count: int) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """A few images as unlike in class as can be, as `engine.attention.capture.Capture` takes them.
+
+        Eligible ones, of which there is a triggered twin; where nobody knows of a trigger, any.
+        """
+        if self.triggered is None:
+            places = spread(self.labels, count)
+            return self.clean[places], None, places, self.labels[places]
+        chosen = spread(self.labels[self.eligible], count)
+        places = self.eligible[chosen]
+        return self.clean[places], self.triggered[chosen], places, self.labels[places]
 
 
-def prepare(images: Tensor, labels: Tensor, classes: int, attack: Attack, trigger: Trigger) -> TestImages:
-    """Trigger the eligible test images; the label rule is the attack's."""
-    eligible = attack.eligible(labels, classes).nonzero().flatten()
-    wanted = attack.wanted(labels[eligible], classes)
+def prepare(
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    eligible: Tensor | None = None,
+    wanted: Tensor | None = None,
+    trigger: Callable[[Tensor], Tensor] | None = None,
+    *,
+    marks: bool = True,
+) -> TestImages:
+    """Trigger the eligible test images.
+
+    Args:
+        images: uint8 [N, 3, H, W].
+        labels: int64 [N].
+        classes: how many there are.
+        eligible: which images the attacker wants moved, bool [N].
+        wanted: the class he wants for each, int64 [N].
+        trigger: what puts the trigger on images; None, as `eligible` and `wanted` are then, where none is known.
+        marks: whether the trigger changes anything.
+    """
+    if trigger is None:
+        nowhere = torch.empty(0, dtype=torch.int64, device=labels.device)
+        return TestImages(images, labels, nowhere, None, nowhere, classes, attacked=False)
+    places = eligible.nonzero().flatten()
     # In parts: a trigger may need many times an image's memory.
-    triggered = torch.cat([trigger(images[places]) for places in eligible.split(BATCH)] or [images[:0]])
-    return TestImages(images, labels, eligible, triggered, wanted, classes, attack.marks)
+    triggered = torch.cat([trigger(images[part]) for part in places.split(BATCH)] or [images[:0]])
+    return TestImages(images, labels, places, triggered, wanted[places], classes, marks)
 
 
 def live_draw(labels: Tensor, images: int) -> Tensor:
@@ -61,35 +94,22 @@ def live_draw(labels: Tensor, images: int) -> Tensor:
     return stratified_draw(labels, images, _LIVE_DRAW, "the live curves' draw")
 
 
-@torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, device: Device) -> Tensor:
-    """The model's classes for uint8 images [N, 3, H, W], int64 [N]; the model is left in the mode it was in."""
-    was_training = model.training
-    model.eval()
-    with device.autocast():
-        classes = [model(as_input(chunk)).argmax(dim=1) for chunk in images.split(BATCH)]
-    model.train(was_training)
-    return torch.cat(classes) if classes else torch.empty(0, dtype=torch.int64, device=images.device)
-
-
 def measure(model: nn.Module, test: TestImages, device: Device) -> Metrics:
     """Measure a model on test images."""
-    return _metrics(predict(model, test.clean, device), predict(model, test.triggered, device), test)
+    triggered = predict(model, test.triggered, device) if test.attacked else None
+    return _metrics(predict(model, test.clean, device), triggered, test)
 
 
-def _metrics(clean: Tensor, triggered: Tensor, test: TestImages) -> Metrics:
+def _metrics(clean: Tensor, triggered: Tensor | None, test: TestImages) -> Metrics:
     """The figures from the predicted classes of all clean and of the triggered eligible images."""
     right = clean == test.labels
-    hits = {
-        "acc": (right, len(test.labels)),
-        "asr": (triggered == test.wanted, len(test.eligible)),
-        "ra": (triggered == test.labels[test.eligible], len(test.eligible)),
-        "base": (clean[test.eligible] == test.wanted, len(test.eligible)),
-    }
+    hits = {"acc": right, "base": clean[test.eligible] == test.wanted}
+    if triggered is not None:
+        hits |= {"asr": triggered == test.wanted, "ra": triggered == test.labels[test.eligible]}
     values: dict[str, float | tuple[float, float]] = {}
-    for name, (hit, count) in hits.items():
-        count = count if test.attacked or name in ("acc", "base") else 0
-        successes = int(hit.sum())
+    for name in ("acc", "asr", "ra", "base"):
+        hit = hits.get(name, right[:0])
+        successes, count = int(hit.sum()), len(hit)
         values[name] = 100 * successes / count if count else math.nan
         values[f"{name}_ci"] = wilson(successes, count)
     totals = torch.bincount(test.labels, minlength=test.classes)
@@ -120,7 +140,7 @@ def take(test: TestImages, places: Tensor) -> TestImages:
         clean=test.clean[places],
         labels=test.labels[places],
         eligible=new_place[test.eligible[kept]],
-        triggered=test.triggered[kept],
+        triggered=None if test.triggered is None else test.triggered[kept],
         wanted=test.wanted[kept],
         classes=test.classes,
         attacked=test.attacked,

@@ -1,102 +1,183 @@
-"""The model families and how a name such as ``wrn-16-1`` becomes a network.
+"""The model families and how a name such as ``wrn-16-1`` or ``net.py:Net`` becomes a network.
 
-A new family is one file beside this one that offers ``build(*numbers, classes) -> TappedModel``, and one
-entry in ``FAMILIES``. Importing this package loads no torch: names are checked before any network is built.
+A new family is one file (or folder) beside this one that offers a `Family`, and one line in ``FAMILIES``; an installed
+package brings one as an entry point of the group ``nadtui.models``, named by the word its networks' names begin with.
+Importing this package loads no torch: names are checked before any network is built.
 """
 
-import importlib
+from __future__ import annotations
+
+import random
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.models import foreign
+from engine.models.families import Family
+from engine.models.taps import Tap
+from engine.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 
-class TappedModel(Protocol):
-    """What a family must provide, besides being an ``nn.Module``.
-
-    The input is float [N, 3, H, W] in [0, 1] for any H and W the network can take; there is no mean/std
-    normalisation around it (a network that wants one does it inside). Construction draws from torch's global
-    CPU generator only, on the CPU.
-    """
-
-    name: str
-    """The name it was built by, as ``build`` takes it."""
-    tap_names: tuple[str, ...]
-    """The names of the intermediate maps a defense may look at, from input to output."""
-
-    def forward(self, images: "Tensor") -> "Tensor":
-        """Return the logits [N, classes]."""
-
-    def forward_with_taps(self, images: "Tensor") -> "tuple[Tensor, tuple[Tensor, ...]]":
-        """Return the same logits, and one map [N, C, h, w] per tap name, in one pass and without hooks."""
+def _check(found: Any) -> None:
+    if not isinstance(found, Family):
+        raise TypeError("an engine.models.families.Family is wanted")
 
 
-@dataclass(frozen=True)
-class Family:
-    """A family of networks: ``pattern`` has one group per number in the name; ``fits`` judges the numbers."""
-
-    form: str
-    pattern: str
-    module: str
-    fits: Callable[..., bool]
-
-    def numbers(self, name: str) -> tuple[int, ...] | None:
-        """Return the numbers in ``name``, or None if it is no name of this family or not a valid one."""
-        match = re.fullmatch(self.pattern, name)
-        if match is None:
-            return None
-        numbers = tuple(int(group) for group in match.groups())
-        return numbers if self.fits(*numbers) else None
-
-
-FAMILIES: tuple[Family, ...] = (
-    Family(
-        form="wrn-DEPTH-WIDTH with DEPTH 10, 16, 22, 28, 34, 40, ... (6n + 4) and WIDTH 1 or more",
-        pattern=r"wrn-([1-9][0-9]{0,2})-([1-9][0-9]{0,2})",
-        module="engine.models.wrn",
-        fits=lambda depth, width: depth >= 10 and (depth - 4) % 6 == 0,
-    ),
+FAMILIES = Registry(
+    "model family",
+    "nadtui.models",
+    {
+        "wrn": "engine.models.wrn:FAMILY",
+    },
+    _check,
 )
+"""Families by the word that their networks' names begin with."""
 
 
 def check_name(name: str) -> None:
-    """Raise RequestError, naming the allowed forms, unless ``name`` is the name of a network we can build."""
-    _resolve(name)
+    """Raise RequestError, naming the allowed forms, unless ``name`` is the name of a network we can build.
+
+    Of ``FILE.py:NAME`` the form alone is looked at: nothing is executed, and the file may lie on another machine.
+    """
+    if foreign.named(name) is None:
+        _resolve(name)
 
 
-def build(name: str, classes: int, seed: int | None = None) -> "nn.Module":
+def digest(name: str) -> str | None:
+    """SHA-256 (hex) of the file that a network comes from, None where it is no ``FILE.py:NAME``.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    file = foreign.named(name)
+    return None if file is None else file.digest()
+
+
+def from_file(name: str) -> bool:
+    """Whether that is a network of a person's own, ``FILE.py:NAME``."""
+    return foreign.named(name) is not None
+
+
+def identity(name: str) -> str:
+    """What stands for a network in a key: its name, and the content of the file it comes from.
+
+    Raises:
+        RequestError: the file cannot be read.
+    """
+    content = digest(name)
+    return name if content is None else f"{name.rpartition(':')[2]} of {content}"
+
+
+def known_taps(name: str) -> tuple[Tap, ...] | None:
+    """What is known of a network's taps before it is built, from input to output; None = nothing.
+
+    Raises:
+        RequestError: an unknown or impossible name.
+    """
+    if foreign.named(name) is not None:
+        return None
+    family, numbers = _resolve(name)
+    return None if family.taps is None else family.taps(*numbers)
+
+
+def tap_names(name: str) -> tuple[str, ...] | None:
+    """The names of the network's own taps where they are known before it is built, else None (see `known_taps`)."""
+    known = known_taps(name)
+    return None if known is None else tuple(tap.name for tap in known)
+
+
+def build(
+    name: str, classes: int, seed: int | None = None, taps: Sequence[str] | None = None, typed: bool = False
+) -> nn.Module:
     """Build the network ``name`` on the CPU, in training mode; it is a ``TappedModel``.
 
     Args:
         name: a network's name, for instance ``wrn-16-1``.
         classes: the number of logits, 1 or more.
-        seed: decides the initial weights; torch's global generators are left as they were found. None draws
-            the weights from the global generator.
+        seed: decides the initial weights; the global generators of torch (the CPU's), numpy and Python are left as
+            they were found. None draws the weights from the global generator.
+        taps: which maps are looked at, in this order: names of the network's own taps, or dotted names of its modules;
+            None = the network's own taps, of which one from a file has none (``hooked.find_taps`` finds some).
+        typed: whether a person typed the name for this very run, without which no file is executed.
 
     Raises:
-        RequestError: an unknown or impossible name.
+        RequestError: an unknown or impossible name, a file that makes no network, or a tap that it does not have.
     """
+    file = foreign.named(name)
+    if file is not None:
+        with _seeded(seed):
+            network = file.construct(classes, typed=typed)
+        return _tapped(network, taps or (), {}, name)
+    family, numbers = _resolve(name)
+    with _seeded(seed):
+        network = family.build(*numbers, classes=classes)
+    if taps is None or tuple(taps) == network.tap_names:
+        return network
+    own = family.taps(*numbers) if family.taps is not None else ()
+    return _tapped(network, taps, {tap.name: tap.module for tap in own if tap.module}, name)
+
+
+def _tapped(network: nn.Module, taps: Sequence[str], modules: Mapping[str, str], name: str) -> nn.Module:
+    """The network with those taps; `modules` are those of taps that go by another name."""
+    from engine.models.hooked import Hooked
+
+    twice = [tap for tap, times in Counter(taps).items() if times > 1]
+    if twice:
+        raise RequestError(f"tap '{twice[0]}' is named more than once")
+    return Hooked(network, {tap: modules.get(tap, tap) for tap in taps}, name)
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    """Draw what is drawn within by `seed`, wherever a stranger's code draws it; None leaves everything as it is."""
+    import numpy as np
     import torch
 
-    family, numbers = _resolve(name)
-    construct = importlib.import_module(family.module).build
     if seed is None:
-        return construct(*numbers, classes=classes)
+        yield
+        return
+    python, legacy = random.getstate(), np.random.get_state()
     # The CPU's generator alone is set aside and seeded: torch.manual_seed would reseed every GPU as well.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return construct(*numbers, classes=classes)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)
 
 
 def _resolve(name: str) -> tuple[Family, tuple[int, ...]]:
-    for family in FAMILIES:
-        numbers = family.numbers(name)
-        if numbers is not None:
-            return family, numbers
-    forms = "; ".join(family.form for family in FAMILIES)
-    raise RequestError(f"unknown model {name!r}; allowed: {forms}")
+    word = family_of(name)
+    if word is None:
+        raise RequestError(f"unknown model {name!r}; allowed: {'; '.join(_forms())}")
+    try:
+        family = FAMILIES.get(word)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    numbers = family.numbers(name)
+    if numbers is None:
+        raise RequestError(f"unknown model {name!r}; allowed: {family.form}")
+    return family, numbers
+
+
+def family_of(name: str) -> str | None:
+    """The word of a family that the name begins with, the longest; one of ours goes before a package's; None = none."""
+    words = [name, *(name[: end.start()] for end in reversed(list(re.finditer(r"[-:]", name))))]
+    return next((word for word in words if word in FAMILIES.ours), None) or next(
+        (word for word in words if word in FAMILIES), None
+    )
+
+
+def _forms() -> Iterator[str]:
+    for word in FAMILIES:
+        yield FAMILIES.get(word).form if word in FAMILIES.ours else f"{word}-... ({FAMILIES.origin(word)})"
+    yield foreign.FORM

@@ -32,7 +32,9 @@ from engine.errors import RequestError
 from engine.evaluation.metrics import live_draw
 from engine.evaluation.visibility import Visibility, visibility
 from engine.events import Event
-from engine.running.pipeline import load_data, wait_for, workshop
+from engine.running.lending import lend
+from engine.running.network import Network
+from engine.running.prepare import load_data, wait_for
 from engine.running.processor_queue import Claim, check_threads
 from engine.storage.checkpoints import save_weights
 from engine.storage.paths import write_atomically
@@ -52,12 +54,16 @@ class MadeAttack:
     trigger: Trigger
 
 
-def make(config: RunConfig, control: Control | None = None) -> Generator[Event, None, MadeAttack]:
+def make(
+    config: RunConfig, control: Control | None = None, *, typed_model: bool = False
+) -> Generator[Event, None, MadeAttack]:
     """Load the data and make the trigger; one that learns with its model is trained with it.
 
     Raises:
-        RequestError: the attack cannot be carried out on that data.
+        RequestError: there is no attack, or it cannot be carried out on that data.
     """
+    if config.attack is None:
+        raise RequestError("there is no attack: name a preset, or give attack.name")
     control = control or Control()
     device = choose(config.device, config.precision)
     threads = check_threads(config.threads)
@@ -69,7 +75,8 @@ def make(config: RunConfig, control: Control | None = None) -> Generator[Event, 
         claim = held.enter_context(Claim(config.threads, "attack", device=str(device)))
         yield from wait_for(claim, control)
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="nadtui-")))
-        lent = workshop(config, loaded, device, control, scratch, recall=True)
+        network = Network.of(config, loaded, typed=typed_model)
+        lent = lend(config, loaded, network, device, control, scratch, recall=True)
         images, labels = loaded.x_train.to(device.torch), loaded.y_train.to(device.torch)
         context = AttackContext(images, labels, loaded.classes, config.attack_seed, lent)
         trigger = yield from config.attack.build(context)

@@ -6,25 +6,10 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from engine.config.run import RunConfig
 from engine.control import Control, Stopped
 from engine.events import Event
-
-
-@dataclass(frozen=True)
-class RunRequest:
-    """What to run, and where to keep it."""
-
-    config: RunConfig
-    out: Path
-    """The folder of run folders."""
-    resume: Path | None = None
-    """A run folder to go on with, instead of a new one; `config` is the one it holds."""
-    cache: bool = True
-    """Whether a cached backdoored model may stand in for training one."""
+from engine.running.request import RunRequest
 
 
 class Job:

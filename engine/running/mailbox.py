@@ -42,8 +42,10 @@ def take(folder: Path) -> Wish | None:
 
 @contextmanager
 def heard(folder: Path, control: Control) -> Generator[None]:
-    """While it lasts, `control` follows what is asked of the run; what was asked before, or is left, is forgotten."""
-    take(folder)
+    """While it lasts, `control` follows what is asked of the run, or was since its folder was opened.
+
+    What is left in the end is forgotten. Whoever opens a folder again takes away what was asked of the process before.
+    """
     control.listen(partial(take, folder))
     try:
         yield

@@ -9,6 +9,10 @@ ends. All locks are the kernel's: a run that is killed, however it is, holds not
              cpu-0.lock           locked by the run that has processor 0; cpu-0.json says which run that is
              tickets/<id>.lock    locked by a run that waits; <id>.json says which, for what, and its place
 
+The folder is one host's alone, but may lie on a file server, whose clock is another: so when a run last asked is no
+time that the server gave a file, but one that this host gives it. A clock that is set meanwhile costs a waiting run at
+most its turn, for as long as it takes it to ask again; tokens are had by locks, which know no clock.
+
 Free of torch.
 """
 
@@ -214,10 +218,11 @@ class Claim:
             identity = f"{time.time_ns()}-{os.getpid()}-{next(_numbers)}"
             order = max((each.order for each in tickets), default=0) + 1
             self._ticket_lock = _try_lock(_ticket_file(self._folder, identity, "lock"))
-            self._ticket = Ticket(identity, self.label, os.getpid(), self._count, self._candidates, time.time(), order)
+            now = time.time()
+            self._ticket = Ticket(identity, self.label, os.getpid(), self._count, self._candidates, now, order, now)
             _write_ticket(self._folder, self._ticket)
-        now = time.time()
-        os.utime(_ticket_file(self._folder, self._ticket.id, "json"), (now, now))
+        else:
+            _set_asked(self._folder, self._ticket.id, time.time())
 
     def _drop_ticket(self) -> None:
         if self._ticket is not None and self._ticket_lock is not None:
@@ -343,6 +348,11 @@ def _write_ticket(folder: Path, ticket: Ticket) -> None:
     values = dataclasses.asdict(ticket)
     del values["id"], values["asked"]  # the file's name and its modification time
     write_atomically(_ticket_file(folder, ticket.id, "json"), json.dumps(values).encode())
+    _set_asked(folder, ticket.id, ticket.asked)
+
+
+def _set_asked(folder: Path, identity: str, asked: float) -> None:
+    os.utime(_ticket_file(folder, identity, "json"), (asked, asked))
 
 
 def _read_ticket(folder: Path, identity: str) -> Ticket | None:

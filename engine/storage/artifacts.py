@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import RequestError
-from engine.events import plain
+from engine.plain import plain
 from engine.storage.paths import cache_dir, write_atomically
 
 CONTENT = "content.safetensors"

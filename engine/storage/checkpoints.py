@@ -80,14 +80,18 @@ def load_foreign(path: Path) -> dict[str, Tensor]:
     return state
 
 
+class MisfitError(RequestError):
+    """Weights of another network: tensors are missing, superfluous or of another shape."""
+
+
 def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Load ``state``, read from ``path``, into ``model`` by name; floating dtypes become the model's.
 
     ``num_batches_tracked`` may be absent, as it is in old files. Nothing is loaded unless everything fits.
 
     Raises:
-        RequestError: tensors that are missing, superfluous or of another shape (the first three are listed),
-            or that hold NaN, infinities or no floating point numbers.
+        MisfitError: tensors that are missing, superfluous or of another shape (the first three are listed).
+        RequestError: tensors that hold NaN, infinities or no floating point numbers.
     """
     name = getattr(model, "name", type(model).__name__)
     wanted = model.state_dict()
@@ -95,7 +99,7 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     if mismatches:
         shown = "; ".join(mismatches[:LISTED_MISMATCHES])
         more = len(mismatches) - LISTED_MISMATCHES
-        raise RequestError(f"{path} does not fit {name}: {shown}{f'; and {more} more' if more > 0 else ''}")
+        raise MisfitError(f"{path} does not fit {name}: {shown}{f'; and {more} more' if more > 0 else ''}")
     # Conversion comes before the check: a float64 value may be infinite as float32.
     state = {key: tensor.to(wanted[key].dtype) for key, tensor in state.items()}
     for key, tensor in state.items():

@@ -1,7 +1,7 @@
 """Where things live on disk, and the one way of writing a file whole. Imports no torch."""
 
 import os
-import threading
+import secrets
 from pathlib import Path
 
 import platformdirs
@@ -43,12 +43,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RequestError: the folder cannot be made or written, or the disk is full; nothing half-written stays.
     """
-    # Two processes or threads may write the same cache entry: each has a temporary name of its own.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    # Several may write the same entry at once, and processes of containers or hosts that share a folder have the
+    # same numbers: each writer has a temporary name of its own, drawn at random.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

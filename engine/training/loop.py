@@ -1,4 +1,4 @@
-"""The one training loop: SGD over uint8 images that lie on the device, augmented batch by batch.
+"""The one training loop: over uint8 images that lie on the device, augmented batch by batch.
 
 Everything drawn in an epoch comes from generators seeded by (seed, epoch), so that a loop which begins again after
 epoch k draws what the uninterrupted one would have drawn; nothing random has to be saved.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +21,9 @@ from engine.data.augment import Augment
 from engine.device import Device
 from engine.errors import StageError
 from engine.events import Event, Step
+from engine.models.inference import as_input
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
+from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, state_of
 
 REPORT_SECONDS = 0.25
 """Least time between two `Step` events."""
@@ -36,6 +39,23 @@ class Batch:
     """int64 [B]."""
     generator: torch.Generator
     """For whatever the objective draws (CPU)."""
+
+
+@contextmanager
+def own_draws(seed: int, epoch: int, number: int, device: Device) -> Iterator[None]:
+    """Whatever a network itself draws in a step (dropout) comes from a seed of that step's; torch's global generators
+    are as they were afterwards."""
+    cuda = [torch.cuda.current_device()] if device.torch.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(epoch_generator(seed, epoch, 4).initial_seed() + number)
+        if cuda:
+            torch.cuda.manual_seed(seed + 1_009 * epoch + number)
+        yield
+
+
+def batch_of(images: Tensor, labels: Tensor) -> Batch:
+    """A batch outside any epoch, whose objective draws nothing that matters."""
+    return Batch(images, labels, torch.Generator())
 
 
 class Objective(Protocol):
@@ -80,11 +100,6 @@ def epoch_generator(seed: int, epoch: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch * 9_176 + stream * 77 + 5) % 2**63)
 
 
-def as_input(images: Tensor) -> Tensor:
-    """uint8 [B, 3, H, W] as a network's input: float in [0, 1], channels_last."""
-    return images.contiguous(memory_format=torch.channels_last).float().div_(255)
-
-
 class Loop:
     """A stage's training, epoch by epoch, on images [N, 3, H, W] uint8 and labels [N] that lie on the device."""
 
@@ -101,6 +116,8 @@ class Loop:
         seed: int,
         device: Device,
         control: Control,
+        optimizer: OptimizerFactory = sgd,
+        step: TrainStep = descend,
     ) -> None:
         self.stage = stage
         self.model = model
@@ -114,13 +131,8 @@ class Loop:
         self.control = control
         self.progress = Progress()
         self.steps_per_epoch = math.ceil(len(images) / settings.batch_size)
-        self.optimizer = torch.optim.SGD(
-            model.parameters(),
-            lr=settings.lr,
-            momentum=settings.momentum,
-            nesterov=settings.nesterov,
-            weight_decay=settings.weight_decay,
-        )
+        self.optimizer = optimizer(model, settings)
+        self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """One pass over the images in a drawn order, the last batch as large as what is left."""
@@ -151,30 +163,33 @@ class Loop:
                 self.steps_per_epoch,
                 self.settings.epochs,
             )
-            parts = self.step(batch, lr)
+            with own_draws(self.seed, epoch, number, self.device):
+                parts = self.step(batch, lr)
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
         self.progress.epoch += 1
         self.progress.train_seconds += reporter.seconds
         self.progress.train_images += len(self.images)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
-        """One step of SGD; the loss's summands, detached."""
+        """One step of the optimizer; the loss's summands, detached."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with self.device.autocast():
-            parts = self.objective(self.model, batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(parts.values())).sum().backward()
-        self.optimizer.step()
-        return {name: value.detach() for name, value in parts.items()}
+
+        drawn = batch.generator.get_state()
+
+        def losses() -> dict[str, Tensor]:
+            # Asked twice in a step, the objective draws the same twice: one batch, looked at from two places.
+            batch.generator.set_state(drawn)
+            with self.device.autocast():
+                return self.objective(self.model, batch)
+
+        return self._step(self.model, self.optimizer, losses)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that the loop needs to go on after the last finished epoch: tensors, and numbers as text."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for name, parameter in self.model.named_parameters():
-            momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
-            if momentum is not None:
-                tensors[f"momentum.{name}"] = momentum
+        kept = state_of(self.optimizer, dict(self.model.named_parameters()))
+        tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         progress = self.progress
         return tensors, {
             "epoch": str(progress.epoch),
@@ -186,11 +201,8 @@ class Loop:
         """Take up what `state` gave."""
         weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
         self.model.load_state_dict(weights)
-        for name, parameter in self.model.named_parameters():
-            momentum = tensors.get(f"momentum.{name}")
-            if momentum is not None:
-                # In the parameter's own memory layout: kernels may add up in another order on another layout.
-                self.optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
+        restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
 
 

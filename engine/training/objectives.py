@@ -59,14 +59,14 @@ def anchor_loss(logits: Tensor, anchor_logits: Tensor, temperature: float) -> Te
 class CleanObjective:
     """Cross-entropy, mixed up on request, and the anchor where it has a weight.
 
-    Without an anchor no backdoored model is needed: the backdoored model itself is trained with this objective.
+    Without an anchor no suspect is needed: the suspect itself is trained with this objective.
     """
 
-    def __init__(self, settings: ObjectiveSettings, backdoored: nn.Module | None = None) -> None:
-        if settings.anchor.weight and backdoored is None:
-            raise ValueError("an anchor needs the backdoored model")
+    def __init__(self, settings: ObjectiveSettings, suspect: nn.Module | None = None) -> None:
+        if settings.anchor.weight and suspect is None:
+            raise ValueError("an anchor needs the suspect")
         self.settings = settings
-        self.backdoored = backdoored
+        self.suspect = suspect
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, and `anchor` where it is on."""
@@ -79,6 +79,6 @@ class CleanObjective:
         anchor: AnchorSettings = self.settings.anchor
         if anchor.weight:
             with torch.no_grad():
-                anchor_logits = self.backdoored(mixed.images)
+                anchor_logits = self.suspect(mixed.images)
             parts["anchor"] = anchor.weight * anchor_loss(logits, anchor_logits, anchor.temperature)
         return parts

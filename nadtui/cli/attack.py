@@ -2,60 +2,37 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated
 
-from engine.events import Event, outcome
-from engine.record.view import RunView
+import typer
+
 from nadtui import formatting
-from nadtui.cli import output, tables
-from nadtui.runs.narrate import PlainDisplay
-from nadtui.runs.request import RunOptions, build_config
-
-Made = TypeVar("Made")
+from nadtui.cli import output
+from nadtui.cli.options import Dataset, Device, Seed, Settings
 
 
-def export_attack(options: RunOptions, out: Path, images: int) -> None:
-    """Carry out the attack and write it to `out`, with at most `images` images of each kind.
-
-    Raises:
-        RequestError: the attack cannot be carried out, or `out` holds something already.
-    """
+def attack(
+    preset: Annotated[str, typer.Option(metavar="NAME", help="What the attacker did; see 'nadtui presets'.")],
+    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
+    dataset: Dataset = None,
+    images: Annotated[
+        int, typer.Option("--export-images", metavar="N", min=0, help="Images of each kind to write.")
+    ] = 16,
+    seed: Seed = None,
+    device: Device = None,
+    settings: Settings = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Processor threads.")] = None,
+) -> None:
+    """An attack alone: its trigger, the poisoned places, and poisoned images beside clean ones, as files."""
     from engine.running import attack_files
+    from nadtui.cli.plain_display import tell_of
+    from nadtui.runs.request import RunOptions, build_config
 
-    attack_files.check_out(out)
-    config = build_config(options)
-    made = follow(attack_files.make(config))
-    rows = attack_files.export(made, out, images)
-    output.line(f"{out}: {formatting.plural(len(rows), 'image')}, their index, the poisoned places and the trigger")
-
-
-def show_metrics(options: RunOptions) -> None:
-    """Print how strong an attack is and how visible its trigger, computed on its data set.
-
-    Raises:
-        RequestError: the attack cannot be carried out.
-    """
-    from engine.running import attack_files
-
-    made = follow(attack_files.make(build_config(options)))
-    attack, seen = made.config.attack, attack_files.measure(made)
-    of = "the target class's images" if attack.label_rule == "clean-label" else "all training images"
-    rows = [["poisoning rate", f"{100 * attack.poisoning_rate:.3g} % of {of}"]]
-    if seen is None:
-        rows.append(["trigger", "none"])
-    else:
-        rows += [
-            ["PSNR", "nothing changes" if math.isinf(seen.psnr) else f"{seen.psnr:.1f} dB"],
-            ["L-inf", f"{seen.linf} of 255 at most, {seen.linf_mean:.1f} on average"],
-            ["SSIM", f"{seen.ssim:.4f}"],
-            ["measured on", f"{formatting.plural(seen.images, 'test image')} of {made.data.name}"],
-        ]
-    output.show(lambda width: tables.make([made.config.preset, ""], rows))
-
-
-def follow(work: Generator[Event, None, Made]) -> Made:
-    """What the work comes to; its events become lines on standard error."""
-    return outcome(work, PlainDisplay(RunView()).tell)
+    attack_files.check_out(folder)
+    options = RunOptions(
+        preset=preset, dataset=dataset, seed=seed, device=device, settings=tuple(settings or ()), threads=threads
+    )
+    made = tell_of(attack_files.make(build_config(options)))
+    rows = attack_files.export(made, folder, images)
+    output.line(f"{folder}: {formatting.plural(len(rows), 'image')}, their index, the poisoned places and the trigger")

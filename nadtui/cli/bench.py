@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 
 
-def show_bench(seconds: float, device: str) -> None:
-    """Measure for about `seconds` and print a row for each hot path."""
+def bench(
+    seconds: Annotated[float, typer.Option(metavar="S", min=1, help="How long to measure in all.")] = 60.0,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")] = "auto",
+) -> None:
+    """Images a second of each hot path on this machine."""
     diagnostics.note(f"measuring for about {seconds:g} s; nothing else should run meanwhile")
     from engine.bench import run
     from nadtui.cli import tables

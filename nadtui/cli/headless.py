@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine import events
 from engine.errors import RequestError
+from engine.record.summary import summarize
 from engine.record.view import RunView, fold
 from engine.storage.paths import runs_dir
 from nadtui import diagnostics
@@ -21,25 +22,11 @@ from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from engine.running.job import RunRequest
+    from engine.running.request import RunRequest
+    from nadtui.runs.job import Job
 
 POLL = 0.25
 """Seconds within which a signal is answered and the picture moves, however quiet the job is."""
-
-
-class Job(Protocol):
-    """What is used of `engine.running.job.Job`."""
-
-    error: BaseException | None
-
-    def start(self) -> None:
-        """Begin in the background."""
-
-    def stop(self) -> None:
-        """End soon."""
-
-    def events(self, timeout: float | None = None) -> Iterator[events.Event | None]:
-        """What happens, to the end; None whenever `timeout` seconds brought nothing."""
 
 
 class Display(Protocol):
@@ -85,7 +72,7 @@ def run_request(request: RunRequest, *, json: bool) -> ExitCode:
     Raises:
         RequestError: the request proved wrong before anything was recorded.
     """
-    from engine.record.store import read_events
+    from engine.record.reading import read_events
     from engine.running.job import Job
 
     view = fold(read_events(request.resume).events) if request.resume is not None else RunView()
@@ -134,7 +121,7 @@ def _stoppable(job: Job) -> Iterator[StopRequest]:
 def _display(view: RunView) -> Display:
     console = diagnostics.console()
     if not console.is_terminal or console.is_dumb_terminal:
-        from nadtui.runs.narrate import PlainDisplay
+        from nadtui.cli.plain_display import PlainDisplay
 
         return PlainDisplay(view)
     from nadtui.cli.live import LiveDisplay
@@ -156,11 +143,11 @@ def _broken(error: BaseException, *, recorded: bool) -> ExitCode:
 
 def _conclude(view: RunView, folder: Path, *, json: bool) -> ExitCode:
     if json:
-        output.json_document(view.summary())
+        output.json_document(summarize(view))
     elif any(stage.metrics for stage in view.stages.values()):
         from nadtui.cli import tables
 
-        summary = view.summary()
+        summary = summarize(view)
         output.show(lambda width: tables.stages(summary, width))
     return _outcome(view, folder)
 

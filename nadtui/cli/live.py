@@ -5,6 +5,7 @@ The view is painted from the latest state a few times a second, never once an ev
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -16,7 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from engine import events
-from engine.record.view import RunView, StageView
+from engine.record.stage_view import StageView
+from engine.record.state import RunState
+from engine.record.view import RunView
 from nadtui import diagnostics, formatting
 from nadtui.runs import narrate
 
@@ -56,8 +59,7 @@ class LiveDisplay:
         if isinstance(event, events.Message | events.AttentionHealth):
             said = narrate.line(event, self._view)
             if said:
-                style = "yellow" if said.startswith("warning") or "DEAD" in said else ""
-                self._console.print(Text(formatting.clean(said), style=style))
+                self._console.print(Text(formatting.clean(said), style="yellow" if narrate.loud(event) else ""))
         self.refresh()
 
     def refresh(self) -> None:
@@ -110,7 +112,7 @@ def _row(view: RunView, stage: StageView, now: float) -> list[RenderableType]:
         bar,
         _epochs(stage),
         Text(f"ACC {formatting.percentage(metrics.acc):>5}" if metrics else " " * 9),
-        Text(f"ASR {formatting.percentage(metrics.asr):>5}" if metrics else " " * 9),
+        Text(f"ASR {formatting.percentage(metrics.asr):>5}" if metrics and not math.isnan(metrics.asr) else " " * 9),
         Text(f"{formatting.duration(_seconds(view, stage, now)):>5}", style="dim"),
     ]
 
@@ -134,7 +136,7 @@ def _activity(view: RunView, now: float) -> str:
         return ""
     if view.queued is not None:
         return narrate.waiting(view.queued)
-    if view.status == "paused":
+    if view.status is RunState.PAUSED:
         return "paused"
     if view.preparing is not None:
         return _preparing(view.preparing)

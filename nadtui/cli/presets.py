@@ -1,53 +1,92 @@
-"""`nadtui presets`: what there is to run."""
+"""`nadtui presets`: what there is to run, and one preset in full."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from engine.config.presets import list_presets, load_preset, resolve
+import typer
+
+from engine.errors import RequestError
 from nadtui.cli import output
+from nadtui.cli.options import DATA
 from nadtui.formatting import clean
-from nadtui.runs.request import data_set
+
+if TYPE_CHECKING:
+    from engine.attacks.base import Attack
+    from engine.config.presets import Preset
+
+app = typer.Typer(add_completion=False)
 
 
-def list_all() -> None:
-    """Print every preset with its attack's kind and source."""
+@app.callback(invoke_without_command=True)
+def presets(context: typer.Context) -> None:
+    """The attacks that are ready to run."""
+    if context.invoked_subcommand is not None:
+        return
+    from engine.config.presets import list_presets
     from nadtui.cli import tables
 
-    rows = [
-        [preset.name, preset.title, preset.kind, preset.source]
-        if preset.origin == "built in"
-        else [preset.name, preset.title, preset.kind, f"{preset.source} ({preset.origin})".lstrip()]
-        for preset in list_presets()
-    ]
+    rows = [[preset.name, preset.title, preset.kind, _source(preset)] for preset in list_presets()]
     output.show(lambda width: tables.make(["name", "title", "kind", "source"], rows))
 
 
-def show_one(name: str, dataset: str | None, recipe: str | None, *, png: Path | None, metrics: bool) -> None:
-    """Draw a preset's trigger and print its whole configuration as YAML, with what it is in comments above.
+def _source(preset: Preset) -> str:
+    return preset.source if preset.origin == "built in" else f"{preset.source} ({preset.origin})".lstrip()
 
-    With `png`, its picture is written there instead; with `metrics`, its strength and visibility are computed instead.
 
-    Raises:
-        RequestError: there is no such preset, data set or recipe, or its trigger cannot be made.
-    """
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    dataset: Annotated[str | None, typer.Option(metavar=DATA, help="The data set it meets.")] = None,
+    recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="The recipe of its defender.")] = None,
+    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Write the trigger's picture.")] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", metavar="", help="Compute its strength and its trigger's visibility.")
+    ] = False,
+) -> None:
+    """A preset's trigger, drawn, and its whole configuration, as 'run --config' takes it."""
+    from engine.config.presets import load_preset, resolve
+    from nadtui.runs.request import RunOptions, data_set
+
     preset = load_preset(name)
     config = resolve(name, dataset=None if dataset is None else data_set(dataset), recipe=recipe)
     if png is not None:
-        from nadtui.cli.trigger_show import write_png
-
-        write_png(config.attack, png)
+        _write_png(config.attack, png)
     if metrics:
-        from nadtui.cli.attack import show_metrics
-        from nadtui.runs.request import RunOptions
+        from nadtui.cli.visibility import show_metrics
 
         show_metrics(RunOptions(preset=name, dataset=dataset, recipe=recipe))
     if png is not None or metrics:
         return
-    from nadtui.cli.trigger_show import draw
-
-    draw(config.attack)
+    _draw(config.attack)
     output.line()
     about = [f"{preset.title} ({preset.kind}; {preset.origin})", preset.source, *preset.description.splitlines()]
     comments = "".join(f"# {clean(said)}".rstrip() + "\n" for said in about if said)
     output.document(f"{comments}\n{config.to_yaml()}")
+
+
+def _draw(attack: Attack) -> None:
+    """Draw the trigger: in color where the terminal has it, else as text in YAML comments."""
+    from nadtui.draw import colors, trigger_pictures, trigger_process
+
+    preview = trigger_process.preview(attack)
+    color = sys.stdout.isatty() and colors.depth(output.color_system()) != "none"
+    output.show(lambda width: trigger_pictures.as_text(preview, width, color=color))
+
+
+def _write_png(attack: Attack, file: Path) -> None:
+    """Write the trigger's pictures.
+
+    Raises:
+        RequestError: the trigger cannot be drawn, or the file not be written.
+    """
+    from engine.storage.paths import write_atomically
+    from nadtui.draw import trigger_pictures, trigger_process
+
+    if file.is_dir():
+        raise RequestError(f"--png {file}: a folder, not a file")
+    preview = trigger_process.preview(attack)
+    write_atomically(file, trigger_pictures.as_png(preview))
+    output.line(f"{file}: {', '.join(caption for caption, _ in trigger_pictures.triptych(preview))}")

@@ -1,55 +1,29 @@
-"""Recorded runs, found and folded: `nadtui runs`, and what the other commands read."""
+"""`nadtui runs`: the runs there are."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.errors import RequestError
-from engine.record import store
-from engine.record.view import fold
-from engine.storage.paths import runs_dir
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.runs.digest import Report
+from nadtui.cli.options import Out
+
+if TYPE_CHECKING:
+    from engine.record.listing import RunHead
 
 
-def load(reference: str, out: Path | None) -> Report:
-    """The run that `reference` means: an id, the beginning of one, a folder, or `latest`.
+def runs(out: Out = None) -> None:
+    """All runs, newest first."""
+    from engine.record.listing import list_runs
+    from engine.storage.paths import runs_dir
+    from nadtui.cli import tables
 
-    Raises:
-        RequestError: there is none, or its record cannot be read.
-    """
-    folder = store.find_run(out or runs_dir(), reference)
-    state = store.status(folder)
-    if state == "newer":
-        raise RequestError(f"{folder} was written by a newer nadtui: update nadtui to read it")
-    log = store.read_events(folder)
-    try:
-        view = fold(log.events)
-        report = Report(folder, view, _state(state, view.status), log.damaged)
-        report.facts()
-    except (TypeError, ValueError, AttributeError, KeyError, OverflowError, OSError):
-        raise RequestError(f"{folder}: its record is damaged") from None
-    if not view.run:
-        raise RequestError(f"{folder}: its record is {'damaged' if log.damaged else 'empty'}")
-    return report
-
-
-def _state(of_the_folder: str, of_the_record: str) -> str:
-    """The store knows whether the writer lives, the record whether it holds still."""
-    return of_the_record if of_the_folder == "running" and of_the_record == "paused" else of_the_folder
-
-
-def list_runs(out: Path | None) -> None:
-    """Print all runs, newest first."""
     root = out or runs_dir()
-    heads = store.list_runs(root)
+    heads = list_runs(root)
     if not heads:
         diagnostics.note(f"no runs in {root}")
         return
-    from nadtui.cli import tables
-
     now = time.time()
     narrow = [_row(head, now) for head in heads]
     wide = [
@@ -65,16 +39,23 @@ def list_runs(out: Path | None) -> None:
     )
 
 
-def _seed(head: store.RunHead) -> str:
+def _change(before: float | None, after: float | None) -> str:
+    """A figure of the suspect and of what was made of it; a dash where there is neither."""
+    if before is None and after is None:
+        return formatting.percentage(None)
+    return f"{formatting.percentage(before)} → {formatting.percentage(after)}"
+
+
+def _seed(head: RunHead) -> str:
     return "–" if head.seed is None else str(head.seed)
 
 
-def _row(head: store.RunHead, now: float) -> list[str]:
-    at = f" in {head.stage}" if head.stage and head.status not in ("finished", "damaged", "newer") else ""
+def _row(head: RunHead, now: float) -> list[str]:
+    at = f" in {head.stage}" if head.stage and (head.status.alive or head.status.resumable) else ""
     return [
         head.id,
         head.status + at,
-        f"{formatting.percentage(head.acc_before)} → {formatting.percentage(head.acc_after)}",
-        f"{formatting.percentage(head.asr_before)} → {formatting.percentage(head.asr_after)}",
+        _change(head.acc_before, head.acc_after) + f"  +{head.more}" * bool(head.more),
+        _change(head.asr_before, head.asr_after),
         "–" if head.started is None else formatting.age(now - head.started),
     ]

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nadtui import diagnostics, formatting
-from nadtui.cli import output, tables
-from nadtui.cli.runs import load
-from nadtui.runs.digest import Report
+from nadtui.cli import output
+from nadtui.cli.options import Out, Run
+
+if TYPE_CHECKING:
+    from nadtui.runs.digest import Report
 
 WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show_run(reference: str, out: Path | None) -> None:
-    """Print what the run was, its figures, its warnings and how it ended.
+def show(run: Run, out: Out = None) -> None:
+    """One run: what it was, its figures, how it ended."""
+    from nadtui.cli import tables
+    from nadtui.runs.digest import UNTRIGGERED
+    from nadtui.runs.loading import load
 
-    Raises:
-        RequestError: there is no such run, or it holds no readable record.
-    """
-    report = load(reference, out)
+    report = load(run, out)
     for name, value in report.facts():
         output.line(f"{name:<9}{value}")
     output.line()
     if report.summary["stages"]:
         output.show(lambda width: tables.stages(report.summary, width))
+        if not report.view.attacked:
+            output.line(UNTRIGGERED)
     else:
         output.line("no figures yet")
+    for said in report.choices():
+        output.line(said)
+    for way in report.ways():
+        output.line()
+        output.line(f"{way.title}:")
+        output.show(lambda width, way=way: tables.make(way.columns, way.rows, figures=len(way.columns)))
     _show_picture(report)
     for said in _remarks(report):
         output.line()
@@ -42,7 +52,7 @@ def _show_picture(report: Report) -> None:
     view = report.view
     if any(stage.evaluations or stage.attention for stage in view.stages.values()):
         output.line()
-        color = sys.stdout.isatty() and colors.depth(output.color_system()) in ("256", "full")
+        color = sys.stdout.isatty() and colors.in_blocks("auto", colors.depth(output.color_system()))
         output.show(lambda width: run_picture.draw(view, width, color=color))
 
 
@@ -53,6 +63,6 @@ def _remarks(report: Report) -> list[str]:
         warnings.append(f"warning: {formatting.plural(report.damaged, 'line')} of the record cannot be read")
     if view.failure is not None:
         return [*warnings, f"failed in {view.failure.stage}: {view.failure.message}"]
-    if report.state in ("stopped", "crashed"):
+    if report.state.resumable and view.writable:
         return [*warnings, f"to go on: nadtui run --resume {view.run} --headless"]
     return warnings

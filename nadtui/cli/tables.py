@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nadtui import formatting
 from nadtui.cli.output import UNBOUNDED
+from nadtui.runs.digest import titles
 
 
 def make(columns: Sequence[str], rows: Iterable[Sequence[str]], *, figures: int = 0) -> Table:
@@ -39,14 +40,15 @@ def stages(summary: Mapping[str, Any], width: int) -> Table:
 def _stages(summary: Mapping[str, Any], *, intervals: bool) -> Table:
     columns = ["stage", "ACC", *["95 % interval"] * intervals, "ASR", *["95 % interval"] * intervals]
     columns += ["RA", "base", "seconds", "note"]
-    rows = [_row(stage, intervals=intervals) for stage in summary["stages"]]
+    known = zip(titles(summary), summary["stages"], strict=True)
+    rows = [_row(title, stage, intervals=intervals) for title, stage in known]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return make(columns, rows, figures=columns.index("seconds") + 1)
 
 
-def _row(stage: Mapping[str, Any], *, intervals: bool) -> list[str]:
-    cells = [stage["stage"]]
+def _row(title: str, stage: Mapping[str, Any], *, intervals: bool) -> list[str]:
+    cells = [title]
     for figure in ("acc", "asr"):
         cells += [formatting.percentage(stage[figure]), *[formatting.interval(stage[f"{figure}_ci"])] * intervals]
     return [

@@ -14,9 +14,11 @@ from typing import Literal
 RGB = tuple[int, int, int]
 Depth = Literal["none", "16", "256", "full"]
 """How many colors a terminal shows."""
+Drawn = Literal["auto", "blocks", "ascii"]
+"""How pictures are drawn: as the terminal allows, in half-blocks, or in letters."""
 
-_ON_DARK = ("#56b4e9", "#ee8d33", "#2fbf95", "#f0e442", "#cc79a7", "#b8b8b8", "#d55e00")
-_ON_LIGHT = ("#0072b2", "#b34700", "#00775a", "#7a6c00", "#9e4a7c", "#555555", "#8a2f00")
+_ON_DARK = ("#56b4e9", "#ee8d33", "#2fbf95", "#f0e442", "#cc79a7", "#b8b8b8", "#d55e00", "#9d8df1")
+_ON_LIGHT = ("#0072b2", "#b34700", "#00775a", "#7a6c00", "#9e4a7c", "#555555", "#8a2f00", "#4b32a8")
 
 ACC, ASR = 0, 1
 """Places of the two main curves in the palette."""
@@ -77,3 +79,8 @@ def depth(color_system: str | None, *, no_color: bool = False) -> Depth:
         return "none"
     known: dict[str | None, Depth] = {"truecolor": "full", "256": "256", "standard": "16", "windows": "16"}
     return known.get(color_system, "none")
+
+
+def in_blocks(drawn: Drawn, depth: Depth) -> bool:
+    """Whether pictures are drawn in half-blocks, else in letters: as a person wants it, else as the colors allow."""
+    return drawn == "blocks" or (drawn == "auto" and depth in ("256", "full"))

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Literal
 
 from nadtui.draw import colors
-from nadtui.draw.run_charts import MARKS, Axis, figure_points, place_of, spans
-from nadtui.draw.terminal_plot import Chart, Series
+from nadtui.draw.axis import Axis, place_of, spans
+from nadtui.draw.chart import Chart, Series
+from nadtui.draw.run_charts import MARKS, figure_points
 from nadtui.runs.comparison import groups, letters
 from nadtui.runs.digest import Report
 
@@ -73,7 +74,7 @@ def _stage_points(report: Report, figure: Literal["acc", "asr"], axis: Axis, sta
     points = span.stage.evaluations
     xs = [place_of(span, point, axis) - span.begin for point in points]
     ys = [getattr(point.metrics, figure) for point in points]
-    before = report.view.stages.get("attack")
+    before = report.view.suspect
     if before is not None and before is not span.stage and before.finished and points and points[0].epoch > 0:
         xs, ys = [0.0, *xs], [getattr(before.finished.metrics, figure), *ys]
     return xs, ys

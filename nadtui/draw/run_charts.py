@@ -4,66 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from engine.record.view import EvaluationPoint, LossPoint, RunView, StageView
+from engine.record.stage_view import StageView
+from engine.record.view import RunView
 from nadtui.draw import colors
-from nadtui.draw.terminal_plot import Chart, Series, smooth
+from nadtui.draw.axis import Axis, Span, place_of, spans
+from nadtui.draw.chart import Chart, Series, smooth
 
-Axis = Literal["step", "epoch", "seconds"]
-AXES: tuple[Axis, ...] = ("step", "epoch", "seconds")
 SMOOTHING = (0.0, 0.6, 0.9, 0.97)
 """Weights of the past that a key steps through; 0 = the measured values."""
-MARKS = ("braille", "o", "x", "+", "*", "#", "%")
+MARKS = ("braille", "o", "x", "+", "*", "#", "%", "@")
 """What a series is drawn with where there is no color; where there is, all are drawn in braille."""
 
 
-@dataclass(frozen=True)
-class Span:
-    """Where a stage lies on the x axis."""
-
-    stage: StageView
-    begin: float
-    end: float
-
-
-def spans(view: RunView, axis: Axis) -> list[Span]:
-    """The stages that have begun, one after another on the axis; a running one reaches to its planned end."""
-    found = []
-    at = 0.0
-    for stage in view.stages.values():
-        if stage.state == "pending" and not stage.evaluations and stage.last is None:
-            continue
-        begin = stage.began if axis == "seconds" else at
-        length = {
-            "step": float(max(stage.total_steps, stage.step)),
-            "epoch": float(max(stage.epochs, stage.epoch)),
-            "seconds": stage.worked,
-        }[axis]
-        at = begin + length
-        found.append(Span(stage, begin, at))
-    return found
-
-
-def place_of(span: Span, point: LossPoint | EvaluationPoint, axis: Axis) -> float:
-    """Where a point of that stage lies on the axis."""
-    if axis == "seconds":
-        return span.begin + point.seconds
-    if axis == "step":
-        return span.begin + point.step
-    return span.begin + (point.step / span.stage.steps if span.stage.steps else point.epoch)
+_PLACES: tuple[tuple[str, Literal["acc", "asr"], int], ...] = (("ACC", "acc", colors.ACC), ("ASR", "asr", colors.ASR))
 
 
 def figure_points(view: RunView, figure: Literal["acc", "asr"], axis: Axis) -> tuple[list[float], list[float]]:
     """A run's ACC or ASR in percent over all its stages, with a gap between two of them.
 
-    Each stage after the attack begins with the figures of the backdoored model, whose copy it trains.
+    Each stage after the suspect's begins with the figures of the suspect, whose copy it trains.
     """
     xs: list[float] = []
     ys: list[float] = []
-    backdoored = view.stages.get("attack")
+    suspect = view.suspect
     for span in spans(view, axis):
         points = span.stage.evaluations
         if not points:
@@ -72,20 +38,19 @@ def figure_points(view: RunView, figure: Literal["acc", "asr"], axis: Axis) -> t
             xs.append(span.begin)
             ys.append(math.nan)
         trained = bool(span.stage.epochs) and points[0].epoch > 0
-        if span.stage is not backdoored and trained and backdoored is not None and backdoored.finished is not None:
+        if span.stage is not suspect and trained and suspect is not None and suspect.finished is not None:
             xs.append(span.begin)
-            ys.append(getattr(backdoored.finished.metrics, figure))
+            ys.append(getattr(suspect.finished.metrics, figure))
         xs += [place_of(span, point, axis) for point in points]
         ys += [getattr(point.metrics, figure) for point in points]
     return xs, ys
 
 
 def figures_chart(view: RunView, axis: Axis, *, zoom: str | None = None, dark: bool = True) -> Chart:
-    """ACC and ASR across all stages on one axis."""
-    places = (("ACC", "acc", colors.ACC), ("ASR", "asr", colors.ASR))
+    """ACC and, if there is a trigger, ASR across all stages on one axis."""
     series = tuple(
         Series(name, colors.series(place, dark=dark), *figure_points(view, figure, axis), MARKS[place])
-        for name, figure, place in places
+        for name, figure, place in _PLACES[: 2 if view.attacked else 1]
     )
     found = spans(view, axis)
     return Chart(
@@ -96,6 +61,18 @@ def figures_chart(view: RunView, axis: Axis, *, zoom: str | None = None, dark: b
         _x_range(found, zoom),
         unit=" %",
     )
+
+
+def way_chart(stage: StageView, *, attacked: bool = True, dark: bool = True) -> Chart:
+    """ACC and, if there is a trigger, ASR of the models on the way to a stage's."""
+    at = [point.at for point in stage.curve]
+    series = tuple(
+        Series(
+            name, colors.series(place, dark=dark), at, [getattr(p.metrics, figure) for p in stage.curve], MARKS[place]
+        )
+        for name, figure, place in _PLACES[: 2 if attacked else 1]
+    )
+    return Chart(series, (), "t", (0.0, 100.0), unit=" %")
 
 
 def loss_chart(

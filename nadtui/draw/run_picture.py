@@ -9,8 +9,8 @@ from rich.text import Text
 
 from engine.record.view import RunView
 from nadtui import formatting
-from nadtui.draw import attention_maps, run_charts, terminal_plot
-from nadtui.draw.attention_maps import Look
+from nadtui.draw import attention_maps, map_grid, run_charts, terminal_plot
+from nadtui.draw.map_lines import Look
 
 WIDEST = 120
 """Columns beyond which the pictures do not grow."""
@@ -32,8 +32,7 @@ def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
         return
     legend = Text("by epoch: ")
     for each in chart.series:
-        mark = "━" if color or each.mark == "braille" else each.mark
-        legend.append(f"{mark} ", Style(color=each.color))
+        legend.append(f"{each.key(color=color)} ", Style(color=each.color))
         legend.append(f"{formatting.clean(each.name)}  ")
     yield legend
     for row in terminal_plot.draw(chart, width, LINES, color=color).rows:
@@ -46,14 +45,16 @@ def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
 
 
 def _maps(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
-    """The newest maps of the first sample."""
+    """The newest maps of the first sample, in all models."""
     maps = attention_maps.newest(view, min(view.samples, default=0))
     if not any(any(row.maps) for row in maps.rows):
         return
-    yield Text("attention maps, clean and triggered side by side:")
-    for line in attention_maps.compose(maps, width, MAP_LINES, Look(blocks=color)):
-        drawn = Text()
-        for segment in line:
-            drawn.append(segment.text, segment.style)
-        drawn.rstrip()
-        yield drawn
+    yield Text(f"attention maps{', clean and triggered side by side' * (maps.view == 'both')}:")
+    lines = max(MAP_LINES, 1 + len(maps.rows) * (1 + map_grid.LEGIBLE // 2))
+    for part in map_grid.in_parts(maps, width, lines):
+        for line in map_grid.compose(part, width, lines, Look(blocks=color)):
+            drawn = Text()
+            for segment in line:
+                drawn.append(segment.text, segment.style)
+            drawn.rstrip()
+            yield drawn

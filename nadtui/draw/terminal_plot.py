@@ -1,4 +1,4 @@
-"""Plots: series of numbers drawn by plotext inside a frame of our own. Free of textual and torch.
+"""Charts in the terminal: drawn by plotext inside a frame of our own. Free of textual and torch.
 
 `draw` is a pure function of a `Chart`. plotext draws each series alone and without color; the layers are laid over
 each other here, which gives us the theme's colors, gaps, stage boundaries and a cursor that costs no new plot.
@@ -6,52 +6,18 @@ each other here, which gives us the theme's colors, gaps, stage boundaries and a
 
 from __future__ import annotations
 
-import math
 import threading
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nadtui import formatting
+from nadtui.draw.chart import Chart, Series, between_gaps, limits, log_ticks, scaled, ticks
 
 GUTTER = 5
 """Least columns of the y axis's labels, so that charts above each other line up."""
 _PLOTEXT = threading.Lock()
 """plotext has one figure for the whole process."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve. `x` rises (it may repeat); a NaN in `y` is a gap."""
-
-    name: str
-    color: str
-    """`#rrggbb`."""
-    x: Sequence[float]
-    y: Sequence[float]
-    mark: str = "braille"
-    band: tuple[Sequence[float], Sequence[float]] | None = None
-    """From where to where the values spread, place by place; a NaN is a gap."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Everything a plot shows."""
-
-    series: tuple[Series, ...] = ()
-    boundaries: tuple[tuple[float, str], ...] = ()
-    """Where a stage begins, and its name."""
-    axis: str = "step"
-    y_range: tuple[float, float] | None = None
-    """None = as the values are."""
-    x_range: tuple[float, float] | None = None
-    log_y: bool = False
-    unit: str = ""
-    """Behind each value in the legend."""
-    named: bool = True
-    """Whether the stages' names stand above."""
-    labeled: bool = True
-    """Whether the x axis is drawn below."""
 
 
 @dataclass(frozen=True)
@@ -87,37 +53,6 @@ def _place(value: float, low: float, high: float, places: int) -> int | None:
     return round((value - low) / (high - low) * (places - 1)) if high > low else 0
 
 
-# --- numbers ---
-
-
-def smooth(values: Sequence[float], weight: float) -> list[float]:
-    """An exponential moving average without the pull to zero at its start; gaps stay gaps and are not averaged in."""
-    if weight <= 0:
-        return list(values)
-    smoothed, total, share = [], 0.0, 0.0
-    for value in values:
-        if math.isfinite(value):
-            total = weight * total + (1 - weight) * value
-            share = weight * share + (1 - weight)
-            smoothed.append(total / share)
-        else:
-            smoothed.append(math.nan)
-    return smoothed
-
-
-def runs(x: Sequence[float], y: Sequence[float]) -> Iterator[list[tuple[float, float]]]:
-    """The points between the gaps, each stretch as a list of its own."""
-    stretch: list[tuple[float, float]] = []
-    for at, value in zip(x, y, strict=True):
-        if math.isfinite(value) and math.isfinite(at):
-            stretch.append((at, value))
-        elif stretch:
-            yield stretch
-            stretch = []
-    if stretch:
-        yield stretch
-
-
 def thin(points: Sequence[tuple[float, float]], low: float, high: float, columns: int) -> list[tuple[float, float]]:
     """As many points as `columns` can show: of each column its first, lowest, highest and last one, in their order.
 
@@ -150,65 +85,6 @@ def _corners(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
     return [points[place] for place in sorted(places)]
 
 
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` round numbers from `low` to `high`, evenly spaced by 1, 2 or 5 times a power of ten."""
-    if not (math.isfinite(low) and math.isfinite(high)) or high <= low or most < 2:
-        return [low] if math.isfinite(low) and most else []
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
-    for step in (power, 2 * power, 5 * power, 10 * power, 20 * power, 50 * power):
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last - first + 1 <= most:
-            return [place * step for place in range(first, last + 1)]
-    return [low]
-
-
-def _log_ticks(bottom: float, top: float, most: int) -> list[float]:
-    """The same for a logarithmic axis, in log10: decades, or 1, 2 and 5 in each where there is room."""
-    decades = range(math.floor(bottom), math.ceil(top) + 1)
-    for parts in ((1, 2, 5), (1, 3), (1,)):
-        values = [decade + math.log10(part) for decade in decades for part in parts]
-        seen = [value for value in values if bottom <= value <= top]
-        if len(seen) <= most:
-            return seen
-    return [value for value in ticks(bottom, top, most) if value == int(value)]
-
-
-def limits(chart: Chart) -> tuple[float, float, float, float]:
-    """The ranges a chart is drawn over: x from, x to, y from, y to; y in log10 where the chart says so."""
-    xs = [x for each in chart.series for x in each.x if math.isfinite(x)]
-    low, high = chart.x_range or (min(xs, default=0.0), max(xs, default=1.0))
-    if high <= low:
-        high = low + 1.0
-    if chart.y_range is not None and not chart.log_y:
-        return low, high, *chart.y_range
-    seen = [
-        value
-        for each in chart.series
-        for x, value in zip(each.x, _scaled(each.y, chart.log_y), strict=True)
-        if low <= x <= high and math.isfinite(value)
-    ]
-    bottom, top = min(seen, default=0.0), max(seen, default=1.0)
-    margin = (top - bottom) * 0.03 or max(0.05 * abs(top), 0.05)
-    return low, high, bottom - margin, top + margin
-
-
-def _scaled(values: Sequence[float], log: bool) -> list[float]:
-    if not log:
-        return list(values)
-    return [math.log10(value) if math.isfinite(value) and value > 0 else math.nan for value in values]
-
-
-def nearest(each: Series, x: float) -> int | None:
-    """The place of the measured point of a series that is nearest to `x`; None where it has none."""
-    known = [place for place, value in enumerate(each.y) if math.isfinite(value)]
-    if not known:
-        return None
-    at = bisect_right(known, x, key=lambda place: each.x[place])
-    around = known[max(0, at - 1) : at + 1]
-    # Of two stages' points at one x the later one is meant: there the new stage has begun.
-    return min(reversed(around), key=lambda place: abs(each.x[place] - x))
-
-
 # --- drawing ---
 
 
@@ -239,7 +115,7 @@ def _y_marks(bottom: float, top: float, lines: int, log: bool) -> dict[int, str]
     """The labels of the y axis by line."""
     marks: dict[int, str] = {}
     most = max(2, min(6, lines // 2))
-    for value in _log_ticks(bottom, top, most) if log else ticks(bottom, top, most):
+    for value in log_ticks(bottom, top, most) if log else ticks(bottom, top, most):
         place = _place(value, bottom, top, lines)
         if place is not None:
             shown = 10.0 ** min(value, 308) if log else value
@@ -260,8 +136,8 @@ def _canvas(
     for each in chart.series:
         _shade(cells, each, ranges, log=chart.log_y)
     for each in reversed(chart.series):  # the first one is on top
-        stretches = list(runs(each.x, _scaled(each.y, chart.log_y)))
-        thinned = [points for points in (thin(run, low, high, columns) for run in stretches) if points]
+        stretches = list(between_gaps(each.x, scaled(each.y, chart.log_y)))
+        thinned = [points for points in (thin(each, low, high, columns) for each in stretches) if points]
         mark = "braille" if color else each.mark
         layer = _layer(thinned, columns, lines, ranges, mark)
         for line, letters in enumerate(layer):
@@ -280,7 +156,7 @@ def _shade(
         return
     low, high, bottom, top = ranges
     lines, columns = len(cells), len(cells[0])
-    lower, upper = (list(runs(each.x, _scaled(edge, log))) for edge in each.band)
+    lower, upper = (list(between_gaps(each.x, scaled(edge, log))) for edge in each.band)
     for below, above in zip(lower, upper, strict=False):
         for column in range(columns):
             x = low + (high - low) * column / max(1, columns - 1)

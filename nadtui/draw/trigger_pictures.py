@@ -1,27 +1,22 @@
-"""Pictures for the terminal, free of torch: how they differ, how they are laid out, and triggers drawn elsewhere.
-
-Drawing a trigger needs torch, whose import would hold the interface up for a second: a child process does that and
-leaves the result in the cache.
-"""
+"""A trigger as three pictures, clean, triggered and their difference: how they are laid out, as text and as a file."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from engine.attacks.preview import TriggerPreview, cached
-from engine.errors import RequestError
+from rich.console import Group
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from engine.attacks.base import Attack
-    from engine.config.run import DataSettings
+from engine.attacks.preview import TriggerPreview
+from nadtui.draw import half_blocks
 
-PATIENCE_S = 300
-"""Seconds after which a drawing process is given up."""
+GAP = 2
+"""Columns between two pictures in a text."""
+LARGEST = 32
+"""Columns of a picture in a text at most."""
+SCALE = 6
+"""Pixels of a file for each pixel of a picture."""
 
 
 @dataclass(frozen=True)
@@ -73,59 +68,55 @@ def arrange(count: int, width: int, height: int, *, caption: int = 1, gap: int =
     return best
 
 
-def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
-    """The trigger's preview on one of these images (None = signs), from the cache or drawn in a process of its own:
-    call it from a thread.
+def as_text(preview: TriggerPreview, width: int, *, color: bool) -> Group:
+    """The three pictures with their captions, in half-blocks or as letters behind `#`.
 
-    Raises:
-        RequestError: it cannot be drawn; the message says why.
+    They stand side by side or, where `width` columns do not hold them, one above the other.
     """
-    known = cached(attack, data)
-    if known is not None:
-        return known
-    _draw(attack, data)
-    drawn = cached(attack, data)
-    if drawn is None:
-        raise RequestError("the trigger cannot be drawn: the cache keeps nothing")
-    return drawn
+    tiles = triptych(preview)
+    prefix = "" if color else "# "
+    across, side, _ = arrange(len(tiles), min(width - len(prefix), 3 * LARGEST + 2 * GAP), LARGEST, gap=GAP)
+    side = min(side, LARGEST)
+    lines: list[Text] = []
+    for start in range(0, len(tiles), across):
+        shown = tiles[start : start + across]
+        columns = [
+            [Text(caption[:side].ljust(side)), *(_blocks(tile, side) if color else _letters(preview, number, side))]
+            for number, (caption, tile) in enumerate(shown, start)
+        ]
+        for row in zip(*columns, strict=True):
+            lines.append(Text(prefix) + Text(" " * GAP).join(row))
+    return Group(*lines)
 
 
-def _draw(attack: Attack, data: DataSettings | None) -> None:
-    """Have a process draw the trigger into the cache.
-
-    Raises:
-        RequestError: it cannot be drawn.
-    """
-    wanted = {"attack": attack.model_dump(mode="json"), "data": data.model_dump(mode="json") if data else None}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", "from nadtui.draw.trigger_pictures import _child; _child()"],
-            input=json.dumps(wanted),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RequestError(f"the trigger cannot be drawn: {error}") from None
-    if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RequestError(f"the trigger cannot be drawn: {last[0]}")
+def _blocks(tile: Picture, side: int) -> list[Text]:
+    rows = half_blocks.image_rows(tile.rgb, tile.width, tile.height, side, side // 2)
+    return [Text.assemble(*((segment.text, segment.style or "") for segment in row)) for row in rows]
 
 
-def _child() -> None:
-    """The drawing process: settings of attack and data on standard input, the preview into the cache."""
-    from engine.attacks import settings_class
-    from engine.attacks.preview import draw, keep
-    from engine.config.run import DataSettings
+def _letters(preview: TriggerPreview, number: int, side: int) -> list[Text]:
+    """Lightness as letters; of the difference its size, amplified until the largest is the darkest letter."""
+    clean, triggered = half_blocks.gray(preview.clean), half_blocks.gray(preview.triggered)
+    cells = (clean, triggered, half_blocks.distance(clean, triggered))[number]
+    top = max(1, *cells) if number == 2 else 255
+    rows = half_blocks.ascii_rows(cells, preview.width, preview.height, side, side // 2, top)
+    return [Text(row) for row in rows]
 
-    if hasattr(os, "nice"):
-        os.nice(10)  # a training may be running on the same processor
-    try:
-        wanted = json.load(sys.stdin)
-        attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
-        data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
-        keep(attack, draw(attack, data), data)
-    except RequestError as error:
-        sys.exit(str(error))
+
+def as_png(preview: TriggerPreview) -> bytes:
+    """The three pictures with their captions, as a PNG file."""
+    from PIL import Image, ImageDraw
+
+    tiles = triptych(preview)
+    line, gap = 16, 8
+    wide, high = tiles[0][1].width * SCALE, tiles[0][1].height * SCALE
+    sheet = Image.new("RGB", (len(tiles) * (wide + gap) + gap, line + high + gap), (255, 255, 255))
+    pen = ImageDraw.Draw(sheet)
+    for place, (caption, tile) in enumerate(tiles):
+        left = gap + place * (wide + gap)
+        pen.text((left, 2), caption.replace("×", "x").encode("ascii", "replace").decode(), fill=(28, 33, 39))
+        pixels = Image.frombytes("RGB", (tile.width, tile.height), tile.rgb)
+        sheet.paste(pixels.resize((wide, high), Image.Resampling.NEAREST), (left, line))
+    buffer = io.BytesIO()
+    sheet.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from nadtui.formatting import clean
+from nadtui.runs import comparison
 from nadtui.runs.digest import Report
 
 COLUMNS = (
@@ -38,6 +40,8 @@ COLUMNS = (
     "balanced_acc",
     "seconds",
     "images_per_second",
+    "role",
+    "defense",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -61,6 +65,24 @@ def render(report: Report) -> str:
         }
         row = {**of_the_run, **stage, **bounds}
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
+    return buffer.getvalue()
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """A row for each run, stage and group in the long form that tools read: numbers as they are, no differences."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(["letter", "run", "stage", "figure", "value", "deviation", "runs", "role", "defense"])
+    for stage in comparison.stages(reports):
+        name, *whose = map(as_data, (stage.name, stage.role, stage.defense))
+        for key, _ in comparison.FIGURES:
+            for (letter, _), report in zip(comparison.named(reports), reports, strict=True):
+                value = comparison.stage_of(report, stage).get(key)
+                writer.writerow([letter, as_data(report.view.run), name, key, value, "", 1, *whose])
+            for group in comparison.groups(reports):
+                figure = group.figure(stage, key)
+                if figure is not None:
+                    writer.writerow([group.letters, group.title, name, key, *figure, *whose])
     return buffer.getvalue()
 
 

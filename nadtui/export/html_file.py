@@ -4,62 +4,72 @@ from __future__ import annotations
 
 import base64
 import html
-
-import yaml
+from collections.abc import Sequence
 
 from nadtui import formatting
-from nadtui.draw.run_charts import figures_chart, loss_chart
-from nadtui.export import png_file, svg
-from nadtui.export.html_page import page
-from nadtui.runs.digest import Report
+from nadtui.draw.run_charts import figures_chart, loss_chart, way_chart
+from nadtui.export import explained, png_file, svg
+from nadtui.export.html_page import page, text
+from nadtui.runs import comparison
+from nadtui.runs.digest import Report, Way, titles
 
 
 def render(report: Report) -> str:
     """The run as an HTML document that needs no other file and runs no script."""
     view = report.view
-    parts = [f"<h1>{_text(view.run)}</h1>"]
+    parts = [f"<h1>{text(view.run)}</h1>"]
     if report.caution:
-        parts.append(f'<p class="caution">{_text(report.caution)}</p>')
+        parts.append(f'<p class="caution">{text(report.caution)}</p>')
     if view.failure is not None:
-        parts.append(f'<p class="caution">Failed in {_text(view.failure.stage)}: {_text(view.failure.message)}</p>')
-    facts = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in report.facts()[1:])
-    parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *_maps(report)]
-    config = "\n".join(
-        map(formatting.clean, yaml.safe_dump(view.config, sort_keys=False, allow_unicode=True).splitlines())
-    )
-    parts.append(f"<h2>Configuration</h2><pre>{html.escape(config)}</pre>")
+        parts.append(f'<p class="caution">Failed in {text(view.failure.stage)}: {text(view.failure.message)}</p>')
+    facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in report.facts()[1:])
+    parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *map(_way, report.ways()), *_maps(report)]
+    parts.append(f"<h2>Configuration</h2><pre>{html.escape(report.configuration())}</pre>")
     return page(view.run, "\n".join(parts))
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """The comparison as an HTML document."""
+    figures = comparison.table(reports)
+    runs = "".join(f"<li>{letter}: {text(run)}</li>" for letter, run in comparison.named(reports))
+    head = "".join(f"<th>{text(title)}</th>" for title in figures.columns)
+    rows = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in figures.rows)
+    table = f"<table><tr>{head}</tr>{rows}</table><p>{text(explained.COMPARISON)}</p>"
+    return page("Comparison", f"<h1>Comparison</h1><ul>{runs}</ul>{table}")
 
 
 def _figures(report: Report) -> str:
     head = "".join(f"<th>{title}</th>" for title in ("stage", "ACC", "ASR", "RA", "base", "epochs", "time"))
     rows = []
-    for stage in report.summary["stages"]:
-        name = _text(stage["stage"]) + (" (not trained here)" if stage["cached"] else "")
-        name += "" if stage["state"] == "finished" else " (unfinished)"
-        cells = [name]
+    for title, stage in zip(titles(report.summary, remarks=True), report.summary["stages"], strict=True):
+        cells = [text(title)]
         for key in ("acc", "asr", "ra", "base"):
             cells.append(
                 f"{formatting.percentage(stage[key])} <small>{formatting.interval(stage[f'{key}_ci'])}</small>"
             )
         cells += [str(stage["epochs"]), formatting.duration(stage["seconds"])]
         rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    return f"<h2>Figures</h2><table><tr>{head}</tr>{''.join(rows)}</table><p><small>{html.escape(_LEGEND)}</small></p>"
-
-
-_LEGEND = (
-    "Percentages. ACC is over all test images; ASR (triggered images sent to the attacker's class), RA (triggered "
-    "images given their true class) and base (sent there without a trigger) over those of other classes. 95 % Wilson "
-    "intervals; figures are those of the last epoch."
-)
+    legend = f"<p><small>{text(explained.figures(report))}</small></p>"
+    legend += "".join(f"<p>{text(said)}</p>" for said in report.choices())
+    return f"<h2>Figures</h2><table><tr>{head}</tr>{''.join(rows)}</table>{legend}"
 
 
 def _curves(report: Report) -> list[str]:
+    figures = "ACC and ASR" if report.view.attacked else "ACC"
     drawn = [
-        ("ACC and ASR", svg.draw(figures_chart(report.view, "epoch", dark=False), "ACC and ASR in percent, by epoch")),
+        (figures, svg.draw(figures_chart(report.view, "epoch", dark=False), f"{figures} in percent, by epoch")),
         ("Loss", svg.draw(loss_chart(report.view, "epoch", log_y=True, dark=False), "loss, by epoch")),
     ]
     return [f"<h2>{title}</h2>{picture}" for title, picture in drawn if picture]
+
+
+def _way(way: Way) -> str:
+    """A stage's curve, drawn and as a table."""
+    attacked = "ASR" in way.columns
+    picture = svg.draw(way_chart(way.stage, attacked=attacked, dark=False), f"{way.title}, in percent")
+    head = "".join(f"<th>{title}</th>" for title in way.columns)
+    rows = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in way.rows)
+    return f"<h2>{text(way.title)}</h2>{picture}<table><tr>{head}</tr>{rows}</table>"
 
 
 def _maps(report: Report) -> list[str]:
@@ -71,7 +81,3 @@ def _maps(report: Report) -> list[str]:
         content = base64.b64encode(png_file.render_sample(report.view, number)).decode()
         images.append(f'<p><img alt="attention maps of sample {number}" src="data:image/png;base64,{content}"></p>')
     return ["<h2>Attention maps</h2>", *images]
-
-
-def _text(value: object) -> str:
-    return html.escape(formatting.clean(value))

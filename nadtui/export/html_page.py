@@ -23,7 +23,7 @@ footer { color: #555; font-size: .85rem; border-top: 1px solid #d5d8dc; margin-t
 
 def page(title: str, body: str) -> str:
     """A whole document; `title` is text, `body` is HTML."""
-    shown = html.escape(clean(title))
+    shown = text(title)
     # A page that is passed on shows what it shows, and can do nothing: whatever came in from a record, no script runs.
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
@@ -32,3 +32,8 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{shown}</title><style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
     )
+
+
+def text(value: object) -> str:
+    """Text that a page shows as it is."""
+    return html.escape(clean(value))

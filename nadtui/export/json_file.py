@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.record.view import StageView
+from engine.plain import plain
+from engine.record.stage_view import StageView
+from nadtui.runs import comparison
 from nadtui.runs.digest import Report
 
 
@@ -19,6 +22,35 @@ def render(report: Report) -> str:
         "curves": {stage.name: _curve(stage) for stage in report.view.stages.values() if stage.evaluations},
     }
     return json.dumps(_strict(values), indent=2, allow_nan=False) + "\n"
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """The comparison as one JSON document: the runs' summaries, groups of seeds, the fields in which they differ."""
+    found = comparison.groups(reports)
+    values: dict[str, Any] = {
+        "runs": {
+            letter: report.summary for (letter, _), report in zip(comparison.named(reports), reports, strict=True)
+        },
+        "groups": [
+            {"runs": list(group.letters), "stages": _spread(group, comparison.stages(reports))} for group in found
+        ],
+        "differences": {
+            row[0]: dict(zip(comparison.letters(len(reports)), row[1:], strict=True))
+            for row in comparison.fields(reports).rows
+        },
+    }
+    return json.dumps(values, indent=2, allow_nan=False) + "\n"
+
+
+def _spread(group: comparison.Group, stages: Mapping[comparison.StageKey, str]) -> dict[str, Any]:
+    return {
+        title: {
+            key: dict(zip(("mean", "deviation", "runs"), figure, strict=True))
+            for key, _ in comparison.FIGURES
+            if (figure := group.figure(stage, key)) is not None
+        }
+        for stage, title in stages.items()
+    }
 
 
 def _strict(value: Any) -> Any:
@@ -38,7 +70,7 @@ def _curve(stage: StageView) -> list[dict[str, Any]]:
             "step": point.step,
             "seconds": round(point.seconds, 3),
             "final": point.final,
-            **point.metrics.to_dict(),
+            **plain(point.metrics),
         }
         for point in stage.evaluations
     ]

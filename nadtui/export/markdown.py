@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-
-import yaml
+from collections.abc import Iterable, Sequence
 
 from nadtui import formatting
-from nadtui.runs.digest import Report
+from nadtui.export import explained
+from nadtui.runs import comparison
+from nadtui.runs.digest import Report, titles
 
 _PUNCTUATION = re.compile(r"([\\`*_\[\]|~])")
 _HEAD = ("stage", "ACC", "95 % interval", "ASR", "95 % interval", "RA", "base", "epochs", "seconds")
@@ -22,26 +23,33 @@ def render(report: Report) -> str:
     if report.view.failure is not None:
         parts.append(f"**Failed in {escape(report.view.failure.stage)}: {escape(report.view.failure.message)}**")
     parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in report.facts()[1:]))
-    parts += [_figures(report), _LEGEND, "## Configuration", _fenced(_configuration(report))]
+    parts += [_figures(report), explained.figures(report)]
+    if report.choices():
+        parts.append("\n".join(f"- {escape(said)}" for said in report.choices()))
+    for way in report.ways():
+        parts += [f"## {escape(way.title)}", _table(way.columns, way.rows)]
+    parts += ["## Configuration", _fenced(report.configuration())]
     return "\n\n".join(parts) + "\n"
 
 
-_LEGEND = (
-    "Percentages. ACC is over all test images; ASR (triggered images sent to the attacker's class), RA (triggered "
-    "images given their true class) and base (sent there without a trigger) over those of other classes. "
-    "Intervals are Wilson's, figures those of the last epoch."
-)
+def render_comparison(reports: Sequence[Report]) -> str:
+    """The comparison as a list of its runs and one table."""
+    table = comparison.table(reports)
+    lines = [f"- {letter}: {escape(run)}" for letter, run in comparison.named(reports)]
+    head = [
+        f"| {' | '.join(table.columns)} |",
+        f"| {' | '.join('---' if place < 2 else '---:' for place in range(len(table.columns)))} |",
+    ]
+    rows = [f"| {' | '.join(map(escape, row))} |" for row in table.rows]
+    return "\n".join([*lines, "", *head, *rows, "", explained.COMPARISON]) + "\n"
 
 
 def _figures(report: Report) -> str:
-    rows = [_HEAD, tuple("---" if place == 0 else "---:" for place in range(len(_HEAD)))]
-    for stage in report.summary["stages"]:
-        name = escape(stage["stage"]) + (" (not trained here)" if stage["cached"] else "")
-        if stage["state"] != "finished":
-            name += " (unfinished)"
+    rows = []
+    for title, stage in zip(titles(report.summary, remarks=True), report.summary["stages"], strict=True):
         rows.append(
             (
-                name,
+                escape(title),
                 formatting.percentage(stage["acc"]),
                 formatting.interval(stage["acc_ci"]),
                 formatting.percentage(stage["asr"]),
@@ -52,12 +60,13 @@ def _figures(report: Report) -> str:
                 f"{stage['seconds']:.1f}",
             )
         )
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return _table(_HEAD, rows)
 
 
-def _configuration(report: Report) -> str:
-    lines = yaml.safe_dump(report.view.config, sort_keys=False, allow_unicode=True).splitlines()
-    return "\n".join(map(formatting.clean, lines))
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of a first column and figures."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
 
 
 def _fenced(content: str) -> str:

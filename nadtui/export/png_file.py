@@ -1,17 +1,19 @@
-"""PNG: a run's attention maps, a row for each model, clean and triggered side by side, for every recorded sample."""
+"""PNG: a run's attention maps, a row for each model, clean and triggered side by side, for every recorded sample.
+
+Without a trigger the clean maps stand alone.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
-from engine.events import AttentionCaptured, SampleShown
+from engine.events import AttentionCaptured
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
-from nadtui.draw.attention_maps import in_order
+from nadtui.draw.attention_maps import class_name, models_of, taps_of
 from nadtui.runs.digest import Report
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 SIDE = 96
 """Pixels of a map's side."""
-GAP, LINE = 8, 16
+GAP, LINE, LETTER = 8, 16, 6
 _INK, _PAPER = (28, 33, 39), (255, 255, 255)
 
 
@@ -49,7 +51,7 @@ def render_sample(view: RunView, number: int) -> bytes:
 
 def samples(view: RunView) -> list[int]:
     """The samples of which there are maps."""
-    return sorted({sample for stage in view.stages.values() for sample, _ in stage.maps()})
+    return sorted({sample for _, stage in models_of(view) for sample, _ in stage.maps()})
 
 
 def _bytes(picture: Image) -> bytes:
@@ -61,49 +63,43 @@ def _bytes(picture: Image) -> bytes:
 def _picture(view: RunView, number: int) -> Image:
     from PIL import Image, ImageDraw
 
-    rows = [(name, stage.maps(), stage.last_epoch) for name, stage in view.stages.items() if stage.maps()]
-    taps = in_order({tap for _, maps, _ in rows for sample, tap in maps if sample == number})
-    sample = view.samples.get(number)
-    pair = 2 * SIDE + 2
-    size = ((1 + len(taps)) * GAP + SIDE + len(taps) * (pair + GAP), LINE + len(rows) * (SIDE + LINE) + GAP)
-    sheet = Image.new("RGB", size, _PAPER)
+    models = [(title, stage) for title, stage in models_of(view) if stage.maps()]
+    taps = taps_of(view, models)
+    shown = ("clean", "triggered") if view.attacked else ("clean",)
+    left = [_left(place, len(shown)) for place in range(len(taps) + 1)]
+    sheet = Image.new("RGB", (left[-1], LINE + len(models) * (SIDE + LINE) + GAP), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    for place, tap in enumerate(taps):
-        pen.text((_left(place), 2), _ascii(f"{tap}: clean, triggered"), fill=_INK)
-    for line, (name, maps, epoch) in enumerate(rows):
+    for corner, tap in zip(left, taps, strict=False):
+        pen.text((corner, 2), _ascii(f"{tap}: {', '.join(shown)}", (left[1] - left[0] - GAP) // LETTER), fill=_INK)
+    for line, (title, stage) in enumerate(models):
         top = LINE + line * (SIDE + LINE)
-        pen.text((_left(0), top), _ascii(f"{name}, after epoch {epoch}"), fill=_INK)
-        for place, tap in enumerate(taps):
-            captured = maps.get((number, tap))
+        pen.text((left[0], top), _ascii(f"{title}, after epoch {stage.last_epoch}"), fill=_INK)
+        for corner, tap in zip(left, taps, strict=False):
+            captured = stage.maps().get((number, tap))
             if captured is not None:
-                _paste_pair(sheet, captured, (_left(place), top + LINE))
+                _paste_maps(sheet, captured, (corner, top + LINE))
+    sample = view.samples.get(number)
     if sample is not None:
-        pen.text((GAP, 2), _ascii(_title(view, sample)), fill=_INK)
-        for line, (name, cells) in enumerate((("clean", sample.clean), ("triggered", sample.triggered))):
-            if line < len(rows):
-                top = LINE + line * (SIDE + LINE)
-                pen.text((GAP, top), name, fill=_INK)
-                picture = Image.frombytes("RGB", (sample.width, sample.height), cells)
-                sheet.paste(_scaled(picture), (GAP, top + LINE))
+        pen.text((GAP, 2), _ascii(class_name(view, sample)), fill=_INK)
+        for line, name in enumerate(shown[: len(models)]):
+            top = LINE + line * (SIDE + LINE)
+            pen.text((GAP, top), name, fill=_INK)
+            picture = Image.frombytes("RGB", (sample.width, sample.height), getattr(sample, name))
+            sheet.paste(_scaled(picture), (GAP, top + LINE))
     return sheet
 
 
-def _left(place: int) -> int:
-    return GAP + SIDE + GAP + place * (2 * SIDE + 2 + GAP)
+def _left(place: int, maps: int = 2) -> int:
+    """Where a tap's column of so many maps begins."""
+    return GAP + SIDE + GAP + place * (maps * (SIDE + 2) - 2 + GAP)
 
 
-def _title(view: RunView, sample: SampleShown) -> str:
-    names = view.dataset.get("class_names")
-    known = isinstance(names, Sequence) and 0 <= sample.label < len(names)
-    return str(names[sample.label]) if known else f"class {sample.label}"
-
-
-def _paste_pair(sheet: Image, captured: AttentionCaptured, corner: tuple[int, int]) -> None:
-    """Clean and triggered on the one scale that they share."""
+def _paste_maps(sheet: Image, captured: AttentionCaptured, corner: tuple[int, int]) -> None:
+    """Clean and, if there is one, triggered, on the one scale that they share."""
     from PIL import Image
 
     ramp = colors.heat()
-    for place, cells in enumerate((captured.clean, captured.triggered)):
+    for place, cells in enumerate(filter(None, (captured.clean, captured.triggered))):
         rgb = b"".join(bytes(ramp[cell * (len(ramp) - 1) // 255]) for cell in cells)
         picture = Image.frombytes("RGB", (captured.width, captured.height), rgb)
         sheet.paste(_scaled(picture), (corner[0] + place * (SIDE + 2), corner[1]))
@@ -118,6 +114,6 @@ def _scaled(picture: Image) -> Image:
     return picture.resize(size, Image.Resampling.NEAREST)
 
 
-def _ascii(said: str) -> str:
-    """What the built-in font has letters for."""
-    return formatting.clean(said)[:48].encode("ascii", "replace").decode()
+def _ascii(said: str, width: int = 48) -> str:
+    """What the built-in font has letters for, in at most so many of them."""
+    return formatting.clean(said)[:width].encode("ascii", "replace").decode()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import html
-import math
-
-from nadtui.draw.terminal_plot import Chart, limits, runs, ticks
-from nadtui.formatting import clean
+from nadtui.draw.chart import Chart, between_gaps, limits, scaled, ticks
+from nadtui.export.html_page import text
 
 WIDTH, HEIGHT = 860, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 40, 44
@@ -14,11 +11,11 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 40, 44
 
 def draw(chart: Chart, title: str) -> str:
     """The chart as an `<svg>` element with its legend; empty where it has no point."""
-    if not any(math.isfinite(value) for each in chart.series for value in each.y):
+    if chart.empty:
         return ""
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="12"><title>{_text(title)}</title>'
+        f'font-family="system-ui, sans-serif" font-size="12"><title>{text(title)}</title>'
     ]
     frame = _Frame(chart)
     parts += [frame.legend(), frame.boundaries(), frame.axes(), frame.curves(), "</svg>"]
@@ -44,8 +41,8 @@ class _Frame:
         parts = []
         at = float(_LEFT)
         for each in self.chart.series:
-            parts.append(f'<path d="M{at:.0f} 14h18" stroke="{_text(each.color)}" stroke-width="3"/>')
-            parts.append(f'<text x="{at + 24:.0f}" y="18">{_text(each.name)}</text>')
+            parts.append(f'<path d="M{at:.0f} 14h18" stroke="{text(each.color)}" stroke-width="3"/>')
+            parts.append(f'<text x="{at + 24:.0f}" y="18">{text(each.name)}</text>')
             at += 40 + 7 * len(each.name)
         return "".join(parts)
 
@@ -56,7 +53,7 @@ class _Frame:
                 place = self.x(x)
                 line = f"M{place:.1f} {_TOP}V{HEIGHT - _BOTTOM}"
                 parts.append(f'<path d="{line}" stroke="#999" stroke-dasharray="3 4" fill="none"/>')
-                parts.append(f'<text x="{place + 4:.1f}" y="{_TOP - 6}" fill="#555">{_text(name)}</text>')
+                parts.append(f'<text x="{place + 4:.1f}" y="{_TOP - 6}" fill="#555">{text(name)}</text>')
         return "".join(parts)
 
     def axes(self) -> str:
@@ -71,27 +68,17 @@ class _Frame:
             place = self.x(value)
             parts.append(f'<text x="{place:.1f}" y="{floor + 18}" text-anchor="middle">{value:,.10g}</text>')
         middle = (_LEFT + right) / 2
-        parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{_text(self.chart.axis)}</text>')
+        parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">{text(self.chart.axis)}</text>')
         return "".join(parts)
 
     def curves(self) -> str:
         parts = []
         for each in self.chart.series:
-            color = _text(each.color)
-            ys = [self._scaled(value) for value in each.y]
-            for stretch in runs(each.x, ys):
+            color = text(each.color)
+            for stretch in between_gaps(each.x, scaled(each.y, self.chart.log_y)):
                 points = [(self.x(x), self.y(y)) for x, y in stretch]
                 line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
                 parts.append(f'<polyline points="{line}" fill="none" stroke="{color}" stroke-width="2"/>')
                 if len(points) <= 60:
                     parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in points]
         return "".join(parts)
-
-    def _scaled(self, value: float) -> float:
-        if not self.chart.log_y:
-            return value
-        return math.log10(value) if value > 0 else math.nan
-
-
-def _text(value: str) -> str:
-    return html.escape(clean(value))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nadtui import formatting
-from nadtui.runs.digest import Report
+from nadtui.runs import comparison
+from nadtui.runs.digest import UNTRIGGERED, Report, titles
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -33,12 +36,12 @@ def render(report: Report) -> str:
     if report.caution:
         lines.append(f"% {formatting.clean(report.caution)}")
     lines += [r"\begin{tabular}{lrrrrr}", r"\hline", r"stage & ACC & ASR & RA & base & epochs \\", r"\hline"]
-    for stage in report.summary["stages"]:
-        name = tex(stage["stage"]) + ("" if stage["state"] == "finished" else " (unfinished)")
+    for title, stage in zip(titles(report.summary), report.summary["stages"], strict=True):
+        name = tex(title) + ("" if stage["state"] == "finished" else " (unfinished)")
         figures = [_with_interval(stage[key], stage[f"{key}_ci"]) for key in ("acc", "asr")]
         plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
-    lines += [r"\hline", r"\end{tabular}", _CAPTION]
+    lines += [r"\hline", r"\end{tabular}", _CAPTION, *([] if report.view.attacked else [f"% {UNTRIGGERED}"])]
     return "\n".join(lines) + "\n"
 
 
@@ -46,6 +49,19 @@ _CAPTION = (
     "% Percent, in brackets the 95 % Wilson interval. ACC: all test images; ASR, RA, base: those not of the attacker's "
     "class."
 )
+
+
+def render_comparison(reports: Sequence[Report]) -> str:
+    """The comparison as a `tabular`; which run is which stands above it in comments."""
+    table = comparison.table(reports)
+    comments = "".join(f"% {letter}: {formatting.clean(run)}\n" for letter, run in comparison.named(reports))
+    lines = [f"\\begin{{tabular}}{{ll{'r' * (len(table.columns) - 2)}}}", "\\hline", _row(table.columns), "\\hline"]
+    lines += map(_row, table.sparse())
+    return comments + "\n".join([*lines, "\\hline", "\\end{tabular}"]) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(map(tex, cells)) + r" \\"
 
 
 def _with_interval(value: float | None, bounds: list[float] | tuple[float, ...]) -> str:

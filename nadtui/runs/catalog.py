@@ -14,17 +14,16 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from engine.running import processor_queue
-from engine.record import store
 from engine.errors import RequestError
+from engine.record.layout import CONFIG
+from engine.record.listing import RunHead, list_runs
+from engine.record.reading import Tail, read_settings
+from engine.record.state import RunState
+from engine.record.summary import summarize
 from engine.record.view import RunView
+from engine.running import processor_queue
 from nadtui import formatting
 from nadtui.runs.digest import flatten
-
-LIVE = ("running", "paused", "queued", "preparing")
-"""States of runs whose process is at work; preparing = it has no record yet."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ class RunRow:
 
     id: str
     path: Path
-    state: str
-    """One of the store's STATUSES, or paused, or preparing."""
+    state: RunState
     preset: str = ""
     dataset: str = ""
     seed: int | None = None
@@ -50,8 +48,10 @@ class RunRow:
     ticket: str = ""
     """What moves it there."""
     acc: tuple[float | None, float | None] = (None, None)
-    """Of the backdoored model, and of the student or the newest model there is."""
+    """Of the suspect, and of the first purified model of the plan, else of the newest model there is."""
     asr: tuple[float | None, float | None] = (None, None)
+    more: int = 0
+    """Purified models beside that one."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -73,17 +73,17 @@ class RunRow:
         if stage in self.figures and figure in self.figures[stage]:
             value = self.figures[stage][figure]
             return () if value is None else (value,)
-        return _named(self.facts, name) or _named(_settings(self.path / store.CONFIG), name)
+        return _named(self.facts, name) or _named(_settings(self.path), name)
 
     @property
     def alive(self) -> bool:
         """Whether a process is at work on it, or waits to be."""
-        return self.state in LIVE
+        return self.state.alive
 
     @property
     def readable(self) -> bool:
         """Whether there is a record that this version can open."""
-        return self.state not in ("damaged", "newer", "deleted", "preparing")
+        return self.state.readable
 
 
 _FIELDS: dict[str, Callable[[RunRow], Any]] = {
@@ -114,23 +114,19 @@ def _named(flat: Mapping[str, Any], name: str) -> tuple[Any, ...]:
     return tuple(value for path, value in flat.items() if path.casefold().endswith(ending))
 
 
-def _settings(file: Path) -> Mapping[str, Any]:
+def _settings(folder: Path) -> Mapping[str, Any]:
     try:
-        return _settings_as_of(file, file.stat().st_mtime_ns)
+        return _settings_as_of(folder, (folder / CONFIG).stat().st_mtime_ns)
     except OSError:
         return {}
 
 
 @lru_cache(maxsize=2048)
-def _settings_as_of(file: Path, _changed: int) -> Mapping[str, Any]:
+def _settings_as_of(folder: Path, _changed: int) -> Mapping[str, Any]:
     try:
-        values = yaml.load(file.read_bytes(), Loader=_YAML)
-        return dict(flatten(values)) if isinstance(values, dict) else {}
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return dict(flatten(read_settings(folder)))
+    except RequestError:
         return {}
-
-
-_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Catalog:
@@ -140,13 +136,13 @@ class Catalog:
         self.root = root
         self._clock = clock
         self._followed: dict[Path, _Followed] = {}
-        self._rest: dict[Path, tuple[store.RunHead, RunRow]] = {}
+        self._rest: dict[Path, tuple[RunHead, RunRow]] = {}
         """Rows of runs at rest: most runs are, and do not change from one look to the next."""
 
     def rows(self) -> list[RunRow]:
         """All runs, newest first."""
-        heads = store.list_runs(self.root)
-        live = {head.path for head in heads if head.status in ("running", "queued")}
+        heads = list_runs(self.root)
+        live = {head.path for head in heads if head.status.alive}
         for path in [path for path in self._followed if path not in live]:
             del self._followed[path]
         waiting = _waiting() if live else {}
@@ -160,8 +156,8 @@ class Catalog:
         followed = self._followed.get(path)
         return followed.view if followed else None
 
-    def _row(self, head: store.RunHead, waiting: Mapping[str, tuple[int, str]], now: float) -> RunRow:
-        if head.status not in ("running", "queued"):
+    def _row(self, head: RunHead, waiting: Mapping[str, tuple[int, str]], now: float) -> RunRow:
+        if not head.status.alive:
             age = _age(head.started, now)
             known, row = self._rest.get(head.path, (None, None))
             if row is None or known is not head or row.age != age:
@@ -176,7 +172,7 @@ class Catalog:
         try:
             return _alive(head, followed.view, waiting.get(head.id), age)
         except Exception:  # whatever a record holds, the list stays up
-            return RunRow(head.id, head.path, "damaged", started=head.started, age=age)
+            return RunRow(head.id, head.path, RunState.DAMAGED, started=head.started, age=age)
 
 
 class _Followed:
@@ -184,7 +180,7 @@ class _Followed:
 
     def __init__(self, path: Path) -> None:
         self.view = RunView()
-        self._tail = store.Tail(path)
+        self._tail = Tail(path)
 
     def update(self) -> None:
         for event in self._tail.poll():
@@ -195,7 +191,7 @@ class _Followed:
                 self.view.apply(event)
 
 
-def _at_rest(head: store.RunHead, age: str) -> RunRow:
+def _at_rest(head: RunHead, age: str) -> RunRow:
     summary = head.summary or {}
     figures = _figures(summary.get("stages"))
     after = next((value for value in reversed(figures.values())), {}) if len(figures) > 1 else {}
@@ -212,21 +208,24 @@ def _at_rest(head: store.RunHead, age: str) -> RunRow:
         stage=head.stage or "",
         acc=(head.acc_before, _first(head.acc_after, after.get("acc"))),
         asr=(head.asr_before, _first(head.asr_after, after.get("asr"))),
+        more=head.more,
         figures=figures,
         facts=dict(flatten(facts)),
     )
 
 
-def _alive(head: store.RunHead, view: RunView, place: tuple[int, str] | None, age: str) -> RunRow:
+def _alive(head: RunHead, view: RunView, place: tuple[int, str] | None, age: str) -> RunRow:
     stage = view.stage
-    figures = _figures(view.summary()["stages"]) if view.run else {}
-    names = list(figures)
-    newest = figures[names[-1]] if len(names) > 1 else {}
-    queued = head.status == "queued" or view.status == "queued"
+    figures = _figures(summarize(view)["stages"]) if view.run else {}
+    purified = [stage.name for stage in view.purified]
+    shown = [name for name in purified if name in figures] or list(figures)[1:][-1:]
+    after = figures[shown[0]] if shown else {}
+    before = figures.get(view.suspect.name, {}) if view.suspect else {}
+    queued = RunState.QUEUED in (head.status, view.status)
     return RunRow(
         id=head.id,
         path=head.path,
-        state="queued" if queued else "paused" if view.status == "paused" else "running",
+        state=RunState.QUEUED if queued else RunState.PAUSED if view.status is RunState.PAUSED else RunState.RUNNING,
         preset=head.preset or "",
         dataset=_short(head.dataset),
         seed=head.seed,
@@ -236,8 +235,9 @@ def _alive(head: store.RunHead, view: RunView, place: tuple[int, str] | None, ag
         progress=round(stage.progress, 2) if stage else None,
         queue=place[0] if place and queued else None,
         ticket=place[1] if place else "",
-        acc=(_figure(figures, store.BEFORE, "acc"), newest.get("acc")),
-        asr=(_figure(figures, store.BEFORE, "asr"), newest.get("asr")),
+        acc=(before.get("acc"), after.get("acc")),
+        asr=(before.get("asr"), after.get("asr")),
+        more=max(0, len(purified) - 1),
         figures=figures,
         facts=dict(flatten({"device": view.environment.get("device"), "model": view.model})),
     )
@@ -250,10 +250,6 @@ def _figures(stages: Any) -> dict[str, dict[str, Any]]:
         if isinstance(stage, dict) and "stage" in stage:
             found[str(stage["stage"])] = {key: _finite(stage.get(key)) for key in ("acc", "asr", "ra", "base")}
     return found
-
-
-def _figure(figures: Mapping[str, Mapping[str, Any]], stage: str, name: str) -> float | None:
-    return figures.get(stage, {}).get(name)
 
 
 def _finite(value: Any) -> float | None:

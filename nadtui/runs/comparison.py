@@ -5,18 +5,33 @@ from __future__ import annotations
 import math
 import statistics
 import string
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from engine.config.run import RunConfig
+from engine.config.shapes import shaping_nothing
 from nadtui import formatting
-from nadtui.runs.digest import Report, flatten
+from nadtui.runs.digest import Report, flatten, role_titled
 
 MOST = 6
 """Runs that one comparison holds."""
 FIGURES = (("acc", "ACC"), ("asr", "ASR"), ("ra", "RA"), ("base", "base"), ("seconds", "seconds"))
-_OF_A_REPEAT = ("seed", "attack.seed", "device", "threads")
-"""Fields that repeats of one experiment may differ in."""
+
+
+class StageKey(NamedTuple):
+    """What one stage is to its run: stages that agree in it stand in one row."""
+
+    role: str
+    """Empty where the run's plan does not name the stage."""
+    defense: str
+    name: str
+
+
+def key_of(stage: Mapping[str, Any]) -> StageKey:
+    """The key of a summary's stage."""
+    return StageKey(str(stage.get("role") or ""), str(stage.get("defense") or ""), str(stage["stage"]))
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Group:
         """`mean A C`."""
         return "mean " + " ".join(self.letters)
 
-    def figure(self, stage: str, key: str) -> tuple[float, float, int] | None:
+    def figure(self, stage: StageKey, key: str) -> tuple[float, float, int] | None:
         """Mean, sample standard deviation and number of the runs' figures; None for fewer than two."""
         values = [_figure(report, stage, key) for report in self.reports]
         known = [value for value in values if value is not None]
@@ -46,19 +61,36 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def sparse(self) -> list[tuple[str, ...]]:
+        """The rows, the first column naming only what is new."""
+        before = [None, *(row[0] for row in self.rows)]
+        return [("" if row[0] == above else row[0], *row[1:]) for row, above in zip(self.rows, before, strict=False)]
+
 
 def letters(count: int) -> str:
     """A, B, C, ..."""
     return string.ascii_uppercase[:count]
 
 
+def named(reports: Sequence[Report]) -> list[tuple[str, str]]:
+    """Each run's letter, and its id with its state where it is not finished, and why it has no ASR if it has none."""
+    return [
+        (letter, report.view.run + _remark(report))
+        for letter, report in zip(letters(len(reports)), reports, strict=True)
+    ]
+
+
+def _remark(report: Report) -> str:
+    said = [*([] if report.complete else [report.state]), *([] if report.view.attacked else ["no trigger is known"])]
+    return f" ({', '.join(said)})" if said else ""
+
+
 def groups(reports: Sequence[Report]) -> list[Group]:
     """The groups of at least two finished runs that differ by their seeds alone."""
-    found: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    found: dict[str, list[int]] = {}
     for place, report in enumerate(reports):
         if report.complete:
-            fields = ((name, repr(value)) for name, value in flatten(report.view.config) if name not in _OF_A_REPEAT)
-            found.setdefault(tuple(sorted(fields)), []).append(place)
+            found.setdefault(_experiment(report), []).append(place)
     named = letters(len(reports))
     return [
         Group("".join(named[place] for place in places), tuple(reports[place] for place in places))
@@ -67,21 +99,43 @@ def groups(reports: Sequence[Report]) -> list[Group]:
     ]
 
 
+def _experiment(report: Report) -> str:
+    """What shaped the run's figures, but for seeds and device: of repeats of one experiment the same."""
+    ignored = {*_OF_A_REPEAT, *shaping_nothing(RunConfig)}
+    fields = (field for field in flatten(report.view.config) if field[0] not in ignored)
+    return repr(sorted((name, repr(value)) for name, value in fields))
+
+
+_OF_A_REPEAT = ("seed", "attack.seed", "device")
+"""Fields that shape figures, and in which repeats of one experiment may differ."""
+
+
 def _seeds(report: Report) -> tuple[Any, Any]:
     """A run that was only repeated under the same seed says nothing of the spread."""
     attack = report.view.config.get("attack")
     return report.view.config.get("seed"), attack.get("seed") if isinstance(attack, Mapping) else None
 
 
-def _figure(report: Report, stage: str, key: str) -> float | None:
-    found = next((each for each in report.summary["stages"] if each["stage"] == stage), {})
-    value = found.get(key)
+def stage_of(report: Report, stage: StageKey) -> Mapping[str, Any]:
+    """The run's stage with that key, as its summary has it; empty where there is none."""
+    return next((each for each in report.summary["stages"] if key_of(each) == stage), {})
+
+
+def _figure(report: Report, stage: StageKey, key: str) -> float | None:
+    value = stage_of(report, stage).get(key)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def stages(reports: Sequence[Report]) -> list[str]:
-    """The names of all stages that have figures, in the order of the runs."""
-    return list(dict.fromkeys(str(stage["stage"]) for report in reports for stage in report.summary["stages"]))
+def stages(reports: Sequence[Report]) -> dict[StageKey, str]:
+    """All stages that have figures, in the order of the runs, each with its title; no two titles are the same."""
+    keys = dict.fromkeys(key_of(stage) for report in reports for stage in report.summary["stages"])
+    several = any(len(report.view.defenses) > 1 for report in reports)
+    named = {key: role_titled(key.name, key.role, key.defense, several=several) for key in keys}
+    taken = Counter(named.values())
+    return {
+        key: title if taken[title] == 1 else f"{title}, {' of '.join(part for part in key[:2] if part) or 'no role'}"
+        for key, title in named.items()
+    }
 
 
 def table(reports: Sequence[Report]) -> Table:
@@ -92,11 +146,11 @@ def table(reports: Sequence[Report]) -> Table:
     found = groups(reports)
     columns = ("stage", "figure", *letters(len(reports)), *(group.title for group in found))
     rows = []
-    for stage in stages(reports):
+    for stage, named_so in stages(reports).items():
         for key, title in FIGURES:
             values = [_figure(report, stage, key) for report in reports]
             cells = [formatting.percentage(values[0]), *(_changed(value, values[0]) for value in values[1:])]
-            rows.append((stage, title, *cells, *(_spread(group.figure(stage, key)) for group in found)))
+            rows.append((named_so, title, *cells, *(_spread(group.figure(stage, key)) for group in found)))
     return Table(columns, tuple(rows))
 
 

@@ -9,8 +9,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from engine.config.run import TRAINED
+from engine.record.stage_view import StageView
+from engine.record.state import RunState
+from engine.record.summary import summarize
 from engine.record.view import RunView
 from nadtui import formatting
+from nadtui.runs import narrate
+
+UNTRIGGERED = "No trigger is known: there is no ASR, RA or base."
+"""What is said where dashes stand in the place of those figures."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A stage's curve as a table."""
+
+    stage: StageView
+    title: str
+    columns: tuple[str, ...]
+    """t, where on the way a model lies, and the figures."""
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -19,20 +38,19 @@ class Report:
 
     folder: Path
     view: RunView
-    state: str
-    """One of `engine.record.store.STATUSES`, or paused."""
+    state: RunState
     damaged: int = 0
     """Lines of the record that cannot be read."""
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The run in plain types, as in `summary.json`."""
-        return {**self.view.summary(), "status": self.state}
+        return {**summarize(self.view), "status": self.state}
 
     @property
     def complete(self) -> bool:
         """Whether the run went to its end."""
-        return self.state == "finished"
+        return self.state is RunState.FINISHED
 
     @property
     def caution(self) -> str:
@@ -44,21 +62,56 @@ class Report:
     def facts(self) -> list[tuple[str, str]]:
         """What the run is, as pairs of a name and its value."""
         view, data = self.view, self.view.dataset
-        machine, attack = view.environment, view.config.get("attack", {})
+        machine, attack = view.environment, view.config.get("attack")
         images = ", ".join(f"{formatting.count(data.get(key))} {word}" for key, word in _IMAGES)
         pairs = [
             ("run", view.run),
             ("state", self.state),
             ("preset", f"{view.preset} (recipe {view.config.get('recipe', '?')})"),
-            ("attack", _attack(attack)),
+            ("attack", _attack(attack) if isinstance(attack, Mapping) else "not known: no trigger, hence no ASR"),
+            ("suspect", str(view.config.get("suspect", "")) if _given(view.config) else ""),
             ("data", f"{data.get('name', '?')}: {data.get('classes', '?')} classes; images: {images}"),
             ("model", f"{view.model.get('name', '?')}, {formatting.count(view.model.get('parameters'))} parameters"),
+            ("defenses", ", ".join(view.defenses)),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
             ("started", datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")),
             ("took", formatting.duration(view.elapsed())),
         ]
         return [(name, value) for name, value in pairs if value]
+
+    def choices(self) -> list[str]:
+        """What its stages chose, a line each."""
+        return [narrate.choice(chosen) for stage in self.view.stages.values() for chosen in stage.chosen]
+
+    def ways(self) -> list[Way]:
+        """The figures of the models on the way to a stage's, of the stages that were measured so."""
+        figures = {"ACC": "acc", "ASR": "asr"} if self.view.attacked else {"ACC": "acc"}
+        return [
+            Way(
+                stage,
+                f"On the way to {stage.name}",
+                ("t", *figures),
+                tuple(
+                    (f"{at.at:g}", *(formatting.percentage(getattr(at.metrics, name)) for name in figures.values()))
+                    for at in stage.curve
+                ),
+            )
+            for stage in self.view.stages.values()
+            if stage.curve
+        ]
+
+    def configuration(self) -> str:
+        """The whole configuration as YAML, in lines that a terminal or a page shows as they are."""
+        import yaml
+
+        lines = yaml.safe_dump(self.view.config, sort_keys=False, allow_unicode=True).splitlines()
+        return "\n".join(map(formatting.clean, lines))
+
+
+def _given(config: Mapping[str, Any]) -> bool:
+    """Whether the suspect was not trained by the run."""
+    return config.get("suspect") not in (None, TRAINED)
 
 
 _IMAGES = (("train", "training"), ("test", "test"), ("clean", "clean"))
@@ -70,6 +123,26 @@ def _attack(attack: Mapping[str, Any]) -> str:
         parts.append(f"target class {attack.get('target')}")
     parts.append(f"poisoning rate {attack.get('poisoning_rate')}")
     return ", ".join(part for part in parts if part)
+
+
+def role_titled(name: str, role: str | None, defense: str, *, several: bool) -> str:
+    """A stage by its name; where there are `several` defenses, a reference with the one that it is for."""
+    return f"{name} (for {defense})" if several and role == "reference" and defense else name
+
+
+def titles(summary: Mapping[str, Any], *, remarks: bool = False) -> list[str]:
+    """A summary's stages by their titles; with `remarks` also what a reader of their figures must know."""
+    stages = summary["stages"]
+    several = len({stage.get("defense") for stage in stages if stage.get("role") in ("reference", "purified")}) > 1
+    found = [
+        role_titled(str(stage["stage"]), stage.get("role"), str(stage.get("defense") or ""), several=several)
+        for stage in stages
+    ]
+    return [f"{title}{_remark(stage)}" for title, stage in zip(found, stages, strict=True)] if remarks else found
+
+
+def _remark(stage: Mapping[str, Any]) -> str:
+    return " (not trained here)" * stage["cached"] + " (unfinished)" * (stage["state"] != "finished")
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

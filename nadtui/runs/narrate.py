@@ -1,45 +1,21 @@
-"""A run as plain lines on standard error: for logs, pipes and terminals that can do no more."""
+"""What happens in a run, in words: the lines of its log, wherever that is shown."""
 
 from __future__ import annotations
 
+import math
 from functools import singledispatch
 
 from engine import events
-from engine.record.view import RunView, StageView
-from nadtui import diagnostics, formatting
-
-QUARTERS = 4
-"""Lines that the progress of one preparation may take, beside its first."""
+from engine.record.stage_view import StageView
+from engine.record.view import RunView
+from nadtui import formatting
 
 
-class PlainDisplay:
-    """One line for what matters: a stage's ends, an evaluation, a message; nothing is ever overwritten."""
-
-    def __init__(self, view: RunView) -> None:
-        self._view = view
-        self._preparation = ("", -1)
-
-    def __enter__(self) -> PlainDisplay:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def tell(self, event: events.Event) -> None:
-        """Show an event that the view has taken in."""
-        if isinstance(event, events.Preparing) and not self._worth_a_line(event):
-            return
-        said = line(event, self._view)
-        if said:
-            diagnostics.note(said)
-
-    def refresh(self) -> None:
-        """Nothing moves between two lines."""
-
-    def _worth_a_line(self, event: events.Preparing) -> bool:
-        reached = event.done * QUARTERS // event.total if event.total else 0
-        before, self._preparation = self._preparation, (event.what, reached)
-        return self._preparation != before
+def loud(event: events.Event) -> bool:
+    """Whether the event must not be missed."""
+    if isinstance(event, events.AttentionHealth):
+        return any(tap.dead for tap in event.taps)
+    return isinstance(event, events.RunFailed) or (isinstance(event, events.Message) and event.level == "warning")
 
 
 @singledispatch
@@ -75,7 +51,9 @@ def _(event: events.StageStarted, view: RunView) -> str | None:
     if not event.epochs:
         return None  # a model that is taken over: what comes of it is told at its end
     more = f", {event.epoch} of them done" if event.epoch else ""
-    return f"{event.stage}: {formatting.plural(event.epochs, 'epoch')} of {formatting.plural(event.steps, 'step')}{more}"
+    return (
+        f"{event.stage}: {formatting.plural(event.epochs, 'epoch')} of {formatting.plural(event.steps, 'step')}{more}"
+    )
 
 
 @line.register
@@ -85,7 +63,10 @@ def _(event: events.Evaluation, view: RunView) -> str | None:
         return None  # the stage's end says it
     parts = [f"{event.stage}: epoch {event.epoch}/{stage.epochs}", *figures(event.metrics)]
     if stage.last is not None:
-        parts += [f"loss {formatting.number(stage.last.loss)}", f"{formatting.count(stage.last.images_per_second)} images/s"]
+        parts += [
+            f"loss {formatting.number(stage.last.loss)}",
+            f"{formatting.count(stage.last.images_per_second)} images/s",
+        ]
     remaining = view.eta()
     if remaining is not None:
         parts.append(f"ETA {formatting.duration(remaining)}")
@@ -95,6 +76,11 @@ def _(event: events.Evaluation, view: RunView) -> str | None:
 @line.register
 def _(event: events.AttentionHealth, view: RunView) -> str | None:
     return None if event.epoch else f"{event.stage}: {health(event)}"
+
+
+@line.register
+def _(event: events.Chosen, view: RunView) -> str:
+    return choice(event)
 
 
 @line.register
@@ -125,9 +111,23 @@ def about(view: RunView) -> str:
     return ", ".join(parts)
 
 
+MOST_SCORES = 6
+"""Candidates of a choice whose scores have room in a line."""
+
+
+def choice(event: events.Chosen) -> str:
+    """What a stage chose, and among which scores."""
+    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items()]
+    more = ", …" * (len(each) > MOST_SCORES)
+    among = f"{formatting.plural(len(each), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
+    score = event.scores.get(event.choice, math.nan)
+    return f"{event.stage} chose {event.what} {event.choice} (score {formatting.number(score)}; {among})"
+
+
 def figures(metrics: events.Metrics) -> list[str]:
-    """ACC and ASR, named."""
-    return [f"ACC {formatting.percentage(metrics.acc)}", f"ASR {formatting.percentage(metrics.asr)}"]
+    """ACC and ASR, named; ACC alone where there is no trigger."""
+    named = {"ACC": metrics.acc, "ASR": metrics.asr}
+    return [f"{name} {formatting.percentage(value)}" for name, value in named.items() if not math.isnan(value)]
 
 
 def waiting(event: events.Queued) -> str:
@@ -140,7 +140,7 @@ def health(event: events.AttentionHealth) -> str:
     """Every tap's map size and share of the loss; one that ought to have a share and has none is marked."""
     taps = []
     for tap in event.taps:
-        dead = " DEAD" if tap.beta > 0 and not tap.share > 0 else ""
+        dead = " DEAD" if tap.dead else ""
         taps.append(f"{tap.tap} {tap.width}x{tap.height} {100 * tap.share:.1f} %{dead}")
     return f"attention's share of the loss: {', '.join(taps)}"
 

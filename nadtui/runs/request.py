@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from nadtui import diagnostics
 
 if TYPE_CHECKING:
     from engine.config.run import RunConfig
-    from engine.running.job import RunRequest
-
-EPOCHS = {
-    "attack": "training.epochs",
-    "teacher": "teacher.training.epochs",
-    "nad": "distill.training.epochs",
-}
-"""Stage -> the field that `--epochs STAGE=N` sets."""
+    from engine.running.request import RunRequest
 
 
 @dataclass(frozen=True)
@@ -33,9 +27,10 @@ class RunOptions:
     epochs: Sequence[str] = ()
     settings: Sequence[str] = ()
     recipe: str | None = None
-    student: str | None = None
+    suspect: str | None = None
     teacher: str | None = None
     defenses: Sequence[str] = ()
+    model: str | None = None
     config: Path | None = None
     threads: int | None = None
     out: Path | None = None
@@ -43,27 +38,31 @@ class RunOptions:
     cache: bool = True
 
 
+UNCHANGED = RunOptions()
 _NAMES = {"settings": "--set", "defenses": "--defense"}
-_WITH_RESUME = ("out", "resume", "cache")
-"""Options that leave a resumed run's configuration alone."""
+_WITH_RESUME = ("out", "resume", "cache", "threads", "device", "model", "settings")
+"""Options that do not change what a resumed run comes to."""
+CHANGEABLE = ("evaluation.every", "evaluation.images")
+"""Fields that may be set anew when a run is resumed: nothing but the live curves is other for it."""
+ALL = "all"
 
 
 def check_given(options: RunOptions) -> None:
     """Refuse a request that says nothing to run, or two things.
 
     Raises:
-        RequestError: neither preset nor configuration nor run is named, or a resumed run is to be changed.
+        RequestError: neither preset, suspect, configuration nor run is named, or a resumed run is to be changed.
     """
     if options.resume is not None:
         given = [f.name for f in fields(options) if f.name not in _WITH_RESUME and _is_given(getattr(options, f.name))]
         if given:
             named = ", ".join(_NAMES.get(name, f"--{name}") for name in given)
             raise RequestError(f"--resume goes on with the run's own configuration: leave out {named}")
-    elif options.preset is None and options.config is None:
+    elif options.preset is None and options.config is None and options.suspect is None:
         from engine.config.presets import list_presets
 
         known = ", ".join(preset.name for preset in list_presets())
-        raise RequestError(f"nothing to run: give --preset ({known}), --config FILE or --resume RUN")
+        raise RequestError(f"nothing to run: give --preset ({known}), --suspect FILE, --config FILE or --resume RUN")
 
 
 def _is_given(value: Any) -> bool:
@@ -76,6 +75,21 @@ def build_config(options: RunOptions) -> RunConfig:
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
+    names = defense_names(options.defenses)
+    if names == ["fine-tuning"]:
+        diagnostics.note("--defense fine-tuning stands for itself now; --defense nad,fine-tuning sets it beside NAD")
+    overrides = _overrides(options)
+    if names is not None and ALL in names:
+        config = _resolved(options, overrides, _all(names))
+        config = _resolved(options, overrides, _all_that_fit(config, names))
+    else:
+        config = _resolved(options, overrides, names)
+    if options.epochs:
+        config = _resolved(options, [*overrides, *_epochs(options.epochs, config)], list(config.defenses))
+    return config
+
+
+def _resolved(options: RunOptions, overrides: Sequence[Mapping[str, Any]], defenses: Sequence[str] | None) -> RunConfig:
     from engine.config.presets import resolve
 
     return resolve(
@@ -83,7 +97,8 @@ def build_config(options: RunOptions) -> RunConfig:
         dataset=None if options.dataset is None else data_set(options.dataset),
         recipe=options.recipe,
         config_file=options.config,
-        overrides=_overrides(options),
+        overrides=overrides,
+        defenses=defenses,
     )
 
 
@@ -93,18 +108,73 @@ def build_request(options: RunOptions) -> RunRequest:
     Raises:
         RequestError: as `build_config`, or no such run.
     """
-    from engine.running.job import RunRequest
+    from engine.running.request import RunRequest
     from engine.storage.paths import runs_dir
 
     out = options.out or runs_dir()
     if options.resume is None:
-        return RunRequest(config=build_config(options), out=out, cache=options.cache)
-    from engine.config.presets import resolve
-    from engine.record.store import CONFIG, find_run
+        config = build_config(options)
+        return RunRequest(config=config, out=out, cache=options.cache, typed_model=_typed(options, config))
+    from engine.record.folder import check_resumable
+    from engine.record.listing import find_run
 
     folder = find_run(out, options.resume)
-    config = resolve(None, config_file=folder / CONFIG)
-    return RunRequest(config=config, out=folder.parent, resume=folder, cache=options.cache)
+    check_resumable(folder)  # before its configuration is read: that of an older schema cannot be
+    return resume_request(folder, options)
+
+
+def resume_request(folder: Path, options: RunOptions = UNCHANGED) -> RunRequest:
+    """The request to go on with a recorded run; threads, device and live evaluation may be other than they were.
+
+    Raises:
+        RequestError: its configuration cannot be read, or something is set that would change what it comes to.
+    """
+    from engine.config.layers import nested, parse_override
+    from engine.config.presets import resolve
+    from engine.record.layout import CONFIG
+    from engine.running.request import RunRequest
+
+    changed: dict[str, Any] = {
+        name: value for name, value in (("threads", options.threads), ("device", options.device)) if value is not None
+    }
+    for text in options.settings:
+        field = text.partition("=")[0].strip()
+        if field not in CHANGEABLE:
+            raise RequestError(f"--set {field}: a resumed run goes on as it was; allowed: {', '.join(CHANGEABLE)}")
+        changed |= {field: _leaf(parse_override(text))}
+    layers = [nested(field, value) for field, value in changed.items()]
+    config = resolve(None, config_file=folder / CONFIG, overrides=layers)
+    typed = _typed(options, config)
+    return RunRequest(
+        config=config, out=folder.parent, resume=folder, cache=options.cache, typed_model=typed, changed=changed
+    )
+
+
+def _leaf(value: Any) -> Any:
+    while isinstance(value, Mapping):
+        value = next(iter(value.values()))
+    return value
+
+
+def _typed(options: RunOptions, config: RunConfig) -> bool:
+    """Whether the network's file was typed on this very command line.
+
+    Raises:
+        RequestError: another network was typed than the run has.
+    """
+    if options.model is None:
+        return any(text.partition("=")[0].strip() == "model.name" for text in options.settings)
+    if network(options.model) != config.model.name:
+        raise RequestError(f"--model {options.model}: the run's network is {config.model.name}")
+    return True
+
+
+def network(name: str) -> str:
+    """A network's name as it is; the path of FILE.py:NAME in full, so that a record of it is of use from any folder."""
+    file, colon, attribute = name.rpartition(":")
+    if not colon or not file.endswith(".py"):
+        return name
+    return f"{Path(file).expanduser().absolute()}:{attribute}"
 
 
 def data_set(name: str) -> str:
@@ -115,33 +185,82 @@ def data_set(name: str) -> str:
     return str(path.absolute()) if name not in SOURCES and path.exists() else name
 
 
+def defense_names(given: Sequence[str]) -> list[str] | None:
+    """The names that were given, each by an option of its own or several with commas; None = none were."""
+    names = [name.strip() for text in given for name in text.split(",")]
+    return names or None
+
+
+def _all(names: Iterable[str]) -> list[str]:
+    """The defenses that were named, then every other there is."""
+    from engine.defenses import DEFENSES
+
+    return list(dict.fromkeys([*(name for name in names if name != ALL), *DEFENSES.loaded()]))
+
+
+def _all_that_fit(config: RunConfig, names: Iterable[str]) -> list[str]:
+    """Every defense that can be had of this suspect, for `all`; the others are named, once, with what they lack."""
+    from engine.defenses import DEFENSES
+
+    named = [name for name in names if name != ALL]
+    at_hand = config.attack is not None and config.suspect_file is None and not config.attack.learns
+    for name, defense in DEFENSES.loaded().items():
+        if name in named:
+            continue
+        if defense.slow:
+            diagnostics.note(f"{name}: left out, it is slow; --defense {name} adds it")
+        elif "poisoned set" in defense.needs and not at_hand:
+            diagnostics.note(f"{name}: left out, it needs the poisoned set")
+        else:
+            named.append(name)
+    return named
+
+
 def _overrides(options: RunOptions) -> list[dict[str, Any]]:
     """The layers over the preset, the most particular last."""
-    from engine.config.run import parse_override
+    from engine.config.layers import nested, parse_override
 
-    layers: list[dict[str, Any]] = [
-        {name: value}
-        for name, value in (("seed", options.seed), ("device", options.device), ("threads", options.threads))
-        if value is not None
-    ]
-    if options.student is not None:
-        layers.append({"student": _file("--student", options.student)})
+    given = {"seed": options.seed, "device": options.device, "threads": options.threads}
+    layers: list[dict[str, Any]] = [{name: value} for name, value in given.items() if value is not None]
+    if options.model is not None:
+        layers.append(nested("model.name", network(options.model)))
+    if options.suspect is not None:
+        layers.append({"suspect": suspect(options.suspect)})
     if options.teacher is not None:
-        layers.append({"teacher": {"file": _file("--teacher", options.teacher)}})
-    layers += [{"defenses": {name: {}}} for name in options.defenses]
-    layers += [_epochs(text) for text in options.epochs]
+        layers.append(nested("defenses.nad.teacher.file", _file("--teacher", options.teacher)))
     layers += [parse_override(text) for text in options.settings]
     return layers
 
 
-def _epochs(text: str) -> dict[str, Any]:
-    from engine.config.run import parse_override
+def _epochs(texts: Sequence[str], config: RunConfig) -> list[dict[str, Any]]:
+    """What `--epochs STAGE=N` sets, for the stages of the run that is planned.
 
-    stage, equals, number = text.partition("=")
-    if not equals or stage not in EPOCHS or not re.fullmatch("[0-9]{1,9}", number):
-        allowed = ", ".join(f"{name}=N" for name in EPOCHS)
-        raise RequestError(f"--epochs {text}: STAGE=N is wanted, one of {allowed}")
-    return parse_override(f"{EPOCHS[stage]}={int(number)}")
+    Raises:
+        RequestError: no such stage, or no number.
+    """
+    from engine.config.layers import nested
+    from engine.running.plan import epochs_fields
+
+    known = epochs_fields(config)
+    layers = []
+    for text in texts:
+        stage, equals, number = text.partition("=")
+        if not equals or stage not in known or not re.fullmatch("[0-9]{1,9}", number):
+            allowed = ", ".join(f"{name}=N" for name in known)
+            raise RequestError(f"--epochs {text}: STAGE=N is wanted, one of {allowed}")
+        layers.append(nested(known[stage], int(number)))
+    return layers
+
+
+def suspect(name: str) -> str:
+    """Where the suspect comes from, as it is; a file's path in full, so that a record of it is of use from any folder.
+
+    Raises:
+        RequestError: no such file.
+    """
+    from engine.config.run import TRAINED
+
+    return name if name == TRAINED or name.partition(":")[0] == "zoo" else _file("--suspect", name)
 
 
 def _file(option: str, name: str) -> str:

@@ -5,32 +5,36 @@ Free of any widget, and of torch.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import yaml
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from engine import attacks, defenses
+from engine.config.layers import merge, nested, parse_override, read_yaml
 from engine.config.presets import resolve
-from engine.config.run import RunConfig, known_fields, merge, parse_override, read_yaml
+from engine.config.run import RunConfig, known_fields
 from engine.errors import RequestError
-from engine.record import store
+from engine.record.layout import CONFIG
+from engine.record.reading import read_settings
 from engine.running import processor_queue
-from engine.running.job import RunRequest
+from engine.running.request import RunRequest
 from nadtui.runs.digest import flatten
-from nadtui.runs.request import data_set
+from nadtui.runs.request import data_set, defense_names, network, suspect
+from nadtui.workbench.field_meanings import DEFENSES, is_leaf, meaning
 
 MOST_SEEDS = 100
 """Runs that one form starts."""
 ABSENT = "–"
 _OWN = ("preset", "recipe", "seed", "device", "data.name")
 """Fields that the form has places of their own for."""
+_SUSPECT, _MODEL = "suspect", "model.name"
+_OPTIONS = {DEFENSES: "--defense", _SUSPECT: "--suspect", _MODEL: "--model"}
+"""Further fields that have an option of their own on the command line, and decide which fields there are."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class RunForm:
     """Runs side by side; the processor's threads are divided among them."""
     cache: bool = True
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Further fields by their dotted path, values in YAML."""
+    """Further fields by their dotted path, values in YAML; `defenses` are those of the run, apart by commas."""
+    typed: frozenset[str] = frozenset()
+    """Those of them that were typed into this form, and did not come with the run that it was opened from."""
     config_file: Path | None = None
     """A configuration to begin from, where there is no preset for it."""
 
@@ -104,7 +110,16 @@ class RunForm:
         threads = self.threads()
         if threads is not None:
             layers.append({"threads": threads})
-        return [*layers, *(parse_override(f"{path}={value}") for path, value in self.settings.items())]
+        return [*layers, *(self._layer(path, text) for path, text in self.settings.items() if path != DEFENSES)]
+
+    def _layer(self, path: str, text: str) -> dict[str, Any]:
+        """A further field as a layer, of files with their path in full."""
+        in_full = {_SUSPECT: suspect, _MODEL: network}.get(path)
+        return parse_override(f"{path}={text}") if in_full is None else nested(path, in_full(_plain(text)))
+
+    def defenses(self) -> list[str] | None:
+        """The names of the run's defenses; None = none were given: those of the configuration file, else NAD."""
+        return defense_names([self.settings[DEFENSES]]) if DEFENSES in self.settings else None
 
     def config(self, seed: int | None = None) -> RunConfig:
         """The complete configuration of the run with that seed, by default the first.
@@ -119,17 +134,20 @@ class RunForm:
             recipe=self.recipe or None,
             config_file=self.config_file,
             overrides=self.overrides(seed),
+            defenses=self.defenses(),
         )
         processor_queue.check_threads(config.threads)
         return config
 
     def requests(self, out: Path) -> list[RunRequest]:
-        """A request for each seed.
+        """A request for each seed. A network's file is executed only if it was typed here.
 
         Raises:
             RequestError: as `config`.
         """
-        return [RunRequest(config=self.config(seed), out=out, cache=self.cache) for seed in self.seeds()]
+        configs = [self.config(seed) for seed in self.seeds()]
+        typed = _MODEL in self.typed
+        return [RunRequest(config=config, out=out, cache=self.cache, typed_model=typed) for config in configs]
 
     def command(self, out: Path | None = None) -> str:
         """The command line that does the same; several seeds run one after another. `out`: where not by default."""
@@ -151,7 +169,7 @@ class RunForm:
         if threads is not None:
             words += ["--threads", str(threads)]
         for path, value in self.settings.items():
-            words += ["--set", f"{path}={value}"]
+            words += [_OPTIONS[path], _plain(value)] if path in _OPTIONS else ["--set", f"{path}={value}"]
         if not self.cache:
             words.append("--no-cache")
         if out is not None:
@@ -166,34 +184,43 @@ class RunForm:
     def with_setting(self, path: str, value: str) -> RunForm:
         """The form with one more field set; an empty value takes it back."""
         settings = {name: known for name, known in self.settings.items() if name != path}
+        typed = self.typed - {path}
         if value.strip():
             settings[path] = value.strip()
-        return replace(self, settings=settings)
+            typed |= {path}
+        return replace(self, settings=settings, typed=typed)
 
     def fields(self) -> list[Field]:
         """Every field that the form has no own place for, with its value as things stand.
 
         Where the form is not valid, the values are those without its further fields.
         """
-        try:
-            config = self.config()
-        except RequestError:
-            try:
-                config = replace(self, settings={}, seed="0", at_once="1").config()
-            except RequestError:
-                return []
-        values = dict(flatten(config.to_dict()))
-        rest = [path for path in known_fields(config.to_dict()) if _is_leaf(path, config) and path not in values]
+        config = self._nearest()
+        if config is None:
+            return []
+        # Where there are no defenses, their table is a field of its own.
+        flat = {path: value for path, value in flatten(config.to_dict()) if path != DEFENSES}
+        values = {DEFENSES: ", ".join(config.defenses), **flat}
+        rest = [path for path in known_fields(config.to_dict()) if is_leaf(path, config) and path not in values]
         return [
             Field(
                 path,
                 self.settings.get(path) or (as_yaml(values[path]) if path in values else ABSENT),
-                *_told(path, config),
+                *meaning(path, config),
                 changed=path in self.settings,
             )
             for path in (*values, *rest)
             if path not in _OWN
         ]
+
+    def _nearest(self) -> RunConfig | None:
+        """The configuration; where it is not valid, that of the fields alone that decide which others there are."""
+        deciding = {path: text for path, text in self.settings.items() if path in _OPTIONS}
+        valid = replace(self, settings=deciding, seed="0", at_once="1")
+        for form in (self, valid, replace(valid, settings={})):
+            with contextlib.suppress(RequestError):
+                return form.config()
+        return None
 
 
 def of_run(folder: Path) -> RunForm:
@@ -202,9 +229,9 @@ def of_run(folder: Path) -> RunForm:
     Raises:
         RequestError: the run's configuration cannot be read.
     """
-    file = folder / store.CONFIG
+    file = folder / CONFIG
     try:
-        values = read_yaml(store.read_config_yaml(folder))
+        values = read_settings(folder)
         form = RunForm(
             preset=str(values["preset"]),
             dataset=str(values["data"]["name"]),
@@ -212,20 +239,37 @@ def of_run(folder: Path) -> RunForm:
             seed=str(values["seed"]),
             device=str(values["device"]),
         )
-    except (yaml.YAMLError, TypeError, KeyError):
+    except (TypeError, KeyError):
         raise RequestError(f"{file} cannot be read: no configuration of a run") from None
     try:
+        names = ",".join(values.get("defenses") or ())
+        if names not in ("", "nad"):
+            form = replace(form, settings={DEFENSES: names})
         base = dict(flatten(form.config().to_dict()))
         wanted = dict(flatten(values))
         if set(base) - set(wanted):
             raise RequestError("the preset has fields that the run had not")
         changed = {path: as_yaml(value) for path, value in wanted.items() if path not in base or base[path] != value}
-        again = replace(form, settings=changed)
+        again = replace(form, settings={**form.settings, **changed})
         if merge(again.config().to_dict(), {}) == values:
             return again
     except RequestError:
         pass  # the preset or the recipe has changed since, or never was here
-    return replace(form, preset=None, recipe="", dataset="", config_file=file)
+    return replace(form, preset=None, recipe="", dataset="", settings={}, config_file=file)
+
+
+def told(config: RunConfig) -> str:
+    """What a run of that configuration is, in a line."""
+    what = "a suspect without a trigger" if config.attack is None else config.attack.name
+    return f"{what} on {config.data.name}, {config.model.name}"
+
+
+def _plain(text: str) -> str:
+    """What was typed, without the quotes that YAML wants around some of it."""
+    with contextlib.suppress(yaml.YAMLError):
+        value = read_yaml(text)
+        return value if isinstance(value, str) else text
+    return text
 
 
 def as_yaml(value: Any) -> str:
@@ -241,60 +285,3 @@ def _reads_back(text: str) -> bool:
         return read_yaml(text) == text
     except yaml.YAMLError:
         return False
-
-
-def _is_leaf(path: str, config: RunConfig) -> bool:
-    found = _info(path, config)
-    return found is not None and not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel))
-
-
-def _told(path: str, config: RunConfig) -> tuple[str, str]:
-    """A field's meaning, and what is allowed there."""
-    found = _info(path, config)
-    if found is None:
-        return "", ""
-    return " ".join((found.description or "").split()), _allowed(found)
-
-
-def _info(path: str, config: RunConfig) -> FieldInfo | None:
-    """The definition of the field at a dotted path."""
-    first, *rest = path.split(".")
-    if first == "attack" and rest:
-        return _within(attacks.settings_class(config.attack.name), rest)
-    if first == "defenses" and len(rest) > 1 and rest[0] in defenses.DEFENSES:
-        return _within(defenses.settings_class(rest[0]), rest[1:])
-    return _within(RunConfig, [first, *rest])
-
-
-def _within(section: type[BaseModel], parts: list[str]) -> FieldInfo | None:
-    for place, part in enumerate(parts):
-        found = section.model_fields.get(part)
-        if found is None or place == len(parts) - 1:
-            return found
-        if not (isinstance(found.annotation, type) and issubclass(found.annotation, BaseModel)):
-            return None
-        section = found.annotation
-    return None
-
-
-_SIGNS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
-
-
-def _allowed(found: FieldInfo) -> str:
-    """`one of a, b`, `> 0, ≤ 16`; empty where the type says it all."""
-    choices = [str(value) for part in (found.annotation, *get_args(found.annotation)) for value in _choices(part)]
-    if choices:
-        return "one of " + ", ".join(dict.fromkeys(choices))
-    if found.annotation is bool:
-        return "true or false"
-    bounds = [
-        f"{sign} {getattr(rule, name)}"
-        for rule in found.metadata
-        for name, sign in _SIGNS
-        if getattr(rule, name, None) is not None
-    ]
-    return ", ".join(bounds)
-
-
-def _choices(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) is Literal else ()

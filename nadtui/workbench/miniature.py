@@ -7,43 +7,45 @@ from pathlib import Path
 from typing import Any
 
 from engine.events import AttentionCaptured, SampleShown
-from engine.record import store
+from engine.record.reading import read_events
+from engine.record.state import RunState
 from engine.record.view import RunView, fold
+from nadtui.draw.chart import Chart
 from nadtui.draw.run_charts import figures_chart
-from nadtui.draw.terminal_plot import Chart
-from nadtui.runs.digest import Report
+from nadtui.runs.digest import Report, titles
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A run's summary, curves and attention before and after, immutable, so that threads may hand it over."""
+    """A run's summary, curves and attention maps, immutable, so that threads may hand it over."""
 
     run: str
-    state: str
+    state: RunState
     facts: tuple[tuple[str, str], ...] = ()
     stages: tuple[dict[str, Any], ...] = ()
     """As in `summary.json`."""
+    titles: tuple[str, ...] = ()
+    """What the stages are called."""
     chart: Chart = field(default_factory=Chart)
     sample: SampleShown | None = None
-    names: tuple[str, str] = ("", "")
-    """The stages whose maps are `before` and `after`."""
-    before: tuple[AttentionCaptured, ...] = ()
-    """By tap, those of the backdoored model; `after` of the newest other one."""
-    after: tuple[AttentionCaptured, ...] = ()
+    maps: tuple[tuple[str, tuple[AttentionCaptured, ...]], ...] = ()
+    """By stage, then by tap: the suspect's, and those of every purified model, else of the newest other one."""
+    attacked: bool = True
+    """Whether there is a trigger."""
     remark: str = ""
     """What a person must know of it: its failure, damage."""
 
 
-def read(path: Path, state: str, *, dark: bool) -> Sketch:
+def read(path: Path, state: RunState, *, dark: bool) -> Sketch:
     """The sketch of a recorded run; whatever is wrong with its folder is a remark, never an error."""
-    if state in ("damaged", "newer", "deleted"):
+    if not state.readable:
         said = {
-            "damaged": f"Its files are damaged: {path}",
-            "newer": "It was written by a newer nadtui: update nadtui to read it.",
-            "deleted": f"Its folder is gone: {path}",
+            RunState.DAMAGED: f"Its files are damaged: {path}",
+            RunState.NEWER: "It was written by a newer nadtui: update nadtui to read it.",
+            RunState.DELETED: f"Its folder is gone: {path}",
         }
         return Sketch(path.name, state, remark=said[state])
-    log = store.read_events(path)
+    log = read_events(path)
     try:
         view = fold(log.events)
     except Exception:  # whatever a record holds, the workbench stays up
@@ -52,10 +54,10 @@ def read(path: Path, state: str, *, dark: bool) -> Sketch:
 
 
 def _unreadable(path: Path) -> Sketch:
-    return Sketch(path.name, "damaged", remark=f"Its record is damaged: {path}")
+    return Sketch(path.name, RunState.DAMAGED, remark=f"Its record is damaged: {path}")
 
 
-def of(view: RunView, path: Path, state: str, *, damaged: int = 0, dark: bool = True) -> Sketch:
+def of(view: RunView, path: Path, state: RunState, *, damaged: int = 0, dark: bool = True) -> Sketch:
     """The sketch of a folded record; of one that makes no sense that it is damaged."""
     try:
         return _drawn(view, path, state, damaged=damaged, dark=dark)
@@ -63,22 +65,22 @@ def of(view: RunView, path: Path, state: str, *, damaged: int = 0, dark: bool = 
         return _unreadable(path)
 
 
-def _drawn(view: RunView, path: Path, state: str, *, damaged: int, dark: bool) -> Sketch:
+def _drawn(view: RunView, path: Path, state: RunState, *, damaged: int, dark: bool) -> Sketch:
     if not view.run:
         return Sketch(path.name, state, remark="Nothing is recorded yet.")
     report = Report(path, view, state)
-    names, before, after = _maps(view)
-    sample = view.samples.get(before[0].sample if before else 0)
+    maps = _maps(view)
+    sample = view.samples.get(maps[0][1][0].sample if maps else 0)
     return Sketch(
         run=view.run,
         state=state,
         facts=tuple(report.facts()),
         stages=tuple(report.summary["stages"]),
+        titles=tuple(titles(report.summary)),
         chart=figures_chart(view, "epoch", dark=dark),
         sample=sample,
-        names=names,
-        before=before,
-        after=after,
+        maps=maps,
+        attacked=view.attacked,
         remark=_remark(view, damaged),
     )
 
@@ -92,15 +94,15 @@ def _remark(view: RunView, damaged: int) -> str:
     return "\n".join(said)
 
 
-def _maps(view: RunView) -> tuple[tuple[str, str], tuple[AttentionCaptured, ...], tuple[AttentionCaptured, ...]]:
-    """Of the first sample, by tap: the newest maps of the first stage and of the student (else the last stage)."""
+def _maps(view: RunView) -> tuple[tuple[str, tuple[AttentionCaptured, ...]], ...]:
+    """Of the first sample, by stage and tap: the newest maps of the first stage and of all that defenses came to."""
     shown = [stage for stage in view.stages.values() if stage.attention]
     if not shown:
-        return ("", ""), (), ()
+        return ()
     first = shown[0]
-    last = next((stage for stage in shown if stage.name == store.AFTER), shown[-1])
+    others = [stage for stage in shown[1:] if stage.role == "purified"] or shown[1:][-1:]
     number = min(sample for sample, _ in first.maps())
-    before, after = (
-        [each for (sample, _), each in stage.maps().items() if sample == number] for stage in (first, last)
+    return tuple(
+        (stage.name, tuple(each for (sample, _), each in stage.maps().items() if sample == number))
+        for stage in (first, *others)
     )
-    return (first.name, last.name), tuple(before), tuple(after) if last is not first else ()

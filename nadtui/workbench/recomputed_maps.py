@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from engine.config.run import DistillSettings
+from engine import models
+from engine.defenses.nad.settings import DistillSettings
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
+from engine.record.folder import RunFolder
 from engine.record.view import RunView
 
+_ONE_AT_A_TIME = threading.Lock()
+"""A training may want the processor."""
 OPERATORS: tuple[str, ...] = get_args(DistillSettings.model_fields["operator"].annotation)
 
 
@@ -23,6 +28,8 @@ class Recomputed:
     note: str = ""
     """Why a stage has none."""
     maps: dict[tuple[str, int, str], AttentionCaptured] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    """The same of those stages that have a reason of their own, by name."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +37,20 @@ class Task:
     """What there is to compute; made in the interface's thread, so that the other one needs no view."""
 
     folder: Path
-    stages: Sequence[str]
+    stages: Mapping[str, str]
+    """Those that have a checkpoint, each with the defense whose it is; empty = the suspect's."""
     samples: Sequence[SampleShown]
     model: str
     classes: int
     operator: str
     p: float
+    taps: Sequence[str] | None = None
+    """The taps that the record names, if it does."""
 
 
 def own_operator(view: RunView) -> str:
     """The operator that the run recorded its maps with."""
-    return str(view.config.get("distill", {}).get("operator", "sum_p"))
+    return str(view.attention.get("operator") or "sum_p")
 
 
 def next_operator(view: RunView, now: str | None) -> str | None:
@@ -54,40 +64,68 @@ def task(view: RunView, folder: Path, operator: str) -> Task:
     """What must be computed for a run.
 
     Raises:
-        RequestError: the record does not tell enough of the run.
+        RequestError: the record does not tell enough of the run, or its network is a file's.
     """
+    if models.from_file(str(view.model.get("name", ""))):
+        raise RequestError("its network comes from a file, which is executed only when it is typed: recorded maps only")
     try:
         return Task(
             folder,
-            [stage.name for stage in view.stages.values() if stage.finished is not None],
+            {stage.name: stage.defense for stage in view.stages.values() if stage.finished is not None},
             [view.samples[number] for number in sorted(view.samples)],
             str(view.model["name"]),
             int(view.dataset["classes"]),
             operator,
-            float(view.config.get("distill", {}).get("p", 2.0)),
+            float(view.attention.get("p") or 2.0),
+            view.model.get("taps"),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RequestError("the record does not tell the run's model: its maps cannot be recomputed") from None
 
 
+def begun(view: RunView, folder: Path | None, operator: str) -> tuple[Recomputed, Task | None]:
+    """What is shown until the maps are there, and what there is to compute for them; None = nothing can be."""
+    if folder is None:
+        return Recomputed(operator, "no checkpoint yet"), None
+    try:
+        wanted = task(view, folder, operator)
+    except RequestError as error:
+        return Recomputed(operator, str(error)), None
+    return Recomputed(operator, f"computing {operator} from the checkpoints …"), wanted
+
+
+def compute_if(task: Task, wanted: Callable[[], bool]) -> Recomputed | None:
+    """Compute the maps unless, when their turn comes, they are not `wanted` any more; an error is a note of theirs."""
+    with _ONE_AT_A_TIME:
+        if not wanted():
+            return None  # a person has gone on to the next operator
+        try:
+            return compute(task)
+        except Exception as error:  # a stranger's checkpoint may be wrong in any way
+            return Recomputed(task.operator, f"cannot be computed: {error}")
+
+
 def compute(task: Task) -> Recomputed:
-    """Compute them; loads torch, and is meant for a thread.
+    """Compute them; loads torch, and is meant for a thread. What a defense edited is left out, with a note.
 
     Raises:
-        RequestError: a checkpoint that is absent, damaged or does not fit.
+        RequestError: a checkpoint that is damaged, or a suspect's that does not fit.
     """
     from engine.attention.recompute import recapture
+    from engine.storage.checkpoints import MisfitError
 
     if not task.stages or not task.samples:
         return Recomputed(task.operator, "no checkpoint yet")
-    captured = recapture(
-        task.folder,
-        task.stages,
-        task.samples,
-        model=task.model,
-        classes=task.classes,
-        operator=task.operator,
-        p=task.p,
-    )
-    maps = {(each.stage, each.sample, each.tap): each for each in captured}
-    return Recomputed(task.operator, "no checkpoint yet", maps)
+    network = models.build(task.model, task.classes, seed=0, taps=task.taps)
+    done = Recomputed(task.operator, "no checkpoint yet")
+    for stage, defense in task.stages.items():
+        files = {stage: RunFolder(task.folder).checkpoint(stage)}
+        try:
+            captured = list(recapture(files, task.samples, network, operator=task.operator, p=task.p))
+        except MisfitError:
+            if not defense:
+                raise
+            done.notes[stage] = f"its network was edited by {defense}: recorded maps only"
+        else:
+            done.maps.update({(stage, each.sample, each.tap): each for each in captured})
+    return done

@@ -5,29 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from engine.errors import RequestError
-from engine.record import store
+from engine.record.layout import CONFIG
+from engine.record.stage_view import StageView
+from engine.record.state import RunState
 from engine.storage.paths import write_atomically
 from nadtui import formatting
-from nadtui.runs import hosting
-from nadtui.runs.hosting import Host, JobHost, Watcher
-from nadtui.workbench.screens.dialogs import Ask, Choose, Confirm, Leave, whole_number
+from nadtui.runs import detached, extending
+from nadtui.runs.hosting import Host, JobHost
+from nadtui.runs.request import resume_request
+from nadtui.runs.watching import Watcher
+from nadtui.workbench.dialogs import Ask, Choose, Confirm, Leave, whole_number
 
 if TYPE_CHECKING:
-    from engine.running.job import RunRequest
-    from nadtui.workbench.app import Workbench
+    from textual.screen import Screen
+
+    from engine.running.request import RunRequest
 
 MOST_EPOCHS = 1_000
 """Epochs by which a stage is extended at once."""
 
 
+class Owner(Protocol):
+    """What steering needs of the app that owns the runs."""
+
+    screen: Screen
+    detached: list[detached.Detached]
+    parting: list[str]
+
+    def live_jobs(self) -> list[JobHost]:
+        """The runs that this process is carrying out."""
+
+    def launch(self, request: RunRequest) -> JobHost:
+        """Carry out a request in the background."""
+
+    def open_run(self, run: RunRequest) -> None:
+        """Carry out a request, with its screen in front."""
+
+    def replace_host(self, old: Host, new: JobHost) -> None:
+        """Show `new` wherever `old` was shown."""
+
+    def push_screen(self, screen: Screen, callback: Callable[..., None]) -> object:
+        """Ask; the callback gets the answer."""
+
+    def notify(self, message: str, *, title: str = "", severity: str = "information", timeout: float = 5) -> None:
+        """Say something in passing."""
+
+    def exit(self) -> None:
+        """Close the workbench."""
+
+
 class Steering:
     """Acts on hosts for the workbench; what must wait for a run's end is kept until then."""
 
-    def __init__(self, app: Workbench) -> None:
+    def __init__(self, app: Owner) -> None:
         self._app = app
         self._after: list[tuple[JobHost, Callable[[], None]]] = []
         self._leaving: list[JobHost] | None = None
@@ -52,7 +85,7 @@ class Steering:
     def pause(self, host: Host) -> None:
         """Pause the run, or let it go on."""
         if isinstance(host, Watcher):
-            wish = "resume" if host.state in ("pausing", "paused") else "pause"
+            wish = "resume" if host.state in (RunState.PAUSING, RunState.PAUSED) else "pause"
             self._app.notify(formatting.clean(host.ask(wish)))
         elif isinstance(host, JobHost):
             host.resume() if host.paused else host.pause()
@@ -138,7 +171,7 @@ class Steering:
                 raise RequestError(f"{stage} was done before the run stopped: R goes on with what is left")
             request, wanted = self._lengthened(host, stage, more)
             assert request.resume is not None
-            write_atomically(request.resume / store.CONFIG, request.config.to_yaml().encode())
+            write_atomically(request.resume / CONFIG, request.config.to_yaml().encode())
         except RequestError as error:
             self._app.notify(formatting.clean(error), title="cannot extend", severity="error")
             return
@@ -157,8 +190,8 @@ class Steering:
     def _lengthened(self, host: Host, stage: str, more: int) -> tuple[RunRequest, int]:
         """The run's request with so many epochs more for the stage, and how many it then has."""
         request = self._request_of(host)
-        wanted = hosting.epochs_of(request, stage) + more
-        return hosting.with_more_epochs(request, stage, wanted), wanted
+        wanted = extending.epochs_of(request, stage) + more
+        return extending.with_more_epochs(request, stage, wanted), wanted
 
     # --- leaving ---
 
@@ -194,17 +227,32 @@ class Steering:
     def _leave(self, hosts: list[JobHost]) -> None:
         for host in hosts:
             name = host.folder.name if host.folder else host.title
-            if host.state == "stopped" and self._detach:
+            if host.state is RunState.STOPPED and self._detach:
                 try:
-                    self._app.detached.append(hosting.detach(host.request, host.folder))
+                    self._app.detached.append(detached.detach(host.request, host.folder))
                 except (OSError, RequestError) as error:
                     self._app.parting.append(f"{name} could not go on: {error}")
                     continue
                 self._app.parting.append(f"to watch it: nadtui watch {name}{_out(host)}")
-            elif host.state == "stopped" and host.folder is not None:
+            elif host.state is RunState.STOPPED and host.folder is not None:
                 self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {name}{_out(host)}")
         self._leaving = None
         self._app.exit()
+
+
+def resumable(host: Host) -> bool:
+    """Whether the run can go on from where it ended."""
+    return not host.live and host.state.resumable and host.view.writable and host.folder is not None
+
+
+def extendable(host: Host) -> list[StageView]:
+    """Stages that are done, and others where the run is, or can be, carried out here; none taken from a file."""
+    view = host.view
+    if not view.run or host.folder is None or not host.state.readable:
+        return []
+    here = isinstance(host, JobHost) or resumable(host)
+    stages = view.stages.values()
+    return [stage for stage in stages if not stage.untrained and (here or stage.state == "finished")]
 
 
 def _done(host: Host, stage: str) -> bool:
@@ -216,16 +264,3 @@ def _out(host: JobHost) -> str:
     from engine.storage.paths import runs_dir
 
     return "" if host.request.out == runs_dir() else f" --out {host.request.out}"
-
-
-def resume_request(folder: Path) -> RunRequest:
-    """The request to go on with the run in this folder.
-
-    Raises:
-        RequestError: its configuration is not there, or does not validate here.
-    """
-    from engine.config.presets import resolve
-    from engine.running.job import RunRequest
-
-    config = resolve(None, config_file=folder / store.CONFIG)
-    return RunRequest(config=config, out=folder.parent, resume=folder)

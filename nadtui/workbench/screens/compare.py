@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -16,16 +16,19 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.errors import RequestError
-from nadtui.cli.runs import load
 from nadtui.draw import colors, overlaid_runs
+from nadtui.draw.axis import AXES, Axis
 from nadtui.draw.overlaid_runs import CURVES
-from nadtui.draw.run_charts import AXES, Axis
-from nadtui.export.comparison import FORMATS, render
 from nadtui.formatting import clean
 from nadtui.runs import comparison
 from nadtui.runs.comparison import Table
 from nadtui.runs.digest import Report
+from nadtui.runs.loading import load
 from nadtui.workbench.widgets.curves import Curves
+from nadtui.workbench.widgets.remeasured import Paragraph
+
+if TYPE_CHECKING:
+    from nadtui.workbench.base import WorkbenchBase
 
 STAGE_COLUMNS = 2
 """Columns of the figures that stand before the runs'."""
@@ -50,6 +53,7 @@ class Tables(ScrollableContainer, inherit_bindings=False):
 class CompareScreen(Screen[None]):
     """Runs by letter: curves on top, tables below."""
 
+    app: WorkbenchBase
     TITLE = "compare"
     HELP_GROUP = "Compare"
     ABOUT = "Differences are to the first run, A. The spread is the sample standard deviation over runs of other seeds."
@@ -92,15 +96,15 @@ class CompareScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Names, curves, tables."""
-        yield Static("reading …", id="names")
+        yield Paragraph("reading …", id="names")
         with Horizontal(id="curves"):
             for figure, title in CURVES:
                 curves = Curves(id=figure)
                 curves.border_title = title
                 yield curves
         with Tables(id="tables"):
-            yield Static(id="figures")
-            yield Static(id="differences")
+            yield Paragraph(id="figures")
+            yield Paragraph(id="differences")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
@@ -143,10 +147,8 @@ class CompareScreen(Screen[None]):
 
     def _names(self) -> Content:
         parts: list[Any] = []
-        for place, report in enumerate(self.reports):
-            letter = comparison.letters(len(self.reports))[place]
-            state = "" if report.complete else f" ({report.state})"
-            parts += [(f"━ {letter} ", f"bold {self._color(place)}"), f"{clean(report.view.run)}{state}\n"]
+        for place, (letter, run) in enumerate(comparison.named(self.reports)):
+            parts += [(f"━ {letter} ", f"bold {self._color(place)}"), f"{clean(run)}\n"]
         return Content.assemble(*parts).rstrip()
 
     def _draw(self) -> None:
@@ -165,14 +167,11 @@ class CompareScreen(Screen[None]):
             run = place - leading
             style = f"bold {self._color(run)}" if 0 <= run < len(self.reports) else "bold"
             parts += [(_aligned(title, widths[place], place >= leading), style), "  "]
-        before = ""
-        for row in table.rows:
+        for row in table.sparse():
             parts.append("\n")
             for place, cell in enumerate(row):
-                shown = "" if place == 0 and cell == before else cell
                 tone = "dim" if cell in ("–", "") else _TONES.get(row[1], "") if leading > 1 and place == 1 else ""
-                parts += [(_aligned(clean(shown), widths[place], place >= leading), tone), "  "]
-            before = row[0]
+                parts += [(_aligned(clean(cell), widths[place], place >= leading), tone), "  "]
         return Content.assemble(*parts)
 
     def _differences(self) -> Content:
@@ -240,33 +239,8 @@ class CompareScreen(Screen[None]):
 
     def action_export(self) -> None:
         """Ask for a format and a file, then write the comparison there."""
-        from nadtui.workbench.screens.dialogs import Choose
-
         if self.reports:
-            choices = [(form, form) for form in FORMATS]
-            self.app.push_screen(Choose("Export the comparison as", choices), self._ask_file)
-
-    def _ask_file(self, form: str | None) -> None:
-        from nadtui.workbench.screens.dialogs import Ask
-
-        if form is not None:
-            question = Ask("Write to", f"comparison.{form}", note="A file of that name is replaced.", check=_file_wrong)
-            self.app.push_screen(question, partial(self._write_if, form))
-
-    def _write_if(self, form: str, name: str | None) -> None:
-        if name is not None:
-            self._write(form, Path(name).expanduser())
-
-    @work(thread=True, group="export", exit_on_error=False)
-    def _write(self, form: str, file: Path) -> None:
-        from engine.storage.paths import write_atomically
-
-        try:
-            write_atomically(file, render(self.reports, form).encode())
-        except RequestError as error:
-            self.app.call_later(partial(self.notify, clean(error), title="export", severity="error"))
-        else:
-            self.app.call_later(partial(self.notify, clean(f"written: {file.absolute()}"), title="export"))
+            self.app.exporting.comparison(self.reports)
 
 
 _TONES = {"ACC": "$text-primary", "ASR": "$text-accent"}
@@ -278,9 +252,3 @@ def _aligned(cell: str, width: int, right: bool) -> str:
 
 def _cut(cell: str) -> str:
     return cell if len(cell) <= 40 else f"{cell[:39]}…"
-
-
-def _file_wrong(name: str) -> str:
-    if not name.strip():
-        return "a file name is wanted"
-    return "that is a folder" if Path(name).expanduser().is_dir() else ""

@@ -16,40 +16,28 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
-from textual.widgets import Button, Checkbox, Footer, Input, Label, OptionList, Select, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Button, Checkbox, Footer, Input, Label, Select, Static
 
 from engine.config.presets import list_presets, list_recipes
 from engine.data import SOURCES
 from engine.errors import RequestError
 from engine.storage.paths import runs_dir
 from nadtui.formatting import clean, plural
-from nadtui.workbench.form import Field, RunForm, of_run
+from nadtui.workbench.form import Field, RunForm, of_run, told
+from nadtui.workbench.widgets.fields_pane import FieldsPane
+from nadtui.workbench.widgets.remeasured import Paragraph
 
 if TYPE_CHECKING:
-    from engine.running.job import RunRequest
+    from engine.running.request import RunRequest
+    from nadtui.workbench.base import WorkbenchBase
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-NAME_WIDTH = 29
-"""Cells of a field's name in a narrow list; longer ones are cut in front, where they are alike."""
-
-
-class FieldList(OptionList):
-    """Every field of the configuration with its value."""
-
-    HELP_GROUP = "Fields"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "select", "Change", tooltip="Change this field"),
-        Binding("k", "cursor_up", "Up", show=False),
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("backspace,delete", "screen.reset_field", "Reset", tooltip="Back to the preset's own value"),
-        Binding("slash", "screen.find", "Find", key_display="/", tooltip="Find a field by name or meaning"),
-    ]
 
 
 class NewRunScreen(Screen[None]):
     """What to run, in as many or few words as a person likes."""
 
+    app: WorkbenchBase
     TITLE = "new run"
     HELP_GROUP = "New run"
     AUTO_FOCUS = "#seed"
@@ -69,16 +57,6 @@ class NewRunScreen(Screen[None]):
         #own Horizontal { height: 1; }
         #own Label { width: 9; color: $text-muted; }
         #own Input, #own Select { width: 1fr; }
-        #fields {
-            height: 1fr; border: none; padding: 0; background: transparent;
-            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
-        }
-        #search { display: none; }
-        #search.shown { display: block; }
-        #about { height: 2; color: $text-muted; }
-        #value-row { height: 1; }
-        #value-row Label { width: auto; max-width: 50%; margin-right: 1; text-style: bold; }
-        #value { width: 1fr; }
         #below { height: auto; padding: 0 1; }
         #verdict { height: 1; }
         #command { height: auto; max-height: 4; color: $text-accent; }
@@ -95,11 +73,8 @@ class NewRunScreen(Screen[None]):
         self.form = RunForm(preset=preset)
         self.problem: str | None = None
         """What is wrong with the form, empty = nothing, None = not checked yet."""
+        self.every = FieldsPane(lambda: self.form, self._put, id="every")
         self._run = run
-        self._fields: list[Field] = []
-        self._shown: list[Field] = []
-        self._base: dict[str, str] = {}
-        self._path = ""
 
     # --- what it is made of ---
 
@@ -109,17 +84,10 @@ class NewRunScreen(Screen[None]):
             with Vertical(id="own") as own:
                 own.border_title = "run"
                 yield from self._own_rows()
-            with Vertical(id="every") as every:
-                every.border_title = "every field"
-                yield Input(id="search", placeholder="part of a name or of its meaning", compact=True)
-                yield FieldList(id="fields", compact=True)
-                yield Static(id="about")
-                with Horizontal(id="value-row"):
-                    yield Label("", id="name")
-                    yield Input(id="value", compact=True, select_on_focus=True)
+            yield self.every
         with Vertical(id="below"):
             yield Static(id="verdict")
-            yield Static(id="command")
+            yield Paragraph(id="command")
             with Horizontal(id="buttons"):
                 yield Button("Start", id="start", variant="primary", compact=True)
                 yield Button("Copy command", id="copy", compact=True)
@@ -141,7 +109,7 @@ class NewRunScreen(Screen[None]):
         at_once.tooltip = "runs side by side: the processor's threads are divided among so many"
         yield _row("at once", at_once)
         cache = Checkbox("use the cached attack", True, id="cache", compact=True)
-        cache.tooltip = "take the backdoored model from the cache where it was trained before"
+        cache.tooltip = "take the suspect from the cache where it was trained before"
         yield cache
 
     @property
@@ -187,15 +155,16 @@ class NewRunScreen(Screen[None]):
         self._changed()
 
     # --- from the widgets to the form ---
+    # What a widget holds now counts: an event may come after the form was filled anew, and tells what was before.
 
     @on(Select.Changed)
     def _chosen(self, event: Select.Changed) -> None:
-        value = None if event.value is Select.NULL else str(event.value)
+        value = None if event.select.value is Select.NULL else str(event.select.value)
         name = str(event.select.id)
         known = getattr(self.form, name)
-        if value is None or value == known:
+        if value == known or (value is None and name != "preset"):
             return
-        self._base.clear()
+        self.every.forget()
         taken = {"config_file": None} if name == "preset" else {}
         self._set(**{name: value}, **taken)
         if name == "preset" and not self.form.recipe:
@@ -207,19 +176,17 @@ class NewRunScreen(Screen[None]):
     def _typed(self, event: Input.Changed) -> None:
         name = str(event.input.id).replace("-", "_")
         if name == "dataset":
-            self._base.clear()
-        self._set(**{name: event.value})
+            self.every.forget()
+        self._set(**{name: event.input.value})
 
     @on(Checkbox.Changed, "#cache")
     def _ticked(self, event: Checkbox.Changed) -> None:
-        self._set(cache=event.value)
+        self._set(cache=event.checkbox.value)
 
-    @on(Input.Changed, "#value")
-    def _value_typed(self, event: Input.Changed) -> None:
-        if self._path:
-            value = "" if event.value == self._base.get(self._path) else event.value
-            self.form = self.form.with_setting(self._path, value)
-            self._changed()
+    def _put(self, path: str, value: str) -> None:
+        """A further field has another value; empty = the preset's own."""
+        self.form = self.form.with_setting(path, value)
+        self._changed()
 
     def _set(self, **values: Any) -> None:
         self.form = replace(self.form, **values)
@@ -236,7 +203,7 @@ class NewRunScreen(Screen[None]):
         try:
             form.seeds()
             config = form.config()
-            problem, said = "", f"{config.attack.name} on {config.data.name}, {config.model.name}"
+            problem, said = "", told(config)
         except RequestError as error:
             problem, said = str(error), ""
         self.app.call_later(partial(self._judge, form, problem, said, form.fields()))
@@ -249,86 +216,7 @@ class NewRunScreen(Screen[None]):
         runs = "" if problem else f"  {plural(len(form.seeds()), 'run')}"
         self.query_one("#verdict", Static).update(Content.assemble(verdict, (runs, "dim")))
         self.query_one("#start", Button).disabled = bool(problem)
-        for each in fields:
-            if not each.changed:
-                self._base.setdefault(each.path, each.value)
-        if fields != self._fields:
-            self._fields = fields
-            self._list()
-
-    # --- the list of every field ---
-
-    def _name_width(self) -> int:
-        longest = max((len(each.path) for each in self._fields), default=NAME_WIDTH)
-        return max(NAME_WIDTH, min(longest, self.query_one(FieldList).size.width // 2))
-
-    def on_resize(self) -> None:
-        """Names get the room there now is."""
-        self.call_after_refresh(self._list)
-
-    def _list(self) -> None:
-        """Show the fields that are searched for, those that were changed first in color."""
-        wanted = self.query_one("#search", Input).value.casefold().split()
-        found = [
-            each for each in self._fields if all(word in f"{each.path} {each.about}".casefold() for word in wanted)
-        ]
-        # Those that are called so before those that only speak of it.
-        self._shown = sorted(found, key=lambda each: not all(word in each.path.casefold() for word in wanted))
-        fields = self.query_one(FieldList)
-        with self.prevent(OptionList.OptionHighlighted):
-            fields.clear_options()
-            fields.add_options([Option(_prompt(each, self._name_width())) for each in self._shown])
-            places = [each.path for each in self._shown]
-            if places:
-                fields.highlighted = places.index(self._path) if self._path in places else 0
-        if self._shown and self._path not in places:
-            self._turn_to(self._shown[0])
-        changed = sum(each.changed for each in self._fields)
-        self.query_one("#every").border_subtitle = f"{changed} changed" if changed else ""
-
-    @on(OptionList.OptionHighlighted, "#fields")
-    def _field_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option_index < len(self._shown):
-            self._turn_to(self._shown[event.option_index])
-
-    @on(OptionList.OptionSelected, "#fields")
-    def _field_chosen(self) -> None:
-        self.query_one("#value", Input).focus()
-
-    @on(Input.Submitted, "#value")
-    def _value_entered(self) -> None:
-        self.query_one(FieldList).focus()
-
-    def _turn_to(self, field: Field) -> None:
-        self._path = field.path
-        self.query_one("#name", Label).update(Content(field.path))
-        said = " · ".join(part for part in (field.allowed, field.about) if part)
-        self.query_one("#about", Static).update(Content(said))
-        with self.prevent(Input.Changed):
-            self.query_one("#value", Input).value = self.form.settings.get(field.path, field.value)
-
-    @on(Input.Changed, "#search")
-    def _searched(self) -> None:
-        self._path = ""  # the first that is found is the one that is meant
-        self._list()
-
-    @on(Input.Submitted, "#search")
-    def _search_entered(self) -> None:
-        self.query_one(FieldList).focus()
-
-    def action_find(self) -> None:
-        """Find a field."""
-        search = self.query_one("#search", Input)
-        search.add_class("shown")
-        search.focus()
-
-    def action_reset_field(self) -> None:
-        """Take a change back."""
-        if self._path in self.form.settings:
-            self.form = self.form.with_setting(self._path, "")
-            with self.prevent(Input.Changed):
-                self.query_one("#value", Input).value = self._base.get(self._path, "")
-            self._changed()
+        self.every.show(fields)
 
     # --- what can be done ---
 
@@ -370,32 +258,23 @@ class NewRunScreen(Screen[None]):
         self.app.copy_to_clipboard(self.form.command(out))
         self.notify("the command line was copied")
 
+    def action_find(self) -> None:
+        """Find a field."""
+        self.every.find()
+
+    def action_reset_field(self) -> None:
+        """Take a change back."""
+        self.every.reset()
+
     @on(Button.Pressed, "#back")
     def _back_pressed(self) -> None:
         self.app.pop_screen()
 
     def action_back(self) -> None:
         """From a field's value to the list, from a search to all fields, from the form to where it was opened."""
-        focused = self.focused
-        search = self.query_one("#search", Input)
-        if focused is not None and focused.id == "value":
-            self.query_one(FieldList).focus()
-        elif search.has_class("shown"):
-            search.value = ""
-            search.remove_class("shown")
-            self.query_one(FieldList).focus()
-        else:
+        if not self.every.back():
             self.app.pop_screen()
 
 
 def _row(name: str, widget: Widget) -> Horizontal:
     return Horizontal(Label(name), widget)
-
-
-def _prompt(field: Field, width: int) -> Content:
-    path = field.path
-    if len(path) > width:
-        path = "…" + path[len(path) - width + 1 :]
-    style = "bold $text-accent" if field.changed else ""
-    mark = "*" if field.changed else " "
-    return Content.assemble((f"{mark}{path:<{width}} ", style or "dim"), (clean(field.value), style))

@@ -62,7 +62,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("v", "view", "View", "Clean beside triggered, clean, triggered, difference"),
             ("m", "draw", "Draw", "Draw maps in half-blocks or in letters"),
             ("o", "operator", "Operator", "The next attention operator, computed from the checkpoints"),
-            ("w", "student", "Student", "The next defense's student in the third row"),
+            ("w", "defense", "Defense", "The models of the next defense alone, or of all"),
             ("enter", "cell", "Cell", "The chosen cell alone, with its numbers; again: back"),
         ),
     ),

@@ -9,8 +9,11 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from nadtui.draw import colors
-from nadtui.draw.attention_maps import Drawn, Line, Look, Maps, cell_at, compose
+from nadtui.draw.attention_maps import Maps
+from nadtui.draw.colors import Drawn
+from nadtui.draw.map_grid import cell_at, compose
+from nadtui.draw.map_lines import Line, Look
+from nadtui.workbench import terminal
 
 
 class AttentionGrid(Widget):
@@ -23,10 +26,13 @@ class AttentionGrid(Widget):
     class Chosen(Message):
         """A cell was clicked."""
 
-        def __init__(self, row: int, group: int) -> None:
+        def __init__(self, row: int, tap: int) -> None:
             self.row = row
-            self.group = group
+            self.tap = tap
             super().__init__()
+
+    class Resized(Message):
+        """There is other room now."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -45,9 +51,7 @@ class AttentionGrid(Widget):
     @property
     def look(self) -> Look:
         """How this terminal and this person want maps drawn."""
-        depth = colors.depth(self.app.console.color_system, no_color=self.app.no_color)
-        blocks = self.drawn == "blocks" or (self.drawn == "auto" and depth in ("256", "full"))
-        return Look(blocks, self.app.current_theme.dark, self.rich_style)
+        return Look(terminal.in_blocks(self.app, self.drawn), self.app.current_theme.dark, self.rich_style)
 
     def render_line(self, y: int) -> Strip:
         """One line of the grid."""
@@ -59,6 +63,10 @@ class AttentionGrid(Widget):
         if y >= len(self._lines):
             return Strip.blank(width, style)
         return Strip(self._lines[y]).crop_extend(0, width, style)
+
+    def on_resize(self) -> None:
+        """As many models as there is room for are chosen by whoever knows the run."""
+        self.post_message(self.Resized())
 
     def on_click(self, event: events.Click) -> None:
         """Choose the cell under the mouse."""

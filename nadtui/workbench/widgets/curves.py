@@ -15,20 +15,34 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from nadtui import formatting
-from nadtui.draw import colors
-from nadtui.draw.terminal_plot import Chart, Drawing, draw, nearest
+from nadtui.draw.chart import Chart, nearest
+from nadtui.draw.terminal_plot import Drawing, draw
+from nadtui.workbench import terminal
 
-_LEGENDS = ((False, 3, "  "), (True, 3, "  "), (True, 3, " "), (True, 2, " "))
+_VALUES = ((False, 3, "  "), (True, 3, "  "), (True, 3, " "), (True, 2, " "))
 """Whether names are short, digits of a value, what follows it: from roomy to narrow."""
+_NARROW = (_VALUES[-1], (True, 0, " "))
+"""The same where the axis has no room behind: at last without any value."""
+_SHORT = {"cross-entropy": "CE"}
 
 
 def legend(chart: Chart, at: float, *, short: bool = False, digits: int = 3) -> Iterator[tuple[str, str]]:
-    """Each series' name and its value nearest to `at`; in `short` as `g1` and `CE`."""
+    """Each series' name and its value nearest to `at`, if it has digits; in `short` as `g1` and `CE`."""
     for each in chart.series:
         place = nearest(each, at)
         value = "–" if place is None else f"{each.y[place]:.{digits}g}{chart.unit}"
-        name = formatting.clean(each.name)
-        yield (name.replace("group", "g").replace("cross-entropy", "CE") if short else name), value
+        yield (_shortened(each.name) if short else formatting.clean(each.name)), value if digits else ""
+
+
+def _shortened(name: str) -> str:
+    """A tap's name, which has a number, as `g1`; of the parts of a loss what they are called in short."""
+    numbered = any(letter.isdigit() for letter in name)
+    return formatting.short_tap(name) if numbered else _SHORT.get(name, formatting.clean(name))
+
+
+def _behind(value: str, gap: str) -> str:
+    """What follows a name in the legend."""
+    return f" {value}{gap}" if value else gap
 
 
 class Curves(Widget):
@@ -66,7 +80,7 @@ class Curves(Widget):
     @property
     def drawing(self) -> Drawing:
         """The chart as drawn for the widget's size."""
-        color = colors.depth(self.app.console.color_system, no_color=self.app.no_color) != "none"
+        color = terminal.depth(self.app) != "none"
         wanted = (self.chart, self.size, color)
         if self._drawing is None or self._drawn != wanted:
             import plotext  # noqa: F401  (its import is no part of what a drawing costs)
@@ -91,7 +105,7 @@ class Curves(Widget):
         width, style = self.size.width, self.rich_style
         if y == 0:
             return Strip(list(self._legend(style, width))).crop_extend(0, width, style)
-        if not any(math.isfinite(value) for each in self.chart.series for value in each.y):
+        if self.chart.empty:
             said = self.empty if y == max(1, self.size.height // 2) else ""
             return Strip([Segment(said.center(width), style + Style(dim=True))]).crop_extend(0, width, style)
         rows = self.drawing.rows
@@ -129,17 +143,23 @@ class Curves(Widget):
         """Each series with its value at the cursor; names and figures in short where they would be cut off."""
         where = self._where()
         at = math.inf if self.cursor is None else self.cursor
-        for short, digits, gap in _LEGENDS:
-            parts = list(legend(self.chart, at, short=short, digits=digits))
-            if sum(len(f"━ {name} {value}{gap}") for name, value in parts) + len(where) <= width:
-                break
-        color_known = colors.depth(self.app.console.color_system, no_color=self.app.no_color) != "none"
+        parts, gap = self._parts(at, width - len(where), _VALUES) or self._parts(at, width, _NARROW)
+        color_known = terminal.depth(self.app) != "none"
         for each, (name, value) in zip(self.chart.series, parts, strict=True):
-            mark = "━" if color_known or each.mark == "braille" else each.mark
-            yield Segment(f"{mark} ", style + Style(color=each.color))
-            yield Segment(f"{name} ", style)
-            yield Segment(f"{value}{gap}", style + Style(bold=True))
+            yield Segment(f"{each.key(color=color_known)} ", style + Style(color=each.color))
+            yield Segment(name, style)
+            yield Segment(_behind(value, gap), style + Style(bold=True))
         yield Segment(where, style + Style(dim=True))
+
+    def _parts(
+        self, at: float, width: int, legends: Sequence[tuple[bool, int, str]]
+    ) -> tuple[list[tuple[str, str]], str] | None:
+        """Names and values, as roomy as the width allows, and what follows each; None where no value fits."""
+        for short, digits, gap in legends:
+            parts = list(legend(self.chart, at, short=short, digits=digits))
+            if not digits or sum(len(f"━ {name}{_behind(value, gap)}") for name, value in parts) <= width:
+                return parts, gap
+        return None
 
     def _where(self) -> str:
         """The cursor's place, in words."""

@@ -14,16 +14,10 @@ from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
 
-HEAD = f"{'tap':<6} {'map':>5} {'beta':>5} {'loss':>8} {'gradient':>8}  "
+LONGEST = 16
+"""Cells of a tap's name beyond which it is cut in front, where names are alike."""
 SHARE = ("share of loss", "share")
 """The title of the last column, and the one for where there is no room for that."""
-
-
-def dead(tap: TapHealth) -> bool:
-    """Whether a tap that ought to take part does not: a map of one cell, no share of the loss, or no gradient."""
-    if tap.beta <= 0:
-        return False
-    return tap.height * tap.width <= 1 or not tap.share > 0 or not tap.gradient > 0
 
 
 def all_measured(view: RunView) -> list[AttentionHealth]:
@@ -33,7 +27,7 @@ def all_measured(view: RunView) -> list[AttentionHealth]:
 
 def all_dead(view: RunView) -> tuple[str, ...]:
     """The taps that were found dead in any measurement of the run, as `nad group3`."""
-    found = (f"{measured.stage} {tap.tap}" for measured in all_measured(view) for tap in measured.taps if dead(tap))
+    found = (f"{measured.stage} {tap.tap}" for measured in all_measured(view) for tap in measured.taps if tap.dead)
     return tuple(dict.fromkeys(found))
 
 
@@ -45,21 +39,23 @@ def compose(measured: list[AttentionHealth], width: int, *, dark: bool, base: St
     for health in reversed(measured):
         when = "at its first step" if health.epoch == 0 else f"after epoch {health.epoch}"
         lines.append([Segment(f"{formatting.clean(health.stage)}, {when}", base + Style(bold=True))])
-        share = next((title for title in SHARE if len(HEAD) + len(title) <= width), SHARE[-1])
-        lines.append([Segment(HEAD + share, base + Style(dim=True))])
-        lines += [_tap(tap, width, dark=dark, base=base) for tap in health.taps]
+        wide = min(LONGEST, max((len(formatting.clean(tap.tap)) for tap in health.taps), default=0))
+        head = f"{'tap':<{wide}} {'map':>5} {'beta':>5} {'loss':>8} {'gradient':>8}  "
+        share = next((title for title in SHARE if len(head) + len(title) <= width), SHARE[-1])
+        lines.append([Segment(head + share, base + Style(dim=True))])
+        lines += [_tap(tap, wide, width, dark=dark, base=base) for tap in health.taps]
         lines.append([])
     return lines[:-1]
 
 
-def _tap(tap: TapHealth, width: int, *, dark: bool, base: Style) -> list[Segment]:
+def _tap(tap: TapHealth, wide: int, width: int, *, dark: bool, base: Style) -> list[Segment]:
     size = f"{tap.width}×{tap.height}"
     said = (
-        f"{formatting.clean(tap.tap):<6} {size:>5} {formatting.number(tap.beta):>5} "
+        f"{formatting.cut_in_front(tap.tap, wide):<{wide}} {size:>5} {formatting.number(tap.beta):>5} "
         # Of three digits even 1.23e-05 fits; what is wider moves the rest on, and never runs into it.
         f"{tap.loss:>8.3g} {tap.gradient:>8.3g}  "
     )
-    if dead(tap):
+    if tap.dead:
         loud = base + Style(color=colors.series(colors.LOUD, dark=dark), bold=True, reverse=True)
         mark = " DEAD: no effect "
         return [Segment(said, base), Segment(mark if len(said) + len(mark) <= width else " DEAD ", loud)]

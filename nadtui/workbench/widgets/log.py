@@ -64,6 +64,11 @@ class LogPane(ScrollView, can_focus=False):
         if self.following:
             self.scroll_end(animate=False)
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """Scrolling to the end came to nothing while there was no scrollbar: that takes a layout, which may be late."""
+        if shown and self.following:
+            self.scroll_end(animate=False)
+
     def on_mouse_scroll_up(self) -> None:
         """Reading back holds the log still."""
         self.following = False

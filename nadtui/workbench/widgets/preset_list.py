@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from engine.config.presets import Preset
+from engine.config.presets import Preset, list_presets
+from engine.errors import RequestError
 from nadtui.formatting import clean
+from nadtui.workbench.threads import hand_over
 
 ROOMY = 24
 """Cells from which on a preset has a second line, with its source."""
@@ -52,6 +56,19 @@ class PresetList(OptionList):
         super().__init__(id=id, compact=True)
         self.presets: list[Preset] = []
         self._width = 0
+
+    def on_mount(self) -> None:
+        """Read the presets in the background: the first paint does not wait for them."""
+        self._read()
+
+    @work(thread=True, group="presets", exit_on_error=False)
+    def _read(self) -> None:
+        try:
+            presets = list_presets()
+        except RequestError as error:
+            hand_over(self, partial(self.notify, clean(error), title="presets", severity="error"))
+            return
+        hand_over(self, partial(self.show, presets))
 
     @property
     def preset(self) -> Preset | None:

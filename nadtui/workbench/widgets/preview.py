@@ -3,139 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from rich.segment import Segment
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.geometry import Size
-from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Static
 
 from engine.attacks.preview import TriggerPreview
 from engine.config.presets import Preset
 from engine.events import AttentionCaptured, SampleShown
 from nadtui import formatting
-from nadtui.draw import colors, half_blocks, trigger_pictures
-from nadtui.draw.half_blocks import Row
+from nadtui.draw import trigger_pictures
+from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
 from nadtui.workbench.miniature import Sketch
 from nadtui.workbench.widgets.curves import Curves
-from nadtui.workbench.widgets.run_table import EXPLAINED, MARKS
+from nadtui.workbench.widgets.remeasured import Paragraph
+from nadtui.workbench.widgets.tiles import Tile, Tiles
 
-LARGEST = 40
-"""Side of a picture in cells beyond which it does not grow."""
 SMALLEST_MAP = 12
 """Cells below which a run's map says nothing."""
 SETTINGS = 20
 """Lines that a preset's description and settings want."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A picture with its caption: RGB bytes, or a map of bytes with its own top."""
-
-    caption: str
-    width: int
-    height: int
-    cells: bytes
-    top: float = 0.0
-    """Of a map the value of its brightest color; 0 = the cells are RGB."""
-
-
-class Tiles(Widget):
-    """Pictures in rows, all of one size, as large as there is room for."""
-
-    DEFAULT_CSS = """
-    Tiles { height: auto; width: 1fr; }
-    """
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.rows: tuple[tuple[Tile, ...], ...] = ()
-        self.most_lines = 40
-        """Lines that the pictures should not exceed."""
-        self._strips: list[Strip] = []
-        self._drawn: object = None
-
-    def show(self, rows: Sequence[Sequence[Tile]]) -> None:
-        """Show these rows of pictures; a single row is broken where that makes its pictures larger."""
-        wanted = tuple(map(tuple, rows))
-        if wanted != self.rows:
-            self.rows = wanted
-            self.refresh(layout=True)
-
-    def bound(self, lines: int) -> None:
-        """Keep the pictures within so many lines."""
-        if lines != self.most_lines:
-            self.most_lines = lines
-            self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as the pictures need at that width."""
-        return len(self._draw(width))
-
-    def render_line(self, y: int) -> Strip:
-        """A line of captions or pixels."""
-        strips, style = self._draw(self.size.width), self.rich_style
-        strip = strips[y].apply_style(style) if y < len(strips) else Strip.blank(self.size.width, style)
-        return strip.crop_extend(0, self.size.width, style)
-
-    @property
-    def blocks(self) -> bool:
-        """Whether this terminal and this person want half-blocks, else letters."""
-        depth = colors.depth(self.app.console.color_system, no_color=self.app.no_color)
-        drawn = self.app.settings.maps
-        return drawn == "blocks" or (drawn == "auto" and depth in ("256", "full"))
-
-    def _draw(self, width: int) -> list[Strip]:
-        wanted = (self.rows, width, self.most_lines, self.blocks)
-        if wanted != self._drawn:
-            self._strips = lay_out(self.rows, width, self.most_lines, blocks=self.blocks) if width > 0 else []
-            self._drawn = wanted
-        return self._strips
-
-
-def lay_out(rows: Sequence[Sequence[Tile]], width: int, lines: int, *, blocks: bool = True) -> list[Strip]:
-    """Rows of pictures as strips, of the largest size that `width` cells and, as far as possible, `lines` hold.
-
-    A single row is broken into several where the pictures come out larger by that.
-    """
-    if not rows:
-        return []
-    across = max(map(len, rows))
-    if len(rows) == 1:
-        across, side, _ = trigger_pictures.arrange(across, width, lines)
-        rows = [rows[0][start : start + across] for start in range(0, len(rows[0]), across)]
-    else:
-        side = min((width - across + 1) // across, 2 * max(2, lines // len(rows) - 1))
-    side = max(4, min(side - side % 2, LARGEST))
-    native = max(tile.width for row in rows for tile in row)
-    side = native if native <= side < 2 * native and native % 2 == 0 else side  # pixels as they are, not blurred
-    strips: list[Strip] = []
-    for row in rows:
-        captions = " ".join(f"{clean(tile.caption)[:side]:<{side}}" for tile in row)
-        strips.append(Strip([Segment(captions)]))
-        for line in zip(*(_pixels(tile, side, blocks) for tile in row), strict=True):
-            joined: list[Segment] = []
-            for part in line:
-                joined += [*part, Segment(" ")]
-            strips.append(Strip(joined[:-1]))
-    return strips
-
-
-def _pixels(tile: Tile, side: int, blocks: bool) -> list[Row]:
-    """A picture as `side // 2` rows of `side` cells: half-blocks, or letters where there is too little color."""
-    size = tile.width, tile.height, side, side // 2
-    if blocks and tile.top:
-        return half_blocks.heat_rows(tile.cells, *size, colors.heat(), tile.top)
-    if blocks:
-        return half_blocks.image_rows(tile.cells, *size)
-    cells = tile.cells if tile.top else half_blocks.gray(tile.cells)
-    return [[Segment(row)] for row in half_blocks.ascii_rows(cells, *size, tile.top or 255.0)]
 
 
 def trigger_tiles(preview: TriggerPreview) -> list[Tile]:
@@ -147,26 +37,20 @@ def trigger_tiles(preview: TriggerPreview) -> list[Tile]:
 
 
 def attention_tiles(sketch: Sketch, taps: int, *, apart: bool) -> list[list[Tile]]:
-    """A run's attention on one triggered image at its last `taps` groups: a row before, a row after.
+    """A run's attention on one triggered image at its last `taps` taps: a row for each model, the suspect's first.
 
-    The image itself, triggered and clean, leads the rows, or has one of its own where they stand `apart`.
+    The image itself, triggered and clean, leads the rows, or has one of its own where they stand `apart`. Without a
+    trigger it is clean, in the first row alone.
     """
-    rows = [
-        [_map_tile(f"{stage} {_short(each.tap)}", each) for each in maps[-taps:]]
-        for stage, maps in zip(sketch.names, (sketch.before, sketch.after), strict=True)
-        if maps
-    ]
+    rows = [[_map_tile(stage, each) for each in maps[-taps:]] for stage, maps in sketch.maps]
     if sketch.sample is None or not rows:
         return rows
-    shown = [_sample_tile(sketch.sample, "triggered"), _sample_tile(sketch.sample, "clean")]
+    shown = [_sample_tile(sketch.sample, which) for which in ("triggered", "clean") if getattr(sketch.sample, which)]
     if apart:
         return [shown, *rows]
+    side = sketch.sample.width, sketch.sample.height
+    shown += [Tile("", *side, bytes(3 * side[0] * side[1]))] * (len(rows) - len(shown))
     return [[tile, *row] for tile, row in zip(shown, rows, strict=False)]
-
-
-def _short(tap: str) -> str:
-    """`group1` as `g1`: captions are as narrow as their pictures."""
-    return tap.replace("group", "g")
 
 
 def _sample_tile(sample: SampleShown, which: str) -> Tile:
@@ -174,8 +58,9 @@ def _sample_tile(sample: SampleShown, which: str) -> Tile:
     return Tile(which, sample.width, sample.height, cells)
 
 
-def _map_tile(caption: str, captured: AttentionCaptured) -> Tile:
-    return Tile(caption, captured.width, captured.height, captured.triggered, 255.0)
+def _map_tile(stage: str, captured: AttentionCaptured) -> Tile:
+    caption = f"{stage} {formatting.short_tap(captured.tap)}"
+    return Tile(caption, captured.width, captured.height, captured.triggered or captured.clean, 255.0)
 
 
 class PresetPreview(VerticalScroll):
@@ -188,9 +73,9 @@ class PresetPreview(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """Heading, pictures, settings."""
-        yield Static(id="heading")
+        yield Paragraph(id="heading")
         yield Tiles(id="trigger")
-        yield Static(id="settings")
+        yield Paragraph(id="settings")
 
     def show(self, preset: Preset, settings: Sequence[tuple[str, Any]], trigger: TriggerPreview | str) -> None:
         """Show the preset; `trigger` is its picture, or why there is none."""
@@ -233,10 +118,10 @@ class RunPreview(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """Figures, curves, maps, facts."""
-        yield Static(id="summary")
+        yield Paragraph(id="summary")
         yield Curves(id="curves")
         yield Tiles(id="maps")
-        yield Static(id="facts")
+        yield Paragraph(id="facts")
 
     def show(self, sketch: Sketch) -> None:
         """Show the run."""
@@ -262,25 +147,33 @@ class RunPreview(VerticalScroll):
         apart = self.size.height >= 40
         room = max(1, (self.size.width - 2) // SMALLEST_MAP - (not apart))
         maps.bound(self.size.height - 10 if apart else max(10, self.size.height - 2))
-        maps.show(attention_tiles(sketch, min(3, room), apart=apart))
+        maps.show(attention_tiles(sketch, room, apart=apart))
         self.query_one("#facts", Static).update(_facts(sketch))
 
 
 def _summary(sketch: Sketch) -> Content:
-    parts: list[Any] = [(f"{MARKS.get(sketch.state, ' ')} {clean(sketch.run)}", "bold")]
-    explained = EXPLAINED.get(sketch.state)
-    if explained:
-        parts.append((f"\n{sketch.state}: {explained}", "dim"))
+    look = LOOKS[sketch.state]
+    parts: list[Any] = [(f"{look.mark} {clean(sketch.run)}", "bold")]
+    if look.meaning:
+        parts.append((f"\n{sketch.state}: {look.meaning}", "dim"))
     if sketch.remark:
         parts.append((f"\n{clean_lines(sketch.remark)}", "$text-error"))
     if sketch.stages:
-        wide = max(len(str(stage["stage"])) for stage in sketch.stages)
-        parts.append((f"\n{'':<{wide}} {'ACC':>6} {'ASR':>6} {'RA':>6} {'base':>6}", "dim"))
-        for stage in sketch.stages:
-            parts.append(f"\n{clean(stage['stage']):<{wide}}")
-            for figure, tone in (("acc", "$text-primary"), ("asr", "$text-accent"), ("ra", ""), ("base", "")):
-                parts.append((f" {formatting.percentage(stage[figure]):>6}", tone))
+        figures = _FIGURES if sketch.attacked else _FIGURES[:1]
+        wide = max(map(len, sketch.titles))
+        parts.append((f"\n{'':<{wide}}{''.join(f' {title:>6}' for title, _, _ in figures)}", "dim"))
+        for title, stage in zip(sketch.titles, sketch.stages, strict=True):
+            parts.append(f"\n{clean(title):<{wide}}")
+            parts += [(f" {formatting.percentage(stage[figure]):>6}", tone) for _, figure, tone in figures]
     return Content.assemble(*parts)
+
+
+_FIGURES = (
+    ("ACC", "acc", "$text-primary"),
+    ("ASR", "asr", "$text-accent"),
+    ("RA", "ra", ""),
+    ("base", "base", ""),
+)
 
 
 def _facts(sketch: Sketch) -> Content:

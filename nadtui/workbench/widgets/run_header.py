@@ -9,36 +9,19 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from engine.record.state import RunState
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
+from nadtui.draw.run_states import LOOKS
 
 if TYPE_CHECKING:
     from nadtui.runs.hosting import Host
 
-STATES = {
-    "running": "▶ running",
-    "preparing": "… preparing",
-    "paused": "⏸ paused",
-    "pausing": "⏸ pausing",
-    "stopping": "■ stopping",
-    "queued": "⧗ queued",
-    "finished": "✓ finished",
-    "failed": "✗ FAILED",
-    "stopped": "■ stopped",
-    "crashed": "✗ CRASHED",
-    "damaged": "✗ DAMAGED",
-    "deleted": "✗ DELETED",
-    "newer": "? newer schema",
-    "new": "… starting",
-    "loading": "… loading",
-}
-"""Each state with a sign of its own, so that none is told by color alone."""
 
-
-def activity(view: RunView, state: str) -> str:
+def activity(view: RunView, state: RunState) -> str:
     """What goes on, in one line: stage, elapsed time, ETA, rate, device and memory are `facts`."""
-    if view.queued is not None and state == "queued":
+    if view.queued is not None and state is RunState.QUEUED:
         held = f", held by {', '.join(view.queued.holders)}" if view.queued.holders else ""
         return f"{formatting.ordinal(view.queued.position)} in line for the machine{held}"
     if view.preparing is not None and not view.ended:
@@ -57,19 +40,25 @@ def activity(view: RunView, state: str) -> str:
 
 
 def outcome(view: RunView) -> str:
-    """What the run has come to: ASR and ACC of the backdoored model and of the student, else of the last stage."""
+    """What the run has come to: ASR and ACC of the suspect and of what was made of it first, else of the last stage."""
     done = [stage for stage in view.stages.values() if stage.metrics is not None]
     if not done:
         return ""
-    last = next((stage for stage in done if stage.name == "nad"), done[-1])
+    purified = [stage for stage in done if stage.role == "purified"]
+    last = purified[0] if purified else done[-1]
     before, after = done[0].metrics, last.metrics
     assert before is not None and after is not None
-    if last is done[0]:
-        return f"ASR {formatting.percentage(after.asr)} · ACC {formatting.percentage(after.acc)}"
-    return (
-        f"ASR {formatting.percentage(before.asr)} → {formatting.percentage(after.asr)}"
-        f" · ACC {formatting.percentage(before.acc)} → {formatting.percentage(after.acc)}"
-    )
+    figures = {"ASR": (before.asr, after.asr), "ACC": (before.acc, after.acc)}
+    if not view.attacked:
+        del figures["ASR"]
+    said = [
+        f"{name} {formatting.percentage(now)}"
+        if last is done[0]
+        else f"{name} {formatting.percentage(then)} → {formatting.percentage(now)}"
+        for name, (then, now) in figures.items()
+    ]
+    more = f" · {last.defense} of {formatting.plural(len(purified), 'defense')}" if len(purified) > 1 else ""
+    return " · ".join(said) + more
 
 
 def facts(view: RunView, memory: int, now: float) -> list[str]:
@@ -93,12 +82,9 @@ def size(memory: int) -> str:
     return f"{memory / 2**30:.1f} GiB" if memory >= 2**30 else f"{memory / 2**20:.0f} MiB"
 
 
-def state_style(state: str, *, dark: bool) -> Style:
+def state_style(state: RunState, *, dark: bool) -> Style:
     """The color of a state; the words tell it too."""
-    place = {"running": 0, "finished": 2, "paused": 3, "queued": 3, "stopped": 5, "new": 5, "preparing": 0}.get(
-        state, 6
-    )
-    return Style(color=colors.series(place, dark=dark), bold=True)
+    return Style(color=colors.series(LOOKS[state].color, dark=dark), bold=True)
 
 
 class RunHeader(Widget):
@@ -135,7 +121,7 @@ class RunHeader(Widget):
         style, width = self.rich_style, self.size.width
         title, about, state, doing, known = self._lines
         if y == 0:
-            badge = STATES.get(state, state)
+            badge = LOOKS[state].title
             left = [
                 Segment(f" {formatting.clean(title)}", style + Style(bold=True)),
                 Segment(f"  {formatting.clean(about)}", style),

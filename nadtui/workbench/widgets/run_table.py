@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -17,126 +15,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from nadtui.formatting import clean
+from nadtui.draw.run_states import LOOKS
 from nadtui.runs.catalog import RunRow
-
-MARKS = {
-    "finished": "✓",
-    "running": "▶",
-    "paused": "‖",
-    "queued": "…",
-    "preparing": "…",
-    "stopped": "■",
-    "failed": "✗",
-    "crashed": "✗",
-    "damaged": "?",
-    "newer": "?",
-    "deleted": "-",
-}
-"""A run's state at a glance, readable without color."""
-
-EXPLAINED = {
-    "crashed": "its process ended without a last word; it can be resumed",
-    "damaged": "its files cannot be read whole",
-    "newer": "written by a newer nadtui: update nadtui to read it",
-    "deleted": "its folder is gone",
-    "failed": "it ended by an error; it can be resumed",
-    "stopped": "it was stopped on request; it can be resumed",
-    "queued": "it waits for the machine",
-    "preparing": "its data are being read; its record begins after that",
-}
-"""What a state means, in a line."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: `text` tells what it shows of a row in `width` cells."""
-
-    title: str
-    width: int
-    text: Callable[[RunRow, int], str]
-    align: Literal["left", "right"] = "left"
-    tone: str = ""
-    """The component class that colors it; empty = the row's own; `state` = that of the row's state."""
-
-
-def _percentage(value: float | None, digits: int) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _change(values: tuple[float | None, float | None], digits: int) -> str:
-    """`97.1→96.5`; a single figure where there is no second."""
-    before, after = (_percentage(value, digits) for value in values)
-    return "" if before == after == "–" else before if after == "–" else f"{before}→{after}"
-
-
-def _progress(row: RunRow, width: int) -> str:
-    """How far the stage under way is, as a bar where there is room; of others the stage they ended in."""
-    if row.state == "queued":
-        return (
-            "waits" if row.queue is None else f"no. {row.queue} in line"[:width] if width >= 12 else f"no. {row.queue}"
-        )
-    if row.progress is None:
-        return row.stage if row.state not in ("finished", "damaged", "newer") else ""
-    share = f"{100 * row.progress:.0f}%"
-    bar = width - 18
-    if bar < 4:
-        name = row.stage[: max(1, width - len(share) - 1)]
-        return f"{name} {share}"
-    done = round(row.progress * bar)
-    return f"{row.stage[:11]:<11} {'━' * done}{'─' * (bar - done)} {share:>4}"
-
-
-def _condition(row: RunRow, width: int) -> str:
-    """State and progress in one column, where there is room for one only."""
-    if row.state in ("running", "queued"):
-        return _progress(row, width)
-    return row.state
-
-
-def columns(width: int) -> list[Column]:
-    """The columns that `width` cells hold, between single spaces, the preset's and the data set's taking the rest."""
-    seed = Column("seed", 4, lambda row, _: "" if row.seed is None else str(row.seed), "right")
-    age = Column("age", 6, lambda row, _: row.age, "right")
-    mark = Column("", 1, lambda row, _: MARKS.get(row.state, " "), tone="state")
-    preset = Column("preset", 10, lambda row, _: row.preset or row.id)
-    data = Column("data", 8, lambda row, _: row.dataset)
-    if width < 66:
-        changes = [_figures("ACC", "acc", 7, 0), _figures("ASR", "asr", 7, 0)]
-        narrow = [mark, preset, data, seed, Column("state", 9, _condition, tone="state"), *changes, age]
-        return _filled(narrow, width, (1, 2))
-    changes = [_figures("ACC", "acc", 11, 1), _figures("ASR", "asr", 11, 1)]
-    state = Column("state", 8, lambda row, _: row.state, tone="state")
-    if width < 104:
-        both = Column("state", 12, _condition, tone="state")
-        return _filled([mark, preset, data, seed, both, *changes, age], width, (1, 2))
-    stage = Column("stage", 28, _progress)
-    identity = Column("run", 20, lambda row, _: row.id)
-    wide = [mark, identity, state, preset, data, seed, stage, *changes, age]
-    return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
-
-
-def _figures(title: str, name: str, width: int, digits: int) -> Column:
-    return Column(title, width, lambda row, _: _change(getattr(row, name), digits), "right", name)
-
-
-def _filled(chosen: list[Column], width: int, growing: Sequence[int]) -> list[Column]:
-    """Widen the columns at these places until all together are `width` wide; where there is too little, narrow them."""
-    spare = width - sum(column.width for column in chosen) - (len(chosen) - 1)
-    for turn, place in enumerate(growing):
-        share = spare // (len(growing) - turn)
-        spare -= share
-        column = chosen[place]
-        chosen[place] = Column(column.title, max(4, column.width + share), column.text, column.align, column.tone)
-    return chosen
-
-
-def fitted(text: str, width: int, align: Literal["left", "right"] = "left") -> str:
-    """Text in exactly so many cells, cut with an ellipsis."""
-    shown = clean(text)
-    if len(shown) > width:
-        shown = shown[: width - 1] + "…" if width > 1 else shown[:width]
-    return set_cell_size(shown.rjust(width) if align == "right" else shown, width)
+from nadtui.workbench.widgets.run_columns import Column, columns, fitted
 
 
 class RunTable(ScrollView, can_focus=True):
@@ -295,6 +176,12 @@ class RunTable(ScrollView, can_focus=True):
         self._measure()
         self._follow()
 
+    def watch_show_vertical_scrollbar(self, shown: bool) -> None:
+        """A scrollbar comes with a layout, after its rows: it takes room from the columns, and knows no place yet."""
+        self._measure()
+        if shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def on_focus(self) -> None:
         """The cursor's color tells who has the keys."""
         self.refresh()
@@ -321,7 +208,7 @@ class RunTable(ScrollView, can_focus=True):
     def _measure(self) -> None:
         width = self.scrollable_content_region.width or self.size.width
         if width:
-            self._columns = columns(width)
+            self._columns = columns(width, several=any(row.more for row in self.rows))
         self.virtual_size = Size(width, len(self.rows) + 1)
 
     def _follow(self) -> None:
@@ -378,20 +265,5 @@ class RunTable(ScrollView, can_focus=True):
         """A cell's own color; the cursor's and the mark's outrank it."""
         if not column.tone or place == self.cursor or row.id in self.marked:
             return None
-        tone = _TONES.get(row.state, "stopped") if column.tone == "state" else column.tone
+        tone = LOOKS[row.state].tone if column.tone == "state" else column.tone
         return self.get_component_rich_style(f"run-table--{tone}")
-
-
-_TONES = {
-    "finished": "finished",
-    "running": "running",
-    "paused": "stopped",
-    "queued": "waiting",
-    "preparing": "waiting",
-    "stopped": "stopped",
-    "failed": "failed",
-    "crashed": "failed",
-    "damaged": "failed",
-    "newer": "waiting",
-    "deleted": "waiting",
-}

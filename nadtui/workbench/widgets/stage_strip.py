@@ -7,9 +7,11 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.record.view import RunView, StageView
+from engine.record.stage_view import StageView
+from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
+from nadtui.runs import narrate
 
 MARKS = {"pending": "·", "running": "▸", "finished": "✓"}
 ARROW = " ▸ "
@@ -40,8 +42,8 @@ def _name(stage: StageView, room: int, base: Style) -> list[Segment]:
         "taken over" if stage.cached else f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
     )
     metrics = stage.metrics
-    figures = [f"ACC {formatting.percentage(metrics.acc)} ASR {formatting.percentage(metrics.asr)}"] if metrics else []
-    figures += [f"{formatting.percentage(metrics.acc)}/{formatting.percentage(metrics.asr)}"] if metrics else []
+    known = narrate.figures(metrics) if metrics else []
+    figures = [" ".join(known), "/".join(each.split()[-1] for each in known)]
     for parts in ((said, epochs, *figures[:1]), (said, epochs, *figures[1:]), (said, epochs), (said,)):
         shown = " ".join(part for part in parts if part)
         if len(shown) <= room:

@@ -11,8 +11,9 @@ import torch
 
 from engine import events as ev
 from engine.errors import RequestError
-from engine.record.store import read_events
-from engine.running.job import Job, RunRequest
+from engine.record.reading import read_events
+from engine.running.job import Job
+from engine.running.request import RunRequest
 from engine.storage.checkpoints import load_weights
 from tests.tiny import finished, outcome, run_all, runs_in, tiny_config
 
@@ -209,7 +210,7 @@ def test_a_surrogate_serves_other_attacks_and_a_patch_only_its_own_settings(whol
 def test_a_dynamic_attack_takes_no_strangers_model(whole, out):
     model = whole["dynamic"][1] / "checkpoints" / "attack.safetensors"
     with pytest.raises(RequestError, match="learned with its model"):
-        run_all(config("dynamic", f"student={model}"), out)
+        run_all(config("dynamic", f"suspect={model}"), out)
     assert not out.exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.attacks.cl import Cl, CornerTrigger
 from engine.attacks.clean import Clean
 from engine.attacks.dynamic import Dynamic
 from engine.attacks.input_aware import Generators, diversity
-from engine.attacks.lab import Steps, Workshop
+from engine.attacks.lab import TrainingLab
 from engine.attacks.pgd import perturbed
 from engine.attacks.pixel import Pixel
 from engine.attacks.reflections import composed, defocused, doubled, draws
@@ -32,23 +33,29 @@ from engine.device import Device
 from engine.errors import RequestError
 from engine.events import Message, Preparing, outcome
 from engine.settings import AttackTrainingSettings
+from engine.training.progress import ToldSteps
 
 CLASSES = 4
 CPU = Device(torch.device("cpu"), "fp32")
 
 
 def context(count: int = 60, side: int = 16, seed: int = 7) -> AttackContext:
-    """Random images, an equal number of each class; a workshop of the smallest network and one epoch."""
+    """Random images, an equal number of each class; a lab of the smallest network and one epoch."""
     draw = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (count, 3, side, side), generator=draw).to(torch.uint8)
     labels = (torch.arange(count) % CLASSES)[torch.randperm(count, generator=draw)]
     training = AttackTrainingSettings(epochs=1, batch_size=32, lr=0.05)
-    return AttackContext(images, labels, CLASSES, seed, Workshop(CLASSES, "wrn-10-1", training))
+    return AttackContext(images, labels, CLASSES, seed, TrainingLab(CLASSES, "wrn-10-1", training))
 
 
 def built(attack: Attack, of: AttackContext, events: list | None = None) -> Trigger:
     """Run an attack's preparation to its end."""
     return outcome(attack.build(of), events.append if events is not None else None)
+
+
+def ruled(attack: Attack, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Which images the attack wants moved, and where."""
+    return attack.eligible(labels, classes), attack.wanted(labels, classes)
 
 
 # --- adaptive, all-to-all, pixel, clean ----------------------------------------------------------------------------
@@ -57,7 +64,7 @@ def built(attack: Attack, of: AttackContext, events: list | None = None) -> Trig
 def test_the_adaptive_grid_lies_in_the_center():
     images = torch.full((1, 3, 32, 32), 77, dtype=torch.uint8)
     attack = resolve("adaptive").attack
-    marked = built(attack, AttackContext(images, torch.zeros(1).long(), 2, 0))(images)
+    marked = built(attack, AttackContext(images, torch.zeros(1).long(), 2, 0, TrainingLab(2)))(images)
     changed = (marked[0, 0] != 77).nonzero()
     assert changed[:, 0].unique().tolist() == changed[:, 1].unique().tolist() == [14, 15, 16]
 
@@ -69,7 +76,7 @@ def test_all_to_all_is_counted_by_its_own_rule():
     labels = torch.tensor([0, 1, 2, 3])
     images = torch.zeros(4, 3, 8, 8, dtype=torch.uint8)
     images[:, 0, 0, 0] = labels.to(torch.uint8) * 10
-    trigger = built(attack, AttackContext(images, labels, 4, 0))
+    trigger = built(attack, AttackContext(images, labels, 4, 0, TrainingLab(4)))
 
     class NextClass(nn.Module):
         """Gives y, and y + 1 to whatever carries the grid (whose last corner is white)."""
@@ -78,7 +85,7 @@ def test_all_to_all_is_counted_by_its_own_rule():
             label = (images[:, 0, 0, 0] * 25.5).round().long() + (images[:, 0, -1, -1] > 0.9)
             return torch.nn.functional.one_hot(label % 4, 4).float()
 
-    metrics = measure(NextClass(), prepare(images, labels, 4, attack, trigger), CPU)
+    metrics = measure(NextClass(), prepare(images, labels, 4, *ruled(attack, labels, 4), trigger), CPU)
     assert (metrics.acc, metrics.asr, metrics.ra, metrics.base) == (100, 100, 0, 0)
     assert metrics.eligible == 4, "the last class is to become the first"
 
@@ -91,7 +98,7 @@ def test_pixels_are_set_and_nothing_else(pixels, places):
     images = torch.full((2, 3, 10, 20), 99, dtype=torch.uint8)
     attack = Pixel(pixels=pixels, color=(255, 0, 7))
     attack.check(2, 10, 20)
-    marked = built(attack, AttackContext(images, torch.zeros(2).long(), 2, 0))(images)
+    marked = built(attack, AttackContext(images, torch.zeros(2).long(), 2, 0, TrainingLab(2)))(images)
     assert {tuple(place) for place in (marked[0, 0] != 99).nonzero().tolist()} == places
     for row, column in places:
         assert marked[:, :, row, column].tolist() == [[255, 0, 7]] * 2
@@ -126,7 +133,8 @@ def test_clean_poisons_nothing_and_has_a_base_rate_but_no_asr():
         def forward(self, images: Tensor) -> Tensor:
             return torch.tensor([0.0, 1, 0, 0]).expand(len(images), -1)
 
-    metrics = measure(AlwaysOne(), prepare(of.images, of.labels, CLASSES, attack, trigger), CPU)
+    wanted = ruled(attack, of.labels, CLASSES)
+    metrics = measure(AlwaysOne(), prepare(of.images, of.labels, CLASSES, *wanted, trigger, marks=attack.marks), CPU)
     assert (metrics.acc, metrics.base, metrics.eligible) == (25, 100, 45)
     assert np.isnan([metrics.asr, metrics.ra, *metrics.asr_ci, *metrics.ra_ci]).all()
 
@@ -318,7 +326,7 @@ class Dazzled(nn.Module):
         return torch.stack([~bright, bright], dim=1).float()
 
 
-class Dazzling(Workshop):
+class Dazzling(TrainingLab):
     """Lends that model, and tells which reflections each round's training images were poisoned with."""
 
     def fresh_model(self, seed):
@@ -421,7 +429,7 @@ def test_pgd_never_leaves_its_ball_and_makes_the_loss_larger(epsilon, step):
     images = context(20).images.clone()
     images[0], images[1] = 0, 255
     labels = torch.arange(20) % 2
-    told = Steps(Control(), "", 10)
+    told = ToldSteps(Control(), "", 10)
     draw = torch.Generator().manual_seed(0)
     work = perturbed(Linear(), images, labels, epsilon=epsilon, step=step, steps=10, draw=draw, device=CPU, told=told)
     changed = outcome(work)
@@ -462,7 +470,7 @@ def test_cl_perturbs_the_target_class_and_tests_with_the_patch_alone():
 
 @pytest.mark.parametrize("corners", [1, 4])
 def test_cl_patches_have_their_amplitude_and_clip(corners):
-    of = AttackContext(torch.zeros(4, 3, 8, 8).byte(), torch.arange(4), 4, 0)
+    of = AttackContext(torch.zeros(4, 3, 8, 8).byte(), torch.arange(4), 4, 0, TrainingLab(4))
     change = Cl(corners=corners, amplitude=32)._change(8, 8)
     trigger = CornerTrigger(change, torch.tensor([]), of.images[:0])
     marked = trigger(torch.full((1, 3, 8, 8), 100, dtype=torch.uint8))[0, 0].int() - 100
@@ -495,7 +503,7 @@ def test_the_trojan_patch_raises_the_chosen_neurons_by_the_factor_it_reports():
     said = [event.text for event in events if isinstance(event, Message)]
     assert len(said) == 1
 
-    surrogate = outcome(of.workshop.surrogate(of))
+    surrogate = outcome(of.lab.surrogate(of))
     with penultimate(surrogate) as (activations, outgoing), torch.no_grad():
         assert outgoing.shape[0] == CLASSES
         neurons = trigger.tensors()["neurons"]
@@ -516,7 +524,7 @@ def test_the_trojan_patch_raises_the_chosen_neurons_by_the_factor_it_reports():
 def test_the_neurons_are_those_with_the_strongest_connections_onward():
     of = context(side=16)
     attack = Trojan(size=3, steps=1, neurons=3)
-    surrogate = outcome(of.workshop.surrogate(of))
+    surrogate = outcome(of.lab.surrogate(of))
     with penultimate(surrogate) as (activations, outgoing), torch.no_grad():
         alive = activations(of.images).mean(dim=0) > 0
     strength = outgoing.abs().sum(dim=0).numpy() * alive.numpy()
@@ -533,19 +541,38 @@ def test_a_mask_outside_the_image_and_too_many_neurons_are_refused():
 # --- Dynamic -------------------------------------------------------------------------------------------------------
 
 
-def test_masks_learn_to_be_small_and_differ_from_image_to_image():
+@pytest.fixture
+def exact(monkeypatch) -> Iterator[None]:
+    """All in float64: what 40 steps make of the last digits, in which machines differ, stays far behind the point."""
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def test_masks_learn_to_be_small_and_differ_from_image_to_image(exact):
     of = context(side=16)
+    images = of.images.double() / 255
     attack = Dynamic(mask_steps=40, density=0.05, width=4)
     events: list = []
     trigger = built(attack, of, events)
-    assert any(event.what == "learning where triggers go" for event in events)
+    of_any_size = built(attack.model_copy(update={"mask_weight": 0.0}), of)
     with torch.no_grad():
-        masks = trigger.generators.mask(of.images.float() / 255)
-        untrained = attack._fresh(of).eval().mask(of.images.float() / 255)
+        untrained = attack._fresh(of).eval().mask(images)
+        masks, large = (each.generators.mask(images) for each in (trigger, of_any_size))
+    assert any(event.what == "learning where triggers go" for event in events)
     assert masks.shape == (60, 1, 16, 16)
     assert ((masks >= 0) & (masks <= 1)).all()
-    assert masks.mean() < 0.25 or masks.mean() < 0.5 * untrained.mean()
-    assert (masks[0] - masks[1:]).abs().flatten(1).amax(dim=1).min() > 0.1
+    assert masks.mean() < 0.25
+    assert masks.mean() < 0.5 * large.mean(), "it is the size's loss that keeps them small"
+    assert _differences(untrained).max() < 1e-6
+    assert _differences(masks).min() > 0.1
+
+
+def _differences(masks: Tensor) -> Tensor:
+    """Of every two masks, how far they differ where they differ most."""
+    one, other = torch.triu_indices(len(masks), len(masks), offset=1)
+    return (masks[one] - masks[other]).abs().flatten(1).amax(dim=1)
 
 
 def test_the_cross_trigger_is_another_images():

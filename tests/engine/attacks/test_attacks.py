@@ -18,6 +18,7 @@ from torch import Tensor
 from engine.attacks.badnets import BadNets
 from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.blend import Blend, BlendTrigger
+from engine.attacks.lab import TrainingLab
 from engine.attacks.refool import SelectionSettings
 from engine.attacks.sig import Sig
 from engine.config.presets import list_presets, resolve
@@ -32,7 +33,7 @@ def context(count: int = 60, side: int = 16, seed: int = 7) -> AttackContext:
     draw = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (count, 3, side, side), generator=draw).to(torch.uint8)
     labels = (torch.arange(count) % CLASSES)[torch.randperm(count, generator=draw)]
-    return AttackContext(images, labels, CLASSES, seed)
+    return AttackContext(images, labels, CLASSES, seed, TrainingLab(CLASSES))
 
 
 def built(attack: Attack, of: AttackContext) -> Trigger:

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
 from engine import attacks, data
+from engine.config.layers import parse_override
 from engine.config.presets import list_presets, list_recipes, load_preset, resolve
-from engine.config.run import RunConfig, parse_override
-from engine.errors import RequestError
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own folder of presets."""
-    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path / "mine"))
-    return tmp_path / "mine"
-
-
-def write(file: Path, text: str) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(dedent(text), encoding="utf-8")
-    return file
-
-
-def refused(*arguments, **options) -> str:
-    with pytest.raises(RequestError) as caught:
-        resolve(*arguments, **options)
-    assert len(str(caught.value).splitlines()) == 1
-    return str(caught.value)
-
+from engine.config.run import RunConfig
+from tests.engine.config.asking import BOTH, refused, write
 
 # The built in ones
 
@@ -87,23 +66,44 @@ def test_papers_of_the_attacks_are_followed():
 
 def test_paper_recipe_is_the_papers():
     config = resolve("badnets", recipe="paper")
-    for training, epochs in ((config.teacher.training, 10), (config.distill.training, 20)):
+    nad = config.defenses["nad"]
+    for training, epochs in ((nad.teacher.training, 10), (nad.distill.training, 20)):
         assert (training.epochs, training.batch_size, training.lr, training.momentum) == (epochs, 64, 0.1, 0.9)
         assert (training.schedule.name, training.schedule.milestones, training.schedule.gamma) == ("step", (2,), 0.1)
         assert training.weight_decay == 1e-4
-    distill = config.distill
-    assert (distill.beta, distill.operator, distill.p, distill.normalize) == ((500, 1000, 1000), "sum_p", 2, True)
+    # As weights of the taps, since a recipe may also give them by the taps' names.
+    weights = nad.distill.weights(("group1", "group2", "group3"))
+    assert (weights, nad.distill.operator, nad.distill.p, nad.distill.normalize) == (
+        (500, 1000, 1000),
+        "sum_p",
+        2,
+        True,
+    )
     assert config.data.clean_fraction == 0.05
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "gtsrb"])
 def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epochs(dataset: str):
-    default, thorough = (resolve("badnets", dataset=dataset, recipe=name) for name in ("default", "thorough"))
-    for stage in ("teacher", "distill"):
-        ours, theirs = (getattr(config, stage).model_dump() for config in (thorough, default))
+    default, thorough = (
+        resolve("badnets", dataset=dataset, recipe=name, defenses=BOTH) for name in ("default", "thorough")
+    )
+    for stage in (
+        lambda config: config.defenses["nad"].teacher,
+        lambda config: config.defenses["nad"].distill,
+        lambda config: config.defenses["fine-tuning"],
+    ):
+        ours, theirs = (stage(config).model_dump() for config in (thorough, default))
         assert ours["training"].pop("epochs") == 2 * theirs["training"].pop("epochs")
         assert ours["training"].pop("weight_decay") > theirs["training"].pop("weight_decay")
         assert ours == theirs
+
+
+@pytest.mark.parametrize("dataset", list(data.SOURCES))
+@pytest.mark.parametrize("recipe", ["default", "paper", "thorough"])
+def test_in_every_recipe_fine_tuning_is_nad_without_its_attention_loss(recipe: str, dataset: str):
+    defenses = resolve("badnets", dataset=dataset, recipe=recipe, defenses=BOTH).defenses
+    tuning, distill = defenses["fine-tuning"], defenses["nad"].distill
+    assert (tuning.training, tuning.objective) == (distill.training, distill.objective)
 
 
 # Layers
@@ -156,7 +156,7 @@ def test_file_may_name_preset_recipe_and_data_set(tmp_path: Path):
     file = write(tmp_path / "given.yaml", "preset: sig\nrecipe: paper\ndata: {name: gtsrb}\nseed: 5")
     config = resolve(None, config_file=file)
     assert (config.preset, config.recipe, config.data.name, config.seed) == ("sig", "paper", "gtsrb", 5)
-    assert config.distill.training.epochs == 20
+    assert config.defenses["nad"].distill.training.epochs == 20
     assert resolve("blend", recipe="default", config_file=file).preset == "blend"
     assert resolve("blend", recipe="default", config_file=file).recipe == "default"
 
@@ -166,9 +166,9 @@ def test_override_of_the_recipe_takes_the_recipe_in(tmp_path: Path):
 
 
 def test_recipe_may_be_a_file_anywhere(tmp_path: Path):
-    file = write(tmp_path / "gentle.yaml", "description: slow\nteacher: {training: {lr: 0.001}}")
+    file = write(tmp_path / "gentle.yaml", "description: slow\ndefenses: {nad: {teacher: {training: {lr: 0.001}}}}")
     config = resolve("badnets", recipe=str(file))
-    assert (config.recipe, config.teacher.training.lr) == ("gentle", 0.001)
+    assert (config.recipe, config.defenses["nad"].teacher.training.lr) == ("gentle", 0.001)
     assert "cannot be read" in refused("badnets", recipe=str(tmp_path / "absent.yaml"))
 
 
@@ -185,13 +185,13 @@ def test_without_preset_an_attack_must_be_given(tmp_path: Path):
 
 def test_recorded_configuration_takes_nothing_from_presets_changed_since(folder: Path, tmp_path: Path):
     own = write(folder / "own.yaml", "attack: {name: badnets, size: 4}\ntraining: {epochs: 3}")
-    recipe = write(folder / "recipes" / "mine.yaml", "distill: {beta: [1, 2, 3]}")
+    recipe = write(folder / "recipes" / "mine.yaml", "defenses: {nad: {distill: {beta: [1, 2, 3]}}}")
     profile = write(folder / "datasets" / "signs.yaml", "data: {clean_fraction: 0.5}")
     config = resolve("own", recipe="mine")
     file = write(tmp_path / "config.yaml", config.to_yaml())
 
     write(own, "attack: {name: badnets, size: 9, margin: 2}\ntraining: {epochs: 77, lr: 0.9}")
-    write(recipe, "distill: {beta: [7, 7, 7]}\nteacher: {training: {epochs: 99}}")
+    write(recipe, "defenses: {nad: {distill: {beta: [7, 7, 7]}, teacher: {training: {epochs: 99}}}}")
     write(profile, "data: {clean_fraction: 0.9, stratified: true}")
     assert resolve("own", recipe="mine") != config
     assert resolve(None, config_file=file) == config
@@ -205,7 +205,7 @@ def test_recorded_configuration_takes_nothing_from_presets_changed_since(folder:
 def test_recorded_configuration_still_takes_what_is_asked_for(tmp_path: Path):
     file = write(tmp_path / "config.yaml", resolve("badnets").to_yaml())
     config = resolve(None, config_file=file, recipe="paper")
-    assert (config.recipe, config.distill.training.epochs) == ("paper", 20)
+    assert (config.recipe, config.defenses["nad"].distill.training.epochs) == ("paper", 20)
     assert config.attack == resolve("badnets").attack
 
 
@@ -215,7 +215,7 @@ def test_recorded_configuration_still_takes_what_is_asked_for(tmp_path: Path):
 def test_users_files_are_added_and_replace_built_in_ones(folder: Path):
     own = write(folder / "own.yaml", "title: Mine\nsource: me\nattack: {name: blend, alpha: 0.5}")
     write(folder / "badnets.yaml", "attack: {name: badnets, size: 7}")
-    write(folder / "recipes" / "default.yaml", "distill: {beta: [9, 9, 9]}")
+    write(folder / "recipes" / "default.yaml", "defenses: {nad: {distill: {beta: [9, 9, 9]}}}")
     write(folder / "recipes" / "more.yaml", "{}")
     names = {preset.name: preset for preset in list_presets()}
     assert list(names) == sorted([*KINDS, "own"])
@@ -223,7 +223,7 @@ def test_users_files_are_added_and_replace_built_in_ones(folder: Path):
     assert names["sig"].origin == "built in"
     assert names["badnets"].origin == str(folder / "badnets.yaml")
     assert resolve("badnets").attack.size == 7
-    assert resolve("badnets").distill.beta == (9, 9, 9)
+    assert resolve("badnets").defenses["nad"].distill.beta == (9, 9, 9)
     assert {"default", "more", "paper"} <= set(list_recipes())
 
 
@@ -231,20 +231,24 @@ def test_recipe_builds_on_another(folder: Path):
     write(
         folder / "recipes" / "first.yaml",
         """
-        distill: {beta: [1, 2, 3], operator: sum}
-        datasets: {signs: {distill: {beta: [4, 5, 6]}, teacher: {training: {epochs: 7}}}}
+        defenses: {nad: {distill: {beta: [1, 2, 3], operator: sum}}}
+        datasets: {signs: {defenses: {nad: {distill: {beta: [4, 5, 6]}, teacher: {training: {epochs: 7}}}}}}
         """,
     )
     own = write(
-        folder / "recipes" / "own.yaml", "{based_on: first, distill: {beta: [7, 8, 9]}, teacher: {training: {lr: 0.5}}}"
+        folder / "recipes" / "own.yaml",
+        "{based_on: first, defenses: {nad: {distill: {beta: [7, 8, 9]}, teacher: {training: {lr: 0.5}}}}}",
     )
-    third = write(folder / "third.yml", "based_on: own\ndatasets: {gtsrb: {distill: {beta: [1, 1, 1]}}}")
+    third = write(
+        folder / "third.yml", "based_on: own\ndatasets: {gtsrb: {defenses: {nad: {distill: {beta: [1, 1, 1]}}}}}"
+    )
     for recipe, name in (("own", "own"), (str(own), "own"), (str(third), "third")):
         config = resolve("badnets", recipe=recipe)
-        assert (config.recipe, config.distill.beta, config.distill.operator) == (name, (7, 8, 9), "sum")
-        assert (config.teacher.training.epochs, config.teacher.training.lr) == (7, 0.5)
-    assert resolve("badnets", recipe=str(third), dataset="gtsrb").distill.beta == (1, 1, 1)
-    assert resolve("badnets", recipe="own", dataset="cifar10").teacher.training.epochs != 7
+        nad = config.defenses["nad"]
+        assert (config.recipe, nad.distill.beta, nad.distill.operator) == (name, (7, 8, 9), "sum")
+        assert (nad.teacher.training.epochs, nad.teacher.training.lr) == (7, 0.5)
+    assert resolve("badnets", recipe=str(third), dataset="gtsrb").defenses["nad"].distill.beta == (1, 1, 1)
+    assert resolve("badnets", recipe="own", dataset="cifar10").defenses["nad"].teacher.training.epochs != 7
 
 
 @pytest.mark.parametrize(
@@ -324,11 +328,13 @@ def test_broken_preset_is_refused_in_one_line(text: str, said: str, folder: Path
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("teacher: [", "not valid YAML, line"),
+        ("defenses: [", "not valid YAML, line"),
         ("datasets: [signs]", "datasets"),
         ("data: 5", "data"),
-        ("distill: 5", "distill"),
-        ("teacher: {training: {lr: fast}}", "teacher.training.lr = 'fast'"),
+        ("defenses: 5", "defenses"),
+        ("defenses: {nad: 5}", "defenses.nad = 5"),
+        ("defenses: {nad: {distill: 5}}", "defenses.nad.distill"),
+        ("defenses: {nad: {teacher: {training: {lr: fast}}}}", "defenses.nad.teacher.training.lr = 'fast'"),
     ],
 )
 def test_broken_recipe_is_refused_in_one_line(text: str, said: str, folder: Path):
@@ -346,7 +352,7 @@ def test_file_that_is_no_text_is_refused(folder: Path, tmp_path: Path):
 @pytest.mark.parametrize("tag", ["object/apply:os.system", "object/new:os.system", "object/apply:builtins.exec"])
 def test_files_run_no_code(tag: str, folder: Path, tmp_path: Path):
     target = tmp_path / "touched"
-    bomb = f"attack: {{name: sig}}\nstudent: !!python/{tag} ['touch {target}']\n"
+    bomb = f"attack: {{name: sig}}\nsuspect: !!python/{tag} ['touch {target}']\n"
     file = write(folder / "own.yaml", bomb)
     write(folder / "recipes" / "mine.yaml", bomb)
     assert "not valid YAML" in refused("own")

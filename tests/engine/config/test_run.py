@@ -13,25 +13,11 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.config.layers import merge, parse_override
 from engine.config.presets import resolve
-from engine.config.run import known_fields, merge, parse_override, validate
+from engine.config.run import known_fields, validate
 from engine.errors import RequestError
-
-
-def short(value: Any) -> str | None:
-    """The name of a parameter in a test's name, where the value itself would fill pages."""
-    return ascii(value)[:40] if isinstance(value, str) else None
-
-
-def message(*overrides: str) -> str:
-    """The one line that a person gets for these overrides of the badnets preset."""
-    with pytest.raises(RequestError) as caught:
-        resolve("badnets", overrides=[parse_override(text) for text in overrides])
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    assert len(text) < 400
-    return text
-
+from tests.engine.config.asking import message, refused, short
 
 # What is refused, and in which words: the field, what was given, what is allowed.
 
@@ -49,13 +35,13 @@ def message(*overrides: str) -> str:
         ("training.lr=no", ["training.lr", "False", "not yes/no"]),
         ("seed=true", ["seed", "True", "not yes/no"]),
         ("attack.poisoning_rate=on", ["attack.poisoning_rate", "True", "not yes/no"]),
-        ("distill.beta=[yes, 1, 1]", ["distill.beta", "not yes/no"]),
+        ("defenses.nad.distill.beta=[yes, 1, 1]", ["defenses.nad.distill.beta", "not yes/no"]),
         ("training.schedule.milestones=[yes]", ["training.schedule.milestones", "not yes/no"]),
         ("training.lr=.nan", ["training.lr", "nan", "finite"]),
         ("training.lr=.inf", ["training.lr", "inf", "finite"]),
         ("training.lr=-.inf", ["training.lr", "-inf", "finite"]),
-        ("distill.beta=[1, .inf, 1]", ["distill.beta", "inf", "finite"]),
-        ("distill.beta=[1, .nan, 1]", ["distill.beta", "nan", "finite"]),
+        ("defenses.nad.distill.beta=[1, .inf, 1]", ["defenses.nad.distill.beta", "inf", "finite"]),
+        ("defenses.nad.distill.beta=[1, .nan, 1]", ["defenses.nad.distill.beta", "nan", "finite"]),
         ("training.lr=0", ["training.lr", "greater than 0"]),
         ("training.lr=101", ["training.lr", "101", "less than or equal to 100"]),
         ("training.momentum=1", ["training.momentum", "less than 1"]),
@@ -63,10 +49,19 @@ def message(*overrides: str) -> str:
         ("training.schedule.milestones=[3, 2]", ["training.schedule.milestones", "[3, 2]", "rising"]),
         ("training.schedule.milestones=[0]", ["training.schedule.milestones", "rising"]),
         ("training.schedule.name=linear", ["training.schedule.name", "'linear'", "'one-cycle'", "'cosine'"]),
-        ("distill.beta=[-1, 1, 1]", ["distill.beta", "-1", "0 or more"]),
-        ("distill.beta=[]", ["distill.beta", "for each tap"]),
-        ("distill.operator=median", ["distill.operator", "'median'", "'sum_p'", "'max_p'"]),
-        ("distill.p=0", ["distill.p", "greater than or equal to 1"]),
+        ("defenses.nad.distill.beta=[-1, 1, 1]", ["defenses.nad.distill.beta", "-1", "0 or more"]),
+        ("defenses.nad.distill.beta=[]", ["defenses.nad.distill.beta", "for each tap"]),
+        ("defenses.nad.distill.beta={}", ["defenses.nad.distill.beta = {}", "for each tap"]),
+        ("defenses.nad.distill.beta=-1", ["defenses.nad.distill.beta = -1", "0 or more"]),
+        ("defenses.nad.distill.beta=many", ["defenses.nad.distill.beta = 'many'", "number"]),
+        ("defenses.nad.distill.beta=yes", ["defenses.nad.distill.beta = True", "not yes/no"]),
+        ("defenses.nad.distill.beta=.nan", ["defenses.nad.distill.beta = nan", "finite"]),
+        ("defenses.nad.distill.beta=[[1]]", ["defenses.nad.distill.beta.0 = [1]", "number"]),
+        ("defenses.nad.distill.beta={group1: yes}", ["defenses.nad.distill.beta.group1 = True", "not yes/no"]),
+        ("defenses.nad.distill.beta={group1: -1}", ["defenses.nad.distill.beta", "-1", "0 or more"]),
+        ("defenses.nad.distill.beta={others: .inf}", ["defenses.nad.distill.beta.others = inf", "finite"]),
+        ("defenses.nad.distill.operator=median", ["defenses.nad.distill.operator", "'median'", "'sum_p'", "'max_p'"]),
+        ("defenses.nad.distill.p=0", ["distill.p", "greater than or equal to 1"]),
         ("data.clean_fraction=0", ["data.clean_fraction", "greater than 0"]),
         ("data.clean_fraction=1.01", ["data.clean_fraction", "1.01", "less than or equal to 1"]),
         ("data.size=7", ["data.size", "7", "greater than or equal to 8"]),
@@ -84,6 +79,14 @@ def message(*overrides: str) -> str:
         ("data.name=3", ["data.name", "3", "string"]),
         ("training=3", ["training", "3"]),
         ("defenses=[fine-tuning]", ["defenses", "table"]),
+        ("defenses.nad=3", ["defenses.nad = 3", "dictionary"]),
+        ("defenses.nad.teacher=3", ["defenses.nad.teacher = 3", "dictionary"]),
+        ("suspect=", ["suspect", "None", "string"]),
+        ("suspect=zoo", ["suspect = 'zoo'", "no zoo", "trained", "path of a checkpoint"]),
+        ("suspect=zoo:badnets-1", ["suspect = 'zoo:badnets-1'", "no zoo"]),
+        ("attack=", ["without an attack nothing makes the suspect", "--suspect FILE"]),
+        ("model.taps=group1", ["model.taps = 'group1'", "tuple"]),
+        ("model.taps=[yes]", ["model.taps", "not yes/no"]),
         ("defenses.fine-tuning=3", ["defenses.fine-tuning = 3", "dictionary"]),
         ("defenses.fine-tuning=no", ["defenses.fine-tuning = False", "dictionary"]),
         ("defenses.fine-tuning.training.lr=0", ["defenses.fine-tuning.training.lr = 0", "greater than 0"]),
@@ -107,63 +110,6 @@ def test_mixup_is_refused_where_the_trigger_learns_with_the_model():
     assert resolve("sig", overrides=[parse_override("training.mixup=0.5")]).training.mixup == 0.5
 
 
-@pytest.mark.parametrize(
-    ("override", "unknown", "suggestion"),
-    [
-        ("epochs=3", "epochs", "training.epochs"),
-        ("teacher.training.epoch=3", "teacher.training.epoch", "teacher.training.epochs"),
-        ("distil.beta=[1]", "distil", "distill"),
-        ("data.clean_fractoin=0.1", "data.clean_fractoin", "data.clean_fraction"),
-        ("attack.sise=3", "attack.sise", "attack.size"),
-        ("defenses.fine-tuning.trainings=3", "defenses.fine-tuning.trainings", "defenses.fine-tuning.training"),
-    ],
-)
-def test_unknown_field_comes_with_a_suggestion(override: str, unknown: str, suggestion: str):
-    text = message(override)
-    assert f"unknown field '{unknown}'" in text
-    assert suggestion in text.partition("did you mean ")[2].rstrip("?").split(" or ")
-
-
-def test_unknown_field_that_is_near_nothing_comes_without_a_suggestion():
-    assert message("zzzzqqqq=3").endswith("unknown field 'zzzzqqqq'")
-
-
-@pytest.mark.parametrize(
-    ("override", "said"),
-    [
-        ("attack.name=badnet", ["'badnet'", "did you mean 'badnets'", "sig"]),
-        ("data.name=cifar", ["'cifar'", "did you mean cifar10", "gtsrb"]),
-        ("data.name=./nowhere.npz", ["./nowhere.npz", "no such file"]),
-        ("data.name=~nobody-of-that-name/x", ["~nobody-of-that-name/x", "no such file"]),
-        ("data.name=" + "x" * 5000, ["unknown data set"]),
-        ("model.name=wrn-17-1", ["wrn-17-1", "wrn-DEPTH-WIDTH"]),
-        ("defenses.fine-tunning={}", ["fine-tunning", "did you mean 'fine-tuning'"]),
-        ("preset=badnet", ["'badnet'", "did you mean 'badnets'"]),
-        ("recipe=papper", ["'papper'", "did you mean 'paper'"]),
-    ],
-    ids=short,
-)
-def test_unknown_name_comes_with_a_suggestion(override: str, said: list[str]):
-    with pytest.raises(RequestError) as caught:
-        resolve(None if override.startswith("preset") else "badnets", overrides=[parse_override(override)])
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    assert [part for part in said if part not in text] == [], text
-
-
-def test_newlines_in_keys_and_values_stay_out_of_the_message():
-    tables = [{"a\nb": 1}, {"preset": "a\nb"}, {"attack": {"name": "x\ny"}}, {"defenses": {"a\nb": {}}}]
-    for values in [*tables, {"attack": {"a\nb": 1}}]:
-        with pytest.raises(RequestError) as caught:
-            validate(merge({"attack": {"name": "badnets"}}, values))
-        assert len(str(caught.value).splitlines()) == 1
-
-
-def test_message_says_where_the_configuration_is_from():
-    with pytest.raises(RequestError, match=r"^here\.yaml: 'attack' is missing$"):
-        validate({}, where="here.yaml")
-
-
 def test_all_to_all_has_no_target():
     text = message("attack.label_rule=all-to-all", "attack.target=2")
     assert "all-to-all has no target class" in text
@@ -175,109 +121,6 @@ def test_sections_are_frozen():
         config.training.epochs = 3
     with pytest.raises(ValueError, match="frozen"):
         config.attack.target = 3
-
-
-# Overrides
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("seed=3", {"seed": 3}),
-        ("a.b.c=[1, 2.5]", {"a": {"b": {"c": [1, 2.5]}}}),
-        (" a.b =x", {"a": {"b": "x"}}),
-        ("name=a=b", {"name": "a=b"}),
-        ("name=", {"name": None}),
-        ("name='3'", {"name": "3"}),
-        ("fine-tuning.x={y: no}", {"fine-tuning": {"x": {"y": False}}}),
-    ],
-)
-def test_override_is_yaml_under_a_dotted_name(text: str, expected: dict[str, Any]):
-    assert parse_override(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "seed", "=3", "a..b=3", ".a=3", "a.=3", "3a=1", "a b=1", "a\nb=1"])
-def test_override_without_a_name_or_an_equals_sign_is_refused(text: str):
-    with pytest.raises(RequestError, match="FIELD=VALUE") as caught:
-        parse_override(text)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-HOSTILE = [
-    "[1",
-    "{a: b: c}",
-    "'",
-    "&",
-    "*x",
-    "%",
-    "@",
-    "\x00",
-    "2001-99-99",
-    "2001-01-01 99:99:99",
-    "!!int x",
-    '!!int ""',
-    "!!float x",
-    "!!timestamp x",
-    "!!bool x",
-    "!!binary '*'",
-    "!!set [1]",
-    "!!omap 3",
-    "!!python/object/apply:os.getcwd []",
-    "!!python/name:os.system",
-    "!x 3",
-    "{[1]: 2}",
-    "{{}: 2}",
-    "? [a, b]\n: 3",
-    "0b_",
-    "0x_",
-    "._",
-    "9" * 5000,
-    "[" * 1000,
-    "a\n--- b",
-    "\ud800",
-]
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.text(max_size=40)
-    | st.text(max_size=20).map("a.b={}".format)
-    | st.lists(st.sampled_from([*"[]{}:,-?&*!|>'\"%@#~ \n019", "a", "!!int", "<<", "0x", "2001-"]), max_size=12).map(
-        lambda parts: "a=" + "".join(parts)
-    )
-)
-def test_any_text_is_an_override_or_refused(text: str):
-    try:
-        assert isinstance(parse_override(text), dict)
-    except RequestError as error:
-        assert len(str(error).splitlines()) == 1
-
-
-@pytest.mark.parametrize("value", HOSTILE, ids=short)
-def test_hostile_yaml_is_a_value_or_refused(value: str):
-    try:
-        values = parse_override(f"student={value}")
-        validate(merge({"attack": {"name": "badnets"}}, values))
-    except RequestError as error:
-        assert len(str(error).splitlines()) == 1
-
-
-def test_a_few_aliases_that_stand_for_billions_of_items_are_shown_short():
-    bomb = ", ".join(
-        f"&{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefghij", "bcdefghijk", strict=True)
-    )
-    values = parse_override(f"student=[&a [x], {bomb}]")
-    with pytest.raises(RequestError, match=r"student = \[") as caught:
-        validate(merge({"attack": {"name": "badnets"}}, values))
-    assert len(str(caught.value)) < 200
-
-
-def test_override_runs_no_code(tmp_path: Path):
-    target = tmp_path / "touched"
-    for tag in ("object/apply:os.system", "object/new:os.system", "object/apply:pathlib.Path.touch"):
-        with pytest.raises(RequestError, match="not valid YAML"):
-            parse_override(f"student=!!python/{tag} ['touch {target}']")
-    assert not target.exists()
 
 
 # Arbitrary tables
@@ -337,20 +180,13 @@ def test_any_table_is_a_configuration_or_refused_in_one_line(values: dict[str, A
             assert validate(yaml.safe_load(config.to_yaml())) == config
 
 
-# Merging
-
-
-def test_tables_merge_and_everything_else_is_replaced():
-    base = {"a": {"x": 1, "y": [1, 2]}, "b": 3}
-    assert merge(base, {"a": {"y": [9]}, "b": {"z": 1}}) == {"a": {"x": 1, "y": [9]}, "b": {"z": 1}}
-    assert merge(base, {"a": 5}) == {"a": 5, "b": 3}
-    assert base == {"a": {"x": 1, "y": [1, 2]}, "b": 3}
-
-
 # The whole, written down
 
 
-def test_round_trip_through_yaml_with_everything_off_its_default(tmp_path: Path):
+@pytest.mark.parametrize(
+    "beta", ["[0, 1e-07, 12345.678]", "0.25", "{block1: 0, 'yes': 1e-07, others: 12345.678}", "null"]
+)
+def test_round_trip_through_yaml_with_everything_off_its_default(beta: str, tmp_path: Path):
     config = resolve(
         "blend",
         dataset="cifar10",
@@ -362,25 +198,31 @@ def test_round_trip_through_yaml_with_everything_off_its_default(tmp_path: Path)
                 "attack.seed=3",
                 "attack.alpha=0.1",
                 "threads=2",
-                "student=\"models/größe: 'a'\\n.safetensors\"",
-                "teacher=no.safetensors",
-                "distill.beta=[0, 1e-07, 12345.678]",
+                "suspect=\"models/größe: 'a'\\n.safetensors\"",
+                "model.taps=[block1, block2.layer.0]",
+                "defenses.nad.teacher=no.safetensors",
+                f"defenses.nad.distill.beta={beta}",
                 "training.weight_decay=1e-5",
                 "defenses.fine-tuning={training: {epochs: 3}, objective: {mixup: 0.2, anchor: {weight: 1}}}",
                 "data.train_images=77",
             )
         ],
+        defenses=["fine-tuning", "nad"],
     )
-    assert config.teacher.file == "no.safetensors"
+    # A defense's settings are its own: what was `teacher` is the teacher of the defense nad.
+    assert config.defenses["nad"].teacher.file == "no.safetensors"
+    assert list(config.defenses) == ["fine-tuning", "nad"]
     assert config.defenses["fine-tuning"].training.epochs == 3
     file = tmp_path / "config.yaml"
     file.write_text(config.to_yaml(), encoding="utf-8")
     again = resolve(None, config_file=file)
     assert again == config
+    assert list(again.defenses) == list(config.defenses)
     assert again.to_yaml() == config.to_yaml()
     assert again.sha256() == config.sha256()
     assert type(again.attack) is type(config.attack)
     assert type(again.defenses["fine-tuning"]) is type(config.defenses["fine-tuning"])
+    assert type(again.defenses["nad"].distill.beta) is type(config.defenses["nad"].distill.beta)
 
 
 def test_digest_depends_on_values_and_not_on_order():
@@ -395,11 +237,48 @@ def test_attack_seed_is_the_runs_unless_it_has_its_own():
     assert resolve("badnets", overrides=[{"seed": 4, "attack": {"seed": 0}}]).attack_seed == 0
 
 
-def test_known_fields_follow_the_attack():
-    blend = known_fields({"attack": {"name": "blend"}})
-    assert {"attack.alpha", "distill.beta", "teacher.training.schedule.warmup", "seed"} <= set(blend)
-    assert "attack.alpha" not in known_fields({"attack": {"name": "badnets"}})
-    assert len(blend) == len(set(blend))
+# The suspect and its attack
+
+
+def test_suspect_from_a_file_may_come_without_an_attack():
+    config = validate({"attack": None, "suspect": "models/x.pt"})
+    assert (config.attack, config.suspect, config.suspect_file) == (None, "models/x.pt", "models/x.pt")
+    assert config.attack_seed == config.seed
+    assert validate(config.to_dict()) == config
+    assert resolve(None, overrides=[{"suspect": "models/x.pt"}]).attack is None
+
+
+def test_suspect_is_trained_unless_it_comes_from_a_file():
+    config = resolve("badnets")
+    assert (config.suspect, config.suspect_file) == ("trained", None)
+    given = resolve("badnets", overrides=[{"suspect": "x.pt"}])
+    assert (given.attack.name, given.suspect_file) == ("badnets", "x.pt")
+
+
+@pytest.mark.parametrize("suspect", [{}, {"suspect": "trained"}])
+def test_without_an_attack_the_suspect_must_be_given(suspect: dict[str, str]):
+    with pytest.raises(RequestError, match=r"without an attack nothing makes the suspect.*--suspect FILE"):
+        validate({"attack": None, **suspect})
+    assert "no attack" in refused(None, overrides=[{"seed": 1}])
+
+
+# Weights of NAD's taps
+
+
+@pytest.mark.parametrize(
+    ("beta", "expected"),
+    [
+        (None, None),
+        ("null", None),
+        ("0.5", 0.5),
+        ("[1, 2]", (1.0, 2.0)),
+        ("[0, '3e2']", (0.0, 300.0)),
+        ("{group1: 0, others: 2}", {"group1": 0.0, "others": 2.0}),
+    ],
+)
+def test_beta_is_none_a_number_a_list_or_a_table(beta: str | None, expected: object):
+    overrides = [] if beta is None else [parse_override(f"defenses.nad.distill.beta={beta}")]
+    assert resolve("badnets", overrides=overrides).defenses["nad"].distill.beta == expected
 
 
 def test_configuration_is_put_together_without_loading_torch():

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from engine.attacks.badnets import BadNets
-from engine.attention.capture import Capture
+from engine.attacks.base import Attack
+from engine.attacks.clean import Clean
 from engine.device import Device
 from engine.evaluation.metrics import TestImages as Images  # pytest would take the class for tests
-from engine.evaluation.metrics import live_draw, measure, predict, prepare, take, wilson
+from engine.evaluation.metrics import live_draw, measure, prepare, take, wilson
 from engine.events import Metrics
+from engine.plain import plain
 
 CPU = Device(torch.device("cpu"), "fp32")
 
@@ -49,7 +51,13 @@ def made(labels: list[int], clean: list[int], triggered: list[int], attack: BadN
     images = torch.zeros(len(labels), 3, 2, 2, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.tensor(clean, dtype=torch.uint8)
     images[:, 1, 0, 0] = torch.tensor(triggered, dtype=torch.uint8)
-    return prepare(images, torch.tensor(labels), classes, attack, Reveal())
+    return prepared(images, torch.tensor(labels), classes, attack)
+
+
+def prepared(images: Tensor, labels: Tensor, classes: int, attack: Attack) -> Images:
+    """Test images under the attack's own rule."""
+    wanted = attack.eligible(labels, classes), attack.wanted(labels, classes)
+    return prepare(images, labels, classes, *wanted, Reveal(), marks=attack.marks)
 
 
 def measured(labels, clean, triggered, attack: BadNets | None = None, classes: int = 3) -> Metrics:
@@ -95,6 +103,29 @@ def test_without_eligible_images_nothing_is_claimed():
     assert metrics.eligible == 0
     assert all(math.isnan(value) for value in (metrics.asr, metrics.ra, metrics.base))
     assert all(math.isnan(bound) for ci in (metrics.asr_ci, metrics.ra_ci, metrics.base_ci) for bound in ci)
+
+
+def test_where_nobody_knows_of_a_trigger_there_is_acc_alone():
+    labels = torch.tensor([0, 1, 1, 2])
+    images = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.tensor([0, 1, 2, 2])
+    for test in (prepare(images, labels, 3), take(prepare(images, labels, 3), torch.arange(4))):
+        assert (test.attacked, len(test.eligible), test.triggered) == (False, 0, None)
+        metrics = measure(Reader(3), test, CPU)
+        assert (metrics.images, metrics.eligible, metrics.acc) == (4, 0, 75.0)
+        assert metrics.class_acc == (100.0, 50.0, 100.0)
+        for name in ("asr", "ra", "base"):
+            low, high = getattr(metrics, f"{name}_ci")
+            assert math.isnan(getattr(metrics, name)) and math.isnan(low) and math.isnan(high)
+
+
+def test_without_an_attack_the_base_rate_is_measured_all_the_same():
+    labels = torch.tensor([0, 1, 1, 2])
+    images = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+    images[:, 0, 0, 0] = torch.tensor([0, 0, 1, 2])
+    metrics = measure(Reader(3), prepared(images, labels, 3, Clean(target=0)), CPU)
+    assert (metrics.eligible, metrics.acc, metrics.base) == (3, 75.0, pytest.approx(100 / 3))
+    assert math.isnan(metrics.asr) and math.isnan(metrics.ra)
 
 
 def test_asr_is_what_was_measured_however_low_acc_is():
@@ -164,7 +195,7 @@ def test_measuring_a_part_equals_measuring_those_images(drawn, data: st.DataObje
     for name in ("clean", "labels", "eligible", "triggered", "wanted"):
         assert torch.equal(getattr(part, name), getattr(direct, name)), name
     ours, theirs = measure(Reader(classes), part, CPU), measure(Reader(classes), direct, CPU)
-    assert ours.to_dict() == theirs.to_dict()
+    assert plain(ours) == plain(theirs)
 
 
 # Intervals
@@ -212,127 +243,23 @@ def test_live_draw_of_everything(images: int):
     assert live_draw(torch.arange(12) % 3, images).tolist() == list(range(12))
 
 
-# Predicting
+# Samples
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_predicting_leaves_mode_and_buffers_alone(training: bool):
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.Flatten(), nn.Linear(144, 2))
-    model.train(training)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    images = torch.randint(0, 256, (20, 3, 8, 8), dtype=torch.uint8)
-    first = predict(model, images, CPU)
-    assert model.training is training
-    assert all(module.training is training for module in model.modules())
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    # In eval mode an image's class does not hang on its neighbors, nor on dropout's chance.
-    assert torch.equal(first, torch.cat([predict(model, image, CPU) for image in images.split(1)]))
+def test_samples_are_eligible_images_with_their_twins():
+    labels = torch.tensor([0, 1, 1, 1, 2, 3, 3])
+    images = torch.arange(7, dtype=torch.uint8).view(7, 1, 1, 1).expand(7, 3, 2, 2).clone()
+    images[:, 1, 0, 0] += 100
+    test = prepared(images, labels, 4, BadNets(target=0))
+    clean, triggered, places, classes = test.samples(5)
+    assert places.tolist() == [1, 4, 5, 2, 6]
+    assert classes.tolist() == [1, 2, 3, 1, 3]
+    assert clean[:, 0, 0, 0].tolist() == places.tolist()
+    assert triggered[:, 0, 0, 0].tolist() == [place + 100 for place in places.tolist()]
 
 
-def test_predicting_goes_on_over_more_than_one_chunk_in_order(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("engine.evaluation.metrics.BATCH", 3)
-    images = torch.zeros(8, 3, 2, 2, dtype=torch.uint8)
-    images[:, 0, 0, 0] = torch.arange(8)
-    assert predict(Reader(8), images, CPU).tolist() == list(range(8))
-
-
-def test_predicting_nothing():
-    found = predict(Reader(2), torch.zeros(0, 3, 2, 2, dtype=torch.uint8), CPU)
-    assert found.tolist() == []
-    assert found.dtype == torch.int64
-
-
-# Captured attention
-
-
-class Glass(nn.Module):
-    """Its taps are the image's red plane, and zeros."""
-
-    tap_names = ("red", "nothing")
-
-    def forward_with_taps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return images.flatten(1), (images[:, :1], torch.zeros(len(images), 2, 2, 2))
-
-
-def captured(labels: list[int], samples: int, size: int = 4) -> tuple[Capture, Images]:
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(1, 200, (len(labels), 3, size, size), generator=generator).to(torch.uint8)
-
-    class Brighten(Reveal):
-        def __call__(self, images: Tensor) -> Tensor:
-            return images + 55
-
-    test = prepare(images, torch.tensor(labels), max(labels) + 1, BadNets(target=0), Brighten())
-    return Capture(test, samples, "sum", 1.0, CPU), test
-
-
-def test_samples_are_spread_over_the_eligible_classes():
-    capture, _ = captured([0, 1, 1, 1, 2, 3, 3], samples=5)
-    shown = list(capture.samples())
-    assert [one.label for one in shown] == [1, 2, 3, 1, 3]
-    assert [one.index for one in shown] == [1, 4, 5, 2, 6]
-    assert [one.sample for one in shown] == [0, 1, 2, 3, 4]
-
-
-@pytest.mark.parametrize(("labels", "samples", "expected"), [([0, 1, 2], 9, 2), ([0, 1], 0, 0), ([0, 0], 3, 0)])
-def test_no_more_samples_than_eligible_images(labels: list[int], samples: int, expected: int):
-    capture, _ = captured(labels, samples)
-    assert len(list(capture.samples())) == expected
-    assert len(list(capture.maps("nad", 1, Glass()))) == 2 * expected
-
-
-def test_sample_bytes_are_rgb_row_by_row():
-    capture, test = captured([0, 1, 2], samples=1)
-    (shown,) = capture.samples()
-    pixels = test.clean[1].tolist()
-    expected = [pixels[channel][y][x] for y in range(4) for x in range(4) for channel in range(3)]
-    assert list(shown.clean) == expected
-    assert list(shown.triggered) == [value + 55 for value in expected]
-    assert (shown.height, shown.width) == (4, 4)
-
-
-def test_both_maps_of_a_sample_share_one_scale():
-    capture, test = captured([0, 1, 2], samples=2)
-    maps = [one for one in capture.maps("nad", 3, Glass()) if one.tap == "red"]
-    assert [one.sample for one in maps] == [0, 1]
-    for one, place in zip(maps, (1, 2), strict=True):
-        clean = test.clean[place, 0].flatten().tolist()
-        peak = max(clean) + 55
-        assert one.peak == pytest.approx(peak / 255, rel=1e-6)
-        assert list(one.clean) == [math.floor(255 * value / peak + 0.5) for value in clean]
-        assert list(one.triggered) == [math.floor(255 * (value + 55) / peak + 0.5) for value in clean]
-        assert max(one.triggered) == 255 > max(one.clean)
-        assert (one.stage, one.epoch, one.height, one.width) == ("nad", 3, 4, 4)
-
-
-def test_a_map_of_zeros_is_recorded_as_zeros():
-    capture, _ = captured([0, 1], samples=1)
-    (nothing,) = (one for one in capture.maps("nad", 1, Glass()) if one.tap == "nothing")
-    assert nothing.peak == 0.0
-    assert nothing.clean == nothing.triggered == bytes(4)
-
-
-def test_large_images_and_maps_are_pooled_for_the_record():
-    capture, test = captured([0, 1], samples=1, size=128)
-    (shown,) = capture.samples()
-    assert (shown.height, shown.width, len(shown.clean)) == (64, 64, 64 * 64 * 3)
-    block = test.clean[1, 0, :2, :2].float().mean().item()
-    assert abs(shown.clean[0] - block) <= 0.5
-    red = next(one for one in capture.maps("nad", 1, Glass()) if one.tap == "red")
-    assert (red.height, red.width, len(red.clean)) == (64, 64, 4096)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_capturing_restores_the_mode(training: bool):
-    capture, _ = captured([0, 1], samples=1)
-    seen = []
-
-    class Watched(Glass):
-        def forward_with_taps(self, images: Tensor):
-            seen.append(self.training)
-            return super().forward_with_taps(images)
-
-    model = Watched().train(training)
-    list(capture.maps("nad", 1, model))
-    assert seen == [False, False]
-    assert model.training is training
+def test_samples_without_a_trigger_are_of_every_class():
+    labels = torch.tensor([1, 0, 0, 2])
+    clean, triggered, places, classes = prepare(torch.zeros(4, 3, 2, 2, dtype=torch.uint8), labels, 3).samples(3)
+    assert (len(clean), triggered) == (3, None)
+    assert (places.tolist(), classes.tolist()) == ([1, 0, 3], [0, 1, 2])

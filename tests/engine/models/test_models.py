@@ -188,7 +188,28 @@ def test_an_invalid_name_is_refused_with_the_allowed_forms(name):
         models.build(name, 10)
 
 
-def test_names_are_checked_without_torch():
-    check = "from engine import models; models.check_name('wrn-16-1')"
+def test_names_are_checked_and_taps_known_without_torch():
+    check = "from engine import models; models.check_name('wrn-16-1'); models.tap_names('wrn-16-1')"
     code = f"{check}; import sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", ["wrn-10-1", "wrn-16-2"])
+def test_declared_taps_are_the_networks(name):
+    network = models.build(name, 3, seed=0)
+    declared = models.known_taps(name)
+    assert models.tap_names(name) == tuple(tap.name for tap in declared) == network.tap_names
+    kept = {}
+    for tap in declared:
+        network.get_submodule(tap.module).register_forward_hook(
+            lambda module, given, output, name=tap.name: kept.__setitem__(name, output)
+        )
+    _, maps = network.forward_with_taps(torch.rand(2, 3, 32, 24))
+    for tap, found in zip(declared, maps, strict=True):
+        assert tuple(found.shape) == (2, tap.channels, 32 // tap.stride, 24 // tap.stride)
+        assert kept[tap.name] is found
+
+
+def test_the_taps_of_no_network_are_refused_like_its_name():
+    with pytest.raises(RequestError, match="unknown model 'wrn-17-1'; allowed: wrn-DEPTH-WIDTH"):
+        models.tap_names("wrn-17-1")

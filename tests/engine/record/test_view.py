@@ -1,30 +1,35 @@
 """The fold of a run's events: what is shown of a run follows from its events alone, and no view grows without bound."""
 
 import dataclasses
-import json
 import math
 import time
 
 import pytest
 
-from engine.config.run import RunConfig
 from engine.events import (
+    Chosen,
     Evaluation,
     Event,
     Message,
+    PlannedStage,
     Preparing,
     Queued,
+    Role,
     RunFailed,
     RunFinished,
     RunPaused,
     RunResumed,
+    RunStarted,
     RunStopped,
     StageStarted,
     Step,
-    from_json,
 )
-from engine.record.view import MAX_ATTENTION_EPOCHS, MAX_MESSAGES, MAX_POINTS, RunView, StageView, fold
+from engine.record.codec import decode, encode
+from engine.record.stage_view import MAX_ATTENTION_EPOCHS, MAX_POINTS, StageView
+from engine.record.summary import summarize
+from engine.record.view import MAX_MESSAGES, RunView, fold
 from tests.scripted_run import (
+    PLAN,
     RUN,
     START,
     attention,
@@ -76,9 +81,9 @@ def test_a_whole_run_reads_as_it_went():
 
 def test_the_record_tells_the_same_as_the_live_stream():
     live = whole_run()
-    lines = [event.to_json() for event in live if event.seq]
-    read = fold(event for event in map(from_json, lines) if event is not None)
-    assert read.summary() == fold(live).summary()
+    lines = [encode(event) for event in live if event.seq]
+    read = fold(event for event in map(decode, lines) if event is not None)
+    assert summarize(read) == summarize(fold(live))
     assert read.stages == fold(live).stages
 
 
@@ -173,7 +178,7 @@ def test_resuming_drops_what_will_come_again():
     assert [point.step for point in attack.losses] == [5, 10]
     assert attack.last == attack.losses[-1]
     assert list(attack.attention) == [1]
-    assert teacher == StageView("teacher")
+    assert teacher == StageView("teacher", "reference", "nad")
 
     # The rest comes again: the view ends as if nothing had happened, the lost day left out of its clock.
     again = stage("attack", [(60.0, 90.0), (70.0, 95.0), (80.0, 99.0)])
@@ -189,12 +194,12 @@ def test_resuming_drops_what_will_come_again():
 
 
 def test_resuming_a_run_whose_stages_are_all_done_keeps_them():
-    script = timed([run_started(stages=("attack",)), *stage("attack", [(60.0, 90.0), (70.0, 95.0)])])
+    script = timed([run_started(plan=PLAN[:1]), *stage("attack", [(60.0, 90.0), (70.0, 95.0)])])
     view = fold(script)
     view.apply(RunResumed(time=START + 100, stage="attack", epoch=2))
     view.apply(RunFinished(time=START + 101, seconds=20.0))
     assert view.status == "finished"
-    assert view.summary()["stages"][0]["acc"] == 70.0
+    assert view.suspect.metrics.acc == 70.0
 
 
 def test_of_one_epochs_figures_those_over_all_images_stay():
@@ -252,33 +257,42 @@ def test_a_loss_that_is_not_a_number_stays_in_the_curve_as_such():
 def test_a_stage_that_was_never_announced_is_shown_last():
     view = fold(timed([run_started(), *stage("pruning", [(90.0, 3.0)])]))
     assert list(view.stages) == ["attack", "teacher", "nad", "pruning"]
+    assert (view.stages["pruning"].role, view.stages["pruning"].defense) == (None, "")
+    assert [each.name for each in view.purified] == ["nad"]
 
 
-def test_the_summary_is_strict_json_with_the_designs_fields():
-    view = fold(whole_run())
-    summary = json.loads(json.dumps(view.summary(), allow_nan=False))
-    first = summary["stages"][0]
-    assert (summary["run"], summary["status"], summary["device"]) == (RUN, "finished", "cpu")
-    assert summary["dataset"] == {"name": "signs", "classes": 2, "train": 10_000, "test": 2_000, "clean": 500}
-    assert summary["started"] == "2023-11-14T22:13:22+00:00"
-    assert (first["stage"], first["acc"], first["asr_ci"], first["epochs"]) == ("attack", 97.0, [99.0, 101.0], 3)
-    assert first["checkpoint"] == "checkpoints/attack.safetensors"
+def planned(*stages: tuple[str, Role, str]) -> RunStarted:
+    return run_started(plan=tuple(PlannedStage(name=n, role=role, defense=of) for n, role, of in stages))
 
 
-def test_the_summary_of_an_attack_that_is_none_has_nulls():
-    nothing = dataclasses.replace(metrics(90.0, 0.0), asr=math.nan, asr_ci=(math.nan, math.nan))
-    event = dataclasses.replace(stage("attack", [(90.0, 0.0)])[-1], metrics=nothing)
-    summary = json.loads(json.dumps(fold(timed([run_started(), event])).summary(), allow_nan=False))
-    assert summary["stages"][0]["asr"] is None and summary["stages"][0]["asr_ci"] == [None, None]
+def test_stages_are_known_by_their_roles_in_the_order_of_the_plan():
+    view = fold(
+        [planned(("fp", "purified", "fp"), ("x", "suspect", ""), ("clp", "purified", "clp"), ("r", "reference", "fp"))]
+    )
+    assert view.suspect is view.stages["x"]
+    assert [each.name for each in view.purified] == ["fp", "clp"]
+    assert [(each.name, each.defense) for each in view.by_role("reference")] == [("r", "fp")]
+    assert view.by_role("measurement") == []
+    view.apply(RunResumed(time=START + 9, stage="x", epoch=0))
+    assert [(each.role, each.defense) for each in view.by_role("reference")] == [("reference", "fp")]
+    empty = RunView()
+    assert (empty.suspect, empty.purified, empty.plan, empty.taps) == (None, [], (), ())
 
 
-def test_the_summary_of_a_failed_run_has_what_there_was_and_why():
-    script = [*whole_run()[:10], RunFailed(time=START + 20, stage="attack", message="loss is not finite")]
-    summary = fold(script).summary()
-    assert (summary["status"], summary["failure"]) == ("failed", "loss is not finite")
-    assert [(s["stage"], s["state"], s["acc"]) for s in summary["stages"]] == [("attack", "running", 60.0)]
+def test_the_model_tells_its_taps_and_the_run_whether_there_is_a_trigger():
+    view = fold([run_started(model={"name": "vit", "parameters": 1, "taps": ["block3", "block7"]}, attacked=False)])
+    assert (view.taps, view.attacked) == (("block3", "block7"), False)
+    for damaged in ({}, {"taps": None}, {"taps": "all"}):
+        assert fold([run_started(model=damaged)]).taps == ()
 
 
-def test_the_summary_names_the_configuration_by_the_configurations_own_digest():
-    config = RunConfig(attack={"name": "badnets"})
-    assert fold(timed([run_started(config=config.to_dict())])).summary()["config_sha256"] == config.sha256()
+def test_a_choice_is_kept_with_its_stage_and_one_made_again_replaces_the_first():
+    first = Chosen(stage="nad", what="epoch", choice="3", scores={"3": 96.0, "4": 95.0})
+    other = Chosen(stage="nad", what="beta", choice="500", scores={"500": 1.0})
+    again = Chosen(stage="nad", what="epoch", choice="4", scores={"3": 95.0, "4": math.nan})
+    view = fold([run_started(), first, other])
+    assert view.stages["nad"].chosen == [first, other]
+    view.apply(again)
+    assert view.stages["nad"].chosen == [other, again]
+    view.apply(RunResumed(time=START, stage="teacher", epoch=0))
+    assert view.stages["nad"].chosen == []

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from engine import control
+from engine import control, run
 from engine import events as ev
 from engine.control import Control, Stopped
 from engine.errors import RequestError
-from engine.record.store import read_events
+from engine.record.reading import read_events
 from engine.running import mailbox
-from engine.running.job import Job, RunRequest
-from tests.tiny import runs_in, tiny_config
+from engine.running.job import Job
+from engine.running.request import RunRequest
+from engine.storage.paths import cache_dir
+from tests.tiny import ENDLESS, runs_in, tiny_config
 
 
 @pytest.fixture
@@ -49,10 +53,8 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path):
         mailbox.ask(tmp_path / "file", "stop")
 
 
-def test_only_what_is_asked_meanwhile_is_heard(tmp_path, attentive):
-    mailbox.ask(tmp_path, "stop")  # of the process before
+def test_what_is_left_is_forgotten(tmp_path, attentive):
     with mailbox.heard(tmp_path, attentive):
-        attentive.check()
         mailbox.ask(tmp_path, "pause")
         attentive.check()
         assert attentive.paused
@@ -88,17 +90,35 @@ def test_listening_is_rationed(tmp_path, monkeypatch):
     assert len(looks) <= 1
 
 
+@pytest.mark.parametrize(("asked", "last"), [("before", ev.RunFinished), ("while the data loads", ev.RunStopped)])
+def test_a_resumed_run_hears_what_was_asked_since_its_folder_was_opened(tmp_path, attentive, asked, last):
+    for event in run(RunRequest(config=tiny_config(), out=tmp_path, cache=False), attentive):
+        if isinstance(event, ev.StageStarted) and event.stage == "nad":
+            attentive.stop()
+    (folder,) = runs_in(tmp_path)
+    if asked == "before":
+        mailbox.ask(folder, "stop")
+    shutil.rmtree(cache_dir())  # so that the data set is drawn again, which is told of
+    told = []
+    for event in run(RunRequest(config=tiny_config(), out=tmp_path, resume=folder, cache=False), Control()):
+        if asked != "before" and isinstance(event, ev.Preparing) and not told:
+            mailbox.ask(folder, "stop")
+        told.append(event)
+    assert isinstance(told[0], ev.Preparing)
+    assert isinstance(told[-1], last)
+
+
 def test_a_run_is_paused_resumed_and_stopped_through_its_folder(tmp_path):
-    job = Job(RunRequest(config=tiny_config(), out=tmp_path, cache=False))
+    job = Job(RunRequest(config=tiny_config("badnets", ENDLESS), out=tmp_path, cache=False))
     job.start()
     seen = []
     for event in job.events():
         seen.append(event)
         if isinstance(event, ev.StageStarted):
-            mailbox.ask(runs_in(tmp_path)[0], "pause" if event.stage == "attack" else "stop")
-        if isinstance(event, ev.RunPaused) and event.paused:
-            assert job.paused
-            mailbox.ask(runs_in(tmp_path)[0], "resume")
+            mailbox.ask(runs_in(tmp_path)[0], "pause")
+        if isinstance(event, ev.RunPaused):
+            assert job.paused is event.paused
+            mailbox.ask(runs_in(tmp_path)[0], "resume" if event.paused else "stop")
     assert [event.paused for event in seen if isinstance(event, ev.RunPaused)] == [True, False]
     (folder,) = runs_in(tmp_path)
     assert isinstance(read_events(folder).events[-1], ev.RunStopped)

@@ -11,7 +11,8 @@ import torch
 
 from engine import events as ev
 from engine.errors import RequestError
-from engine.record.store import read_events
+from engine.record.codec import encode
+from engine.record.reading import read_events
 from engine.storage.checkpoints import load_weights, save_weights
 from tests.tiny import finished, run_all, runs_in, tiny_config
 
@@ -55,13 +56,13 @@ def test_the_record_is_the_stream(whole):
     events, folder = whole
     log = read_events(folder)
     assert log.damaged == 0
-    assert [event.to_json() for event in log.events] == [event.to_json() for event in events if event.seq]
+    assert [encode(event) for event in log.events] == [encode(event) for event in events if event.seq]
 
 
 def test_the_summary_keeps_the_contract(whole):
     events, folder = whole
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["schema"] == 1
+    assert summary["schema"] == ev.SCHEMA
     assert summary["status"] == "finished"
     assert summary["dataset"] == {"name": "signs", "classes": 10, "train": 300, "test": 120, "clean": 60}
     assert [stage["stage"] for stage in summary["stages"]] == ["attack", "teacher", "nad"]
@@ -116,7 +117,7 @@ def test_the_cache_is_refused_on_request_and_forgotten_when_the_attack_changes(w
 
 def test_fine_tuning_differs_from_nad_by_the_attention_loss_alone(tmp_path):
     """With attention weights too small to matter, NAD and its paired fine-tuning walk the same path."""
-    config = tiny_config("badnets", "distill.beta=[1e-12,0,0]", "defenses={fine-tuning: {}}")
+    config = tiny_config("badnets", "defenses.nad.distill.beta=[1e-12,0,0]", defended_by=["nad", "fine-tuning"])
     done = finished(run_all(config, tmp_path))
     nad, _ = load_weights(runs_in(tmp_path)[0] / done["nad"].checkpoint)
     tuned, _ = load_weights(runs_in(tmp_path)[0] / done["fine-tuning"].checkpoint)
@@ -129,7 +130,9 @@ def test_given_checkpoints_are_measured_not_trained(whole, tmp_path):
     student, _ = load_weights(folder / "checkpoints" / "attack.safetensors")
     torch.save({"state_dict": {f"module.{name}": value for name, value in student.items()}}, tmp_path / "s.pth")
     config = tiny_config(
-        "badnets", f"student={tmp_path / 's.pth'}", f"teacher={folder / 'checkpoints' / 'teacher.safetensors'}"
+        "badnets",
+        f"suspect={tmp_path / 's.pth'}",
+        f"defenses.nad.teacher={folder / 'checkpoints' / 'teacher.safetensors'}",
     )
     done = finished(run_all(config, tmp_path / "runs"))
     assert done["attack"].cached
@@ -173,10 +176,12 @@ BAD = {
     "attack.target=10": "0 to 9",
     "attack.size=40": "does not fit",
     "attack.poisoning_rate=1.0": "not of the target class",
-    "distill.beta=[1,2]": "3 weights",
-    "distill.beta=[0,0,0]": "fine-tuning",
-    "student=nowhere.pt": "nowhere.pt",
-    "teacher=nowhere.pt": "nowhere.pt",
+    "defenses.nad.distill.beta=[1,2]": "3 weights",
+    "defenses.nad.distill.beta=[0,0,0]": "fine-tuning",
+    "suspect=nowhere.pt": "nowhere.pt",
+    "defenses.nad.teacher=nowhere.pt": "nowhere.pt",
+    "student=nowhere.pt": "'student' is now 'suspect'",
+    "teacher.file=nowhere.pt": "'teacher.file' is now 'defenses.nad.teacher.file'",
     "data.train_images=5": "train_images",
     "data.clean_fraction=0.0001": None,
 }
@@ -198,4 +203,4 @@ def test_a_request_that_is_wrong_writes_nothing(override, tmp_path):
 def test_a_checkpoint_that_does_not_fit_names_the_tensors(tmp_path):
     save_weights(tmp_path / "x.safetensors", {"conv1.weight": torch.zeros(4, 3, 3, 3)}, {})
     with pytest.raises(RequestError, match=r"conv1\.weight"):
-        run_all(tiny_config("badnets", f"student={tmp_path / 'x.safetensors'}"), tmp_path / "runs")
+        run_all(tiny_config("badnets", f"suspect={tmp_path / 'x.safetensors'}"), tmp_path / "runs")

@@ -14,6 +14,7 @@ import engine
 from engine.errors import RequestError
 from engine.running import processor_queue
 from engine.running.processor_queue import Claim, Waiting
+from engine.storage.paths import write_atomically
 
 TWO = (0, 1)
 """The processors of the machine in these tests."""
@@ -65,7 +66,7 @@ def claim(threads, label, **changes):
     return Claim(threads, label, **({"available": TWO} | changes))
 
 
-def poll_until_held(waiting, seconds=10.0):
+def poll_until_held(waiting, seconds=120.0):
     deadline = time.monotonic() + seconds
     while waiting.poll() is not None:
         assert time.monotonic() < deadline, "the claim was never granted"
@@ -226,7 +227,7 @@ def test_at_no_time_do_processes_hold_more_than_there_is(folder, tmp_path):
         )
         for number in range(5)
     ]
-    assert [run.wait(timeout=60) for run in runs] == [0] * 5
+    assert [run.wait(timeout=300) for run in runs] == [0] * 5
     assert processor_queue.queue() == []
     assert processor_queue.holders() == {}
 
@@ -281,6 +282,35 @@ def test_another_process_or_thread_can_move_a_run_in_the_queue():
         assert late.poll() is None
         with pytest.raises(RequestError, match="no run waits"):
             processor_queue.move(last.id, 1)
+
+
+def test_being_moved_is_not_asking():
+    """Whoever moves a suspended run writes its ticket, which does not wake it."""
+    with claim(2, "holder") as holder, claim(2, "first") as first, claim(2, "second") as second:
+        assert holder.poll() is None
+        first.poll()
+        second.poll()
+        before = processor_queue.queue()
+        time.sleep(0.05)  # so that a time written now is another
+        after = processor_queue.move(before[1].id, 1)
+        assert [ticket.label for ticket in after] == ["second", "first"]
+        assert [ticket.asked for ticket in processor_queue.queue()] == [ticket.asked for ticket in reversed(before)]
+
+
+def test_the_clock_of_a_file_server_makes_nobody_quiet(monkeypatch):
+    def written_there(path, content):
+        write_atomically(path, content)
+        os.utime(path, (0, 0))
+
+    monkeypatch.setattr(processor_queue, "write_atomically", written_there)
+    with claim(2, "holder") as holder, claim(2, "first") as first, claim(2, "second") as second:
+        assert holder.poll() is None
+        for each in (first, second):
+            each.poll()
+        waiting = processor_queue.queue()
+        processor_queue.move(waiting[1].id, 1)
+        assert not any(ticket.quiet for ticket in processor_queue.queue())
+        assert [first.poll().position, second.poll().position] == [2, 1]
 
 
 # --- the shared folder ---

@@ -7,14 +7,18 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from engine import events as ev
+from engine import run
+from engine.control import Control
 from engine.errors import RequestError
-from engine.record.store import read_events
-from engine.running.job import Job, RunRequest
-from tests.tiny import SET, begin, finished, outcome, resume, run_all, runs_in, tiny_config
+from engine.record.reading import read_events
+from engine.running.job import Job
+from engine.running.request import RunRequest
+from tests.tiny import ENDLESS, SET, begin, finished, outcome, resume, run_all, runs_in, tiny_config
 
 
 @pytest.fixture(autouse=True)
@@ -30,19 +34,15 @@ def uninterrupted(tmp_path_factory, module_cache) -> list[tuple]:
     return outcome(runs_in(out)[0])
 
 
-class StopAfter:
-    """Stops a job once it has emitted an event of a kind in a stage."""
-
-    def __init__(self, kind: type[ev.Event], stage: str) -> None:
-        self.kind, self.stage = kind, stage
-
-    def __call__(self, job: Job) -> list[ev.Event]:
-        events = []
-        for event in job.events():
-            events.append(event)
-            if isinstance(event, self.kind) and event.stage == self.stage:
-                job.stop()
-        return events
+def stopped_after(kind: type[ev.Event], stage: str, out: Path) -> list[ev.Event]:
+    """Run until there is an event of that kind in that stage: in one thread, so that it stops there and no later."""
+    control = Control()
+    events = []
+    for event in run(RunRequest(config=tiny_config(), out=out, cache=False), control):
+        events.append(event)
+        if isinstance(event, kind) and event.stage == stage:
+            control.stop()
+    return events
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,7 @@ class StopAfter:
     [(ev.StageStarted, "attack"), (ev.Evaluation, "attack"), (ev.StageStarted, "teacher"), (ev.Evaluation, "nad")],
 )
 def test_a_stopped_run_goes_on_where_it_was(kind, stage, uninterrupted, tmp_path):
-    job = Job(RunRequest(config=tiny_config(), out=tmp_path, cache=False))
-    job.start()
-    events = StopAfter(kind, stage)(job)
-    assert job.error is None
+    events = stopped_after(kind, stage, tmp_path)
     assert isinstance(events[-1], ev.RunStopped)
     assert events[-1].stage == stage
     folder = runs_in(tmp_path)[0]
@@ -67,11 +64,21 @@ def test_a_stopped_run_goes_on_where_it_was(kind, stage, uninterrupted, tmp_path
 
 
 def test_finished_stages_are_not_done_again(tmp_path):
-    job = Job(RunRequest(config=tiny_config(), out=tmp_path, cache=False))
-    job.start()
-    StopAfter(ev.StageStarted, "nad")(job)
+    stopped_after(ev.StageStarted, "nad", tmp_path)
     resumed = run_all(tiny_config(), tmp_path, resume=runs_in(tmp_path)[0], cache=False)
     assert list(finished(resumed)) == ["nad"]
+
+
+def test_a_stopped_job_ends_with_a_last_word(tmp_path):
+    job = Job(RunRequest(config=tiny_config("badnets", ENDLESS), out=tmp_path, cache=False))
+    job.start()
+    seen = []
+    for event in job.events():
+        seen.append(event)
+        if isinstance(event, ev.StageStarted):
+            job.stop()
+    assert job.error is None
+    assert isinstance(seen[-1], ev.RunStopped)
 
 
 def test_a_paused_job_holds_still_and_goes_on(uninterrupted, tmp_path):
@@ -111,7 +118,7 @@ def test_a_killed_run_finishes_with_the_same_figures(kill, uninterrupted, tmp_pa
 
 
 def test_a_running_run_is_not_resumed_by_another(tmp_path):
-    process, folder = begin(tmp_path, "--preset", "badnets", *SET)
+    process, folder = begin(tmp_path, "--preset", "badnets", *SET, "--epochs", "attack=10000")
     try:
         done = resume(folder)
         assert done.returncode == 2
@@ -124,18 +131,17 @@ def test_a_running_run_is_not_resumed_by_another(tmp_path):
 
 def test_an_interrupt_leaves_a_record_that_resumes(uninterrupted, tmp_path):
     process, folder = begin(tmp_path, "--preset", "badnets", *SET)
-    time.sleep(0.5)
+    while not any(isinstance(event, ev.StageStarted) for event in read_events(folder).events):
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=300) == 130
     assert isinstance(read_events(folder).events[-1], ev.RunStopped)
     assert resume(folder).returncode == 0
     assert outcome(folder) == uninterrupted
 
 
 def test_a_run_killed_before_its_first_event_begins_anew(uninterrupted, tmp_path):
-    job = Job(RunRequest(config=tiny_config(), out=tmp_path, cache=False))
-    job.start()
-    StopAfter(ev.StageStarted, "attack")(job)
+    stopped_after(ev.StageStarted, "attack", tmp_path)
     folder = runs_in(tmp_path)[0]
     (folder / "events.jsonl").write_bytes(b"")
     events = run_all(tiny_config(), tmp_path, resume=folder, cache=False)

@@ -178,7 +178,7 @@ def test_a_pickled_module_is_refused(tmp_path, network):
     path = tmp_path / "whole.pth"
     torch.save(network, path)
     message = refusal(load_foreign, path)
-    assert "engine.models.wrn.WRN" in message
+    assert "engine.models.wrn.network.WRN" in message
     assert "state_dict()" in message
 
 

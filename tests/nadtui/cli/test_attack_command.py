@@ -113,7 +113,9 @@ def test_the_files_are_the_attack(tmp_path, capsys):
 
 def test_the_files_are_those_of_a_run(tmp_path):
     overrides = ["training.epochs=2", "attack.width=4", "attack.mask_steps=3"]
-    config = tiny_config("dynamic", *overrides, "teacher.training.epochs=1", "distill.training.epochs=1")
+    config = tiny_config(
+        "dynamic", *overrides, "defenses.nad.teacher.training.epochs=1", "defenses.nad.distill.training.epochs=1"
+    )
     run_all(config, tmp_path / "runs", cache=False)
     (tmp_path / "c.yaml").write_text(config.to_yaml())
     given = [part for text in overrides for part in ("--set", text)]
@@ -193,15 +195,15 @@ def test_color_is_drawn_as_half_blocks():
     from rich.console import Console
 
     from engine.attacks.preview import TriggerPreview
-    from nadtui.cli.trigger_show import picture
+    from nadtui.draw.trigger_pictures import as_text
 
     red, white = bytes([200, 0, 0]) * 64, bytes([255, 255, 255]) * 64
     console = Console(width=80, force_terminal=True, color_system="truecolor")
     with console.capture() as said:
-        console.print(picture(TriggerPreview(8, 8, "a", red, white), 80, color=True))
+        console.print(as_text(TriggerPreview(8, 8, "a", red, white), 80, color=True))
     assert "38;2;200;0;0" in said.get()
     assert "▀" in said.get()
-    stacked = Console(width=20).render_lines(picture(TriggerPreview(8, 8, "a", red, white), 20, color=False))
+    stacked = Console(width=20).render_lines(as_text(TriggerPreview(8, 8, "a", red, white), 20, color=False))
     assert len(stacked) > 12, "one below the other where they do not fit side by side"
 
 

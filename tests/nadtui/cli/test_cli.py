@@ -48,10 +48,20 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 # --- what is loaded ---
 
 
-LIGHT = [["--help"], ["run", "--help"], ["presets"], ["presets", "show", "sig"], ["runs"]]
+LIGHT = [
+    *(["--help"], ["run", "--help"], ["presets"], ["presets", "show", "sig"], ["runs"]),
+    *(["results"], ["results", "cifar10", "refool"], ["results", "sig", "--json"], ["results", "readme", "--check"]),
+    *(
+        ["defenses"],
+        ["defenses", "show", "nad"],
+        ["models", "--json"],
+        ["models", "show", "wrn-16-1"],
+        ["check", "--help"],
+    ),
+]
 TORCH_FREE = (
-    "config.run config.presets control errors events record.store record.view running.job running.processor_queue "
-    "settings storage.paths"
+    "config.run config.presets control errors events record.folder record.listing record.view running.job "
+    "running.processor_queue settings storage.paths"
 )
 
 
@@ -103,8 +113,15 @@ def imported(node: ast.AST) -> list[str]:
         (["run"], "--preset (adaptive, badnets, "),
         (["run", "--preset", "sig"], "needs a terminal"),
         (["run", "--preset", "sgi", "--headless"], "did you mean 'sig'"),
-        (["run", "--preset", "sig", "--headless", "--set", "distill.betta=[1,2,3]"], "did you mean distill.beta"),
-        (["run", "--preset", "sig", "--headless", "--set", "distill.beta"], "FIELD=VALUE is wanted"),
+        (
+            ["run", "--preset", "sig", "--headless", "--set", "defenses.nad.distill.betta=[1,2,3]"],
+            "did you mean defenses.nad.distill.beta",
+        ),
+        (
+            ["run", "--preset", "sig", "--headless", "--set", "distill.beta=[1,2,3]"],
+            "'distill.beta' is now 'defenses.nad.distill.beta'",
+        ),
+        (["run", "--preset", "sig", "--headless", "--set", "defenses.nad.distill.beta"], "FIELD=VALUE is wanted"),
         (["run", "--preset", "sig", "--headless", "--set", "data.clean_fraction=2"], "data.clean_fraction"),
         (["run", "--preset", "sig", "--headless", "--set", "training.lr=-1"], "training.lr"),
         (["run", "--preset", "sig", "--headless", "--seed", "-1"], "seed"),
@@ -114,15 +131,20 @@ def imported(node: ast.AST) -> list[str]:
         (["run", "--preset", "sig", "--headless", "--dataset", "no/such/folder"], "no such file or folder"),
         (["run", "--preset", "sig", "--headless", "--recipe", "defualt"], "did you mean 'default'"),
         (["run", "--preset", "sig", "--headless", "--defense", "fine-tunning"], "did you mean 'fine-tuning'"),
-        (["run", "--preset", "sig", "--headless", "--student", "none.pt"], "--student none.pt: no such file"),
+        (["run", "--preset", "sig", "--headless", "--suspect", "none.pt"], "--suspect none.pt: no such file"),
+        (["run", "--preset", "sig", "--headless", "--suspect", "zoo"], "no zoo of suspects"),
+        (
+            ["run", "--preset", "sig", "--headless", "--student", "none.pt"],
+            "--student none.pt: is now --suspect none.pt",
+        ),
         (["run", "--preset", "sig", "--headless", "--teacher", "."], "--teacher .: a folder, not a file"),
         (["run", "--preset", "sig", "--headless", "--config", "none.yaml"], "none.yaml"),
         (["run", "--preset", "sig", "--headless", "--epochs", "8"], "attack=N, teacher=N, nad=N"),
         (["run", "--preset", "sig", "--headless", "--epochs", "student=8"], "attack=N, teacher=N, nad=N"),
-        (["run", "--preset", "sig", "--headless", "--epochs", "nad=0"], "distill.training.epochs"),
+        (["run", "--preset", "sig", "--headless", "--epochs", "nad=0"], "defenses.nad.distill.training.epochs"),
         (["run", "--preset", "sig", "--headless", "--epochs", "nad=" + "9" * 5_000], "STAGE=N is wanted"),
         (["run", "--headless", "--resume", "latest"], "no run 'latest'"),
-        (["run", "--headless", "--resume", "x", "--seed", "1", "--set", "a=1"], "leave out --seed, --set"),
+        (["run", "--headless", "--resume", "x", "--seed", "1"], "leave out --seed"),
         (["run", "--presett", "sig"], "--preset"),
         (["presets", "show", "badnet"], "did you mean 'badnets'"),
         (["presets", "show"], "NAME"),
@@ -149,7 +171,7 @@ def test_a_line_end_in_an_argument_does_not_break_the_line(capsys: pytest.Captur
 
 def test_options_become_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("student.pt", "teacher.pt"):
+    for name in ("suspect.pt", "teacher.pt"):
         (tmp_path / name).touch()
     config = build_config(
         RunOptions(
@@ -158,19 +180,20 @@ def test_options_become_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
             device="cpu",
             threads=1,
             epochs=["attack=8", "teacher=9", "nad=10"],
-            settings=["distill.beta=[1, 2, 3]", "attack.seed=0", "seed=4"],
-            student="student.pt",
+            settings=["defenses.nad.distill.beta=[1, 2, 3]", "attack.seed=0", "seed=4"],
+            suspect="suspect.pt",
             teacher="teacher.pt",
-            defenses=["fine-tuning"],
+            defenses=["fine-tuning,nad"],
         )
     )
     assert config.training.epochs == 8
-    assert config.teacher.training.epochs == 9
-    assert config.distill.training.epochs == 10
-    assert (config.distill.beta, config.attack.seed, config.device, config.threads) == ((1.0, 2.0, 3.0), 0, "cpu", 1)
+    nad = config.defenses["nad"]
+    assert nad.teacher.training.epochs == 9
+    assert nad.distill.training.epochs == 10
+    assert (nad.distill.beta, config.attack.seed, config.device, config.threads) == ((1.0, 2.0, 3.0), 0, "cpu", 1)
     assert config.seed == 4  # --set, the most particular, wins
-    assert (config.student, config.teacher.file) == (str(tmp_path / "student.pt"), str(tmp_path / "teacher.pt"))
-    assert list(config.defenses) == ["fine-tuning"]
+    assert (config.suspect, nad.teacher.file) == (str(tmp_path / "suspect.pt"), str(tmp_path / "teacher.pt"))
+    assert list(config.defenses) == ["fine-tuning", "nad"]
 
 
 def test_a_data_sets_path_is_kept_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -366,7 +389,7 @@ def test_ctrl_c_of_any_command_exits_130(monkeypatch: pytest.MonkeyPatch, capsys
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr("nadtui.cli.runs.list_runs", interrupted)
+    monkeypatch.setattr("engine.record.listing.list_runs", interrupted)
     # A shell's background jobs ignore the signal, and so would the tests among them.
     former = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -246,7 +245,8 @@ def test_one_signal_stops_the_run_and_says_how_to_go_on(number: signal.Signals):
 def test_two_signals_leave_at_once():
     process = endless(gives_in=False)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.3)
+    assert process.stderr is not None
+    assert any("Ctrl-C again leaves at once" in line for line in iter(process.stderr.readline, ""))
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)

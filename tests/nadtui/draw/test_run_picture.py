@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.record.view import RunView, fold
 from nadtui.draw import run_picture
-from tests import scripted_run, showcase
+from tests import many_taps, scripted_run, showcase
 
 
 def test_a_pipe_gets_curves_and_maps_in_letters():
@@ -35,3 +37,11 @@ def test_the_curves_show_asr_falling():
 def test_a_record_without_figures_gives_nothing():
     assert run_picture.draw(RunView(), 80, color=False).plain == ""
     assert run_picture.draw(fold([scripted_run.run_started()]), 80, color=False).plain == ""
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 6])
+def test_every_tap_is_shown_however_many_there_are(count):
+    shown = run_picture.draw(fold(many_taps.record(count)), 100, color=False).plain
+    assert all(f"{name} 32×32" in shown for name in many_taps.NAMES[:count] if len(name) < 12)
+    assert shown.count("32×32") + shown.count("layer4.1.conv2 ") + shown.count("layer2.0.conv1 ") >= count
+    assert max(map(len, shown.splitlines())) <= 100

@@ -13,7 +13,7 @@ from engine.config.presets import list_presets, resolve
 from engine.config.run import DataSettings
 from engine.data import present
 from engine.errors import RequestError
-from nadtui.draw import trigger_pictures
+from nadtui.draw import trigger_process
 from nadtui.draw.trigger_pictures import Picture, arrange, difference
 
 
@@ -59,9 +59,9 @@ def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
 
 def test_a_process_of_its_own_draws_and_says_what_is_wrong():
     attack = badnets()
-    assert trigger_pictures.preview(attack) == preview.draw(attack)
+    assert trigger_process.preview(attack) == preview.draw(attack)
     with pytest.raises(RequestError, match=r"attack\.target = 10: the data set has classes 0 to 9"):
-        trigger_pictures.preview(badnets(target=10))
+        trigger_process.preview(badnets(target=10))
 
 
 def test_the_trigger_is_put_on_the_data_set_that_was_chosen(tmp_path):
@@ -72,7 +72,7 @@ def test_the_trigger_is_put_on_the_data_set_that_was_chosen(tmp_path):
     np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels, class_names=["red", "green", "blue"])
     data = DataSettings(name=str(file))
     attack = badnets(size=20, target=0)
-    drawn = trigger_pictures.preview(attack, data)
+    drawn = trigger_process.preview(attack, data)
     assert (drawn.width, drawn.height, drawn.label) == (64, 51, "green")
     assert drawn.clean == bytes([70]) * 3 * 51 * 64
     assert 0 < len(changed(drawn)) < 51 * 64 / 10
@@ -118,6 +118,6 @@ def test_pictures_are_laid_out_as_large_as_they_fit(room, wanted):
 
 
 def test_looking_at_previews_needs_no_torch():
-    code = "import sys, nadtui.draw.trigger_pictures, nadtui.workbench.screens.workspace; print('torch' in sys.modules)"
+    code = "import sys, nadtui.draw.trigger_process, nadtui.workbench.screens.workspace; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,12 +15,14 @@ import pytest
 from PIL import Image
 
 from engine.errors import RequestError
+from engine.record.state import RunState
 from engine.record.view import fold
-from nadtui.cli.export import export_run
-from nadtui.cli.runs import load
-from nadtui.draw.terminal_plot import Chart, Series
-from nadtui.export import comparison, html_file, png_file, svg, tex_file
+from nadtui.cli.export import export
+from nadtui.draw.chart import Chart, Series
+from nadtui.export import html_file, png_file, svg, tex_file
+from nadtui.export.formats import of_comparison
 from nadtui.runs.digest import Report
+from nadtui.runs.loading import load
 from tests import run_folders, scripted_run
 
 HOSTILE = "<script>alert(1)</script>&\"'\x1b[31m"
@@ -43,8 +45,13 @@ def hostile() -> Report:
         for event in events
     ]
     started = events[0]
-    events[0] = dataclasses.replace(started, stages=("attack", HOSTILE, "nad"))
-    return Report(Path("x"), fold(scripted_run.timed(events)), "finished")
+    events[0] = dataclasses.replace(
+        started,
+        plan=tuple(
+            dataclasses.replace(stage, name=HOSTILE) if stage.name == "teacher" else stage for stage in started.plan
+        ),
+    )
+    return Report(Path("x"), fold(scripted_run.timed(events)), RunState.FINISHED)
 
 
 class Reader(html.parser.HTMLParser):
@@ -164,19 +171,19 @@ def test_png_shows_each_model_and_group_on_its_own_place(report):
 def test_png_of_a_run_without_maps_is_refused():
     events = [run_folders.script("x", run_folders.config())[0]]
     with pytest.raises(RequestError, match="no attention maps"):
-        png_file.render(Report(Path("x"), fold(scripted_run.timed(events)), "running"))
+        png_file.render(Report(Path("x"), fold(scripted_run.timed(events)), RunState.RUNNING))
 
 
 @pytest.mark.parametrize("form", ["md", "json", "csv", "tex", "html", "png"])
 def test_every_format_is_written_to_a_file(report, tmp_path, form):
     file = tmp_path / f"run.{form}"
-    export_run(str(report.folder), None, file, None)
+    export(str(report.folder), None, file, None)
     assert file.stat().st_size > 200
 
 
 def test_a_picture_is_not_poured_into_a_terminal(report):
     with pytest.raises(RequestError, match="-o"):
-        export_run(str(report.folder), "png", None, None)
+        export(str(report.folder), "png", None, None)
 
 
 # --- comparisons ---
@@ -193,13 +200,13 @@ def reports(tmp_path: Path) -> list[Report]:
 
 
 def test_markdown_comparison_is_one_table(reports):
-    document = comparison.render(reports, "md")
+    document = of_comparison(reports, "md")
     row = next(line for line in document.splitlines() if line.startswith("| nad | ASR"))
     assert "| 2.0 | 4.0 (+2.0) | 1.0 (-1.0) | 3.0 ± 1.4 |" in row.replace("\\", "")
 
 
 def test_csv_comparison_has_plain_numbers(reports):
-    rows = list(csv.DictReader(io.StringIO(comparison.render(reports, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(of_comparison(reports, "csv"))))
     asr = {row["letter"]: row for row in rows if (row["stage"], row["figure"]) == ("nad", "asr")}
     assert float(asr["B"]["value"]) == 4.0
     assert float(asr["AB"]["value"]) == 3.0
@@ -208,7 +215,7 @@ def test_csv_comparison_has_plain_numbers(reports):
 
 
 def test_json_comparison_is_complete(reports):
-    values = json.loads(comparison.render(reports, "json"))
+    values = json.loads(of_comparison(reports, "json"))
     assert list(values["runs"]) == ["A", "B", "C"]
     assert values["groups"][0]["runs"] == ["A", "B"]
     assert values["groups"][0]["stages"]["nad"]["asr"]["mean"] == 3.0
@@ -216,12 +223,12 @@ def test_json_comparison_is_complete(reports):
 
 
 def test_tex_and_html_comparisons_are_whole(reports):
-    document = comparison.render(reports, "tex")
+    document = of_comparison(reports, "tex")
     rows = [line for line in document.splitlines() if line.endswith(r"\\")]
     assert all(row.count("&") == 5 for row in rows)
-    assert read(comparison.render(reports, "html")).tags["tr"] == len(rows)
+    assert read(of_comparison(reports, "html")).tags["tr"] == len(rows)
 
 
 def test_an_unknown_format_is_refused_by_name(reports):
     with pytest.raises(RequestError, match="allowed: md, csv, json, tex, html"):
-        comparison.render(reports, "png")
+        of_comparison(reports, "png")

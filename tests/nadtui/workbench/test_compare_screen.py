@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from nadtui.cli.runs import load
 from nadtui.draw import overlaid_runs
-from nadtui.draw.terminal_plot import Series
+from nadtui.draw.chart import Series
 from nadtui.runs import comparison
 from nadtui.runs.digest import Report
+from nadtui.runs.loading import load
 from nadtui.workbench.screens.compare import CompareScreen
 from nadtui.workbench.widgets.curves import Curves
 from tests import looks, run_folders
@@ -53,7 +53,7 @@ def test_only_finished_runs_of_other_seeds_make_a_mean(reports):
 
 
 def test_mean_and_deviation_are_those_of_the_sample(reports):
-    mean, deviation, count = comparison.groups(reports)[0].figure("nad", "asr")
+    mean, deviation, count = comparison.groups(reports)[0].figure(comparison.StageKey("purified", "nad", "nad"), "asr")
     assert (mean, count) == (3.0, 2)
     assert deviation == pytest.approx(((2 - 3) ** 2 + (4 - 3) ** 2) ** 0.5)
 

@@ -11,8 +11,8 @@ from textual.widgets import Input, Select
 
 from engine.config.presets import resolve
 from engine.errors import RequestError
-from engine.running.job import RunRequest
 from engine.running.processor_queue import processors
+from engine.running.request import RunRequest
 from nadtui.runs.request import RunOptions, build_config
 from nadtui.workbench.app import Workbench
 from nadtui.workbench.form import RunForm, as_yaml, of_run
@@ -49,8 +49,12 @@ def options(command: str) -> RunOptions:
     [
         RunForm(preset="sig"),
         RunForm(preset="badnets", seed="7", device="cpu", recipe="paper"),
-        RunForm(preset="blend", dataset="cifar10", settings={"distill.beta": "[1, 2, 3]", "attack.alpha": "0.3"}),
-        RunForm(preset="sig", at_once="1", settings={"threads": "1", "distill.normalize": "false"}),
+        RunForm(
+            preset="blend",
+            dataset="cifar10",
+            settings={"defenses.nad.distill.beta": "[1, 2, 3]", "attack.alpha": "0.3"},
+        ),
+        RunForm(preset="sig", at_once="1", settings={"threads": "1", "defenses.nad.distill.normalize": "false"}),
     ],
 )
 def test_the_command_line_makes_the_same_configuration(form):
@@ -84,42 +88,42 @@ def test_several_seeds_become_a_loop():
 
 
 def test_the_first_wrong_field_is_named():
-    with pytest.raises(RequestError, match=r"distill\.p = 99: .*less than or equal to 16"):
-        RunForm(preset="sig", settings={"distill.p": "99"}).config()
+    with pytest.raises(RequestError, match=r"defenses\.nad\.distill\.p = 99: .*less than or equal to 16"):
+        RunForm(preset="sig", settings={"defenses.nad.distill.p": "99"}).config()
     with pytest.raises(RequestError, match="unknown data set"):
         RunForm(preset="sig", dataset="cifar").config()
 
 
 def test_every_field_tells_its_value_meaning_and_bounds():
-    fields = {field.path: field for field in RunForm(preset="sig", settings={"distill.p": "3"}).fields()}
+    fields = {field.path: field for field in RunForm(preset="sig", settings={"defenses.nad.distill.p": "3"}).fields()}
     assert fields["attack.delta"].value == "32.0"
-    assert fields["distill.p"].value == "3"
-    assert fields["distill.p"].changed
-    assert fields["distill.p"].allowed == "≥ 1, ≤ 16"
-    assert "xponent" in fields["distill.p"].about
-    assert fields["distill.operator"].allowed == "one of sum, sum_p, mean, mean_p, max_p"
+    assert fields["defenses.nad.distill.p"].value == "3"
+    assert fields["defenses.nad.distill.p"].changed
+    assert fields["defenses.nad.distill.p"].allowed == "≥ 1, ≤ 16"
+    assert "xponent" in fields["defenses.nad.distill.p"].about
+    assert fields["defenses.nad.distill.operator"].allowed == "one of sum, sum_p, mean, mean_p, max_p"
     assert not fields["training.lr"].changed
     assert "seed" not in fields  # has a place of its own
 
 
 def test_a_broken_setting_leaves_the_other_fields_readable():
-    form = RunForm(preset="sig", settings={"distill.p": "["})
+    form = RunForm(preset="sig", settings={"defenses.nad.distill.p": "["})
     fields = {field.path: field for field in form.fields()}
-    assert fields["distill.p"].value == "["
+    assert fields["defenses.nad.distill.p"].value == "["
     assert fields["attack.delta"].value == "32.0"
 
 
 def test_an_empty_value_takes_a_change_back():
-    form = RunForm(preset="sig").with_setting("distill.p", "3")
-    assert form.settings == {"distill.p": "3"}
-    assert form.with_setting("distill.p", "  ").settings == {}
+    form = RunForm(preset="sig").with_setting("defenses.nad.distill.p", "3")
+    assert form.settings == {"defenses.nad.distill.p": "3"}
+    assert form.with_setting("defenses.nad.distill.p", "  ").settings == {}
 
 
 def test_a_run_is_repeated_by_its_preset_and_its_changes(tmp_path):
-    folder = run_folders.write(tmp_path, "a", preset="sig", seed=3, distill={"p": 3.0})
+    folder = run_folders.write(tmp_path, "a", preset="sig", seed=3, defenses={"nad": {"distill": {"p": 3.0}}})
     form = of_run(folder)
     assert form.preset == "sig"
-    assert form.settings == {"distill.p": "3.0"}
+    assert form.settings == {"defenses.nad.distill.p": "3.0"}
     assert form.config().to_dict() == yaml.safe_load((folder / "config.yaml").read_text())
 
 
@@ -175,7 +179,7 @@ def test_it_looks_as_it_did(tmp_path, monkeypatch, size):
 
     async def script(pilot):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
-        looks.check("new-run-{}x{}".format(*size), await at_rest(pilot, "✓ sig on signs", "attack.seed", "esc Back"))
+        looks.check("new-run-{}x{}".format(*size), await at_rest(pilot, "✓ sig on signs", "data.size", "esc Back"))
 
     drive(tmp_path / "runs", script, size=size)
 
@@ -185,11 +189,11 @@ def test_any_field_is_found_changed_and_reset(tmp_path):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
         await until(pilot, shows(pilot, "✓ sig on signs"))
         await pilot.press("ctrl+f", *"distill.p")
-        await until(pilot, lambda: len(pilot.app.screen._shown) == 1)
+        await until(pilot, lambda: len(pilot.app.screen.every.shown) == 1)
         await pilot.press("enter", "enter", *"99")
-        await until(pilot, shows(pilot, "✗", "distill.p = 99", "--set distill.p=99"))
+        await until(pilot, shows(pilot, "✗", "distill.p = 99", "--set defenses.nad.distill.p=99"))
         await pilot.press("backspace", "backspace", "3")
-        await until(pilot, shows(pilot, "✓ sig on signs", "--set distill.p=3", "1 changed"))
+        await until(pilot, shows(pilot, "✓ sig on signs", "--set defenses.nad.distill.p=3", "1 changed"))
         await pilot.press("enter", "backspace")
         await until(pilot, lambda: "--set" not in screen_text(pilot.app))
         assert form_of(pilot).settings == {}
@@ -205,6 +209,22 @@ def kept_in(requests: list[RunRequest]):
         return FakeJob(whole_run())
 
     return job
+
+
+def test_an_event_that_comes_late_does_not_take_the_form_back(tmp_path):
+    """A widget tells of what it was made with; until that is heard, a run's own values may stand in it."""
+    folder = run_folders.write(tmp_path / "runs", "a", preset="sig", seed=3)
+
+    async def script(pilot):
+        pilot.app.push_screen(NewRunScreen(run=folder))
+        await until(pilot, lambda: form_of(pilot).seed == "3")
+        screen = pilot.app.screen
+        screen.post_message(Input.Changed(screen.query_one("#seed", Input), "0"))
+        screen.post_message(Select.Changed(screen.query_one("#preset", Select), "blend"))
+        await pilot.pause()
+        assert (form_of(pilot).seed, form_of(pilot).preset) == ("3", "sig")
+
+    drive(tmp_path / "runs", script, size=(100, 30))
 
 
 def test_enter_starts_one_run_and_opens_its_screen(tmp_path):
@@ -226,7 +246,7 @@ def test_a_beat_while_the_screens_are_taken_down_draws_none(tmp_path, monkeypatc
     take_down = Workbench._close_all
 
     async def with_a_last_beat(app):
-        monkeypatch.setattr("nadtui.workbench.app.drain_all", lambda hosts: hosts)
+        monkeypatch.setattr("nadtui.workbench.base.drain_all", lambda hosts: hosts)
         monkeypatch.setattr(RunScreen, "refresh_run", lambda screen, **_: drawn.append(screen))
         app._pump()
         await take_down(app)

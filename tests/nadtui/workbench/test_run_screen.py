@@ -14,24 +14,25 @@ from textual.widgets import Input, OptionList
 
 from engine.config.presets import resolve
 from engine.errors import RequestError
-from engine.events import AttentionHealth, RunFailed, RunPaused, RunStopped, TapHealth
-from engine.record import store
+from engine.events import SCHEMA, AttentionHealth, RunFailed, RunPaused, RunStopped, TapHealth
+from engine.record.folder import RunFolder
 from engine.running import mailbox
-from engine.running.job import RunRequest
-from nadtui.runs import hosting
+from engine.running.request import RunRequest
+from nadtui.runs import detached
 from nadtui.runs.hosting import JobHost
 from nadtui.workbench import settings
 from nadtui.workbench.app import Workbench
-from nadtui.workbench.screens.dialogs import Choose, Confirm
+from nadtui.workbench.dialogs import Choose, Confirm
 from nadtui.workbench.screens.help import HelpScreen
 from nadtui.workbench.screens.run import RunScreen
 from nadtui.workbench.screens.workspace import WorkspaceScreen
+from nadtui.workbench.steering import extendable
 from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.log import LogPane
 from tests import looks, scripted_run, showcase
-from tests.nadtui.runs.test_hosting import StagedJob
 from tests.pilot import at_rest, shows, until
+from tests.staged_job import StagedJob
 
 NOW = scripted_run.START + 600
 SIZES = ((80, 24), (120, 36), (200, 60))
@@ -44,8 +45,8 @@ def _colors(monkeypatch) -> None:
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr(hosting, "POLL_S", 0.05)
-    monkeypatch.setattr(hosting, "REST_S", 0.05)
+    monkeypatch.setattr("nadtui.runs.watching.POLL_S", 0.05)
+    monkeypatch.setattr("nadtui.runs.watching.REST_S", 0.05)
 
 
 @pytest.fixture
@@ -189,9 +190,9 @@ async def test_a_dead_tap_is_marked_loudly(watching):
     one = TapHealth(tap="g", height=1, width=1, beta=9, loss=0.1, share=0.5, gradient=1.0)
     from nadtui.workbench.widgets import health
 
-    assert health.dead(one)
-    assert not health.dead(dataclasses.replace(one, height=2, width=2))
-    assert not health.dead(dataclasses.replace(one, beta=0))
+    assert one.dead
+    assert not dataclasses.replace(one, height=2, width=2).dead
+    assert not dataclasses.replace(one, beta=0).dead
     assert health.compose([AttentionHealth(stage="nad", epoch=0, taps=(one,))], 60, dark=True, base=_style())
 
 
@@ -227,7 +228,7 @@ async def test_the_cursor_reads_values_and_scrubs_the_maps(watching):
         assert screen.cursor is None
         await pilot.press("home")
         assert screen.cursor == pytest.approx(1)
-        rows = screen._maps().rows
+        rows = screen.grid().rows
         assert [row.when for row in rows] == ["epoch 1", "not begun at the cursor", "not begun at the cursor"]
         await pilot.press("right", "shift+right", "left", "shift+left")
         assert screen.cursor == pytest.approx(1, abs=0.5)
@@ -243,7 +244,7 @@ async def test_the_cursor_stays_at_its_moment_on_another_axis(watching):
         await pilot.press("comma")
         await pilot.press("a")
         assert app.settings.axis == "seconds"
-        assert [row.when for row in screen._maps().rows][2] == "epoch 9"
+        assert [row.when for row in screen.grid().rows][2] == "epoch 9"
         await pilot.press("a")
         assert app.settings.axis == "step"
         assert screen.cursor == pytest.approx(320 + 48 + 72)
@@ -276,7 +277,7 @@ async def test_smoothing_log_and_zoom(watching):
         assert screen.query_one("#loss", Curves).chart.log_y
         for zoom in ("attack", "teacher", "nad", None):
             await pilot.press("z")
-            assert screen.zoom == zoom
+            assert screen.curves.zoom == zoom
         assert screen.query_one("#figures", Curves).chart.x_range == (0, 24)
 
 
@@ -291,7 +292,7 @@ async def test_samples_views_and_letters(watching):
         await pilot.press("2", "n")
         assert "no entry" in await looks.settle(pilot, "no entry")
         await pilot.press("N", "N")
-        assert screen.sample == 3
+        assert screen.maps.sample == 3
         for view in ("clean", "triggered", "difference", "both"):
             await pilot.press("v")
             assert screen.query_one(AttentionGrid).maps.view == view
@@ -309,14 +310,14 @@ async def test_a_cell_is_chosen_maximized_and_left(watching):
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await opened(pilot)
         await pilot.press("2", "down", "right", "down")
-        assert screen.cell == (1, 1)
+        assert screen.maps.cell == (1, 1)
         await pilot.press("enter")
         shown = await looks.settle(pilot, "teacher · group2")
         assert "% of attention in the trigger's footprint" in shown
         await pilot.press("escape")
-        assert not screen.maximized_cell
+        assert not screen.maps.maximized_cell
         await pilot.press("escape")
-        assert screen.cell is None
+        assert screen.maps.cell is None
 
 
 @looks.piloted
@@ -328,10 +329,10 @@ async def test_a_click_on_a_cell_chooses_and_a_second_maximizes_it(watching):
         await pilot.pause()
         await pilot.click(AttentionGrid, offset=(18, 4))
         await pilot.pause()
-        assert screen.cell == (0, 0)
+        assert screen.maps.cell == (0, 0)
         await pilot.click(AttentionGrid, offset=(18, 4))
         await pilot.pause()
-        assert screen.maximized_cell
+        assert screen.maps.maximized_cell
 
 
 @looks.piloted
@@ -382,7 +383,7 @@ async def test_only_the_operator_that_is_looked_at_is_computed(watching, monkeyp
         await pilot.press("o", "o")
         first.set()
         await until(pilot, shows(pilot, "cannot be computed"))
-        assert asked == [recomputed_maps.OPERATORS[0], app.screen.recomputed.operator]
+        assert asked == [recomputed_maps.OPERATORS[0], app.screen.maps.recomputed.operator]
 
 
 def test_recomputed_maps_are_those_of_the_record(tmp_path):
@@ -391,29 +392,24 @@ def test_recomputed_maps_are_those_of_the_record(tmp_path):
 
     from engine import models
     from engine.attention.capture import Capture
-    from engine.attention.recompute import recapture
     from engine.device import choose
-    from engine.evaluation.metrics import TestImages
     from engine.storage.checkpoints import save_weights
+    from nadtui.workbench.recomputed_maps import Task, compute
 
     model = models.build("wrn-10-1", 3, seed=5)
     generator = torch.Generator().manual_seed(1)
-    images = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=generator)
-    labels = torch.tensor([0, 1, 2, 0, 1, 2])
-    eligible = torch.arange(6)
-    fields = {field.name for field in dataclasses.fields(TestImages)}
-    given = {"clean": images, "triggered": images.flip(-1), "labels": labels, "eligible": eligible, "wanted": labels}
-    test = TestImages(**{name: given.get(name, labels) for name in fields})
-    capture = Capture(test, 2, "mean_p", 3.0, choose("cpu", "fp32"))
-    wanted = {(each.sample, each.tap): each for each in capture.maps("nad", 4, model)}
-    save_weights(store.RunFolder(tmp_path).checkpoint("nad"), model.state_dict(), {})
-    samples = list(capture.samples())
-    found = list(recapture(tmp_path, ["attack", "nad"], samples, model="wrn-10-1", classes=3, operator="mean_p", p=3.0))
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    labels = torch.tensor([0, 1])
+    capture = Capture(images, images.flip(-1), labels, labels, operator="mean_p", p=3.0, device=choose("cpu", "fp32"))
+    wanted = {("nad", each.sample, each.tap): each for each in capture.maps("nad", 4, model)}
+    save_weights(RunFolder(tmp_path).checkpoint("nad"), model.state_dict(), {})
+    found = compute(
+        Task(tmp_path, {"attack": "", "nad": "nad"}, list(capture.samples()), "wrn-10-1", 3, "mean_p", 3.0)
+    ).maps
     assert len(found) == len(wanted) == 6
-    for each in found:
-        other = wanted[each.sample, each.tap]
-        assert (each.clean, each.triggered) == (other.clean, other.triggered)
-        assert each.peak == pytest.approx(other.peak)
+    for key, each in found.items():
+        assert (each.clean, each.triggered) == (wanted[key].clean, wanted[key].triggered)
+        assert each.peak == pytest.approx(wanted[key].peak)
 
 
 # --- panes and log ---
@@ -517,7 +513,7 @@ async def test_extending_stops_changes_the_configuration_and_goes_on(running):
     app, jobs = running(until=140)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         screen = await started(pilot, jobs, 120)
-        names = [stage.name for stage in screen._extendable()]
+        names = [stage.name for stage in extendable(screen.host)]
         await pilot.press("plus")
         assert isinstance(app.screen, Choose)
         await pilot.press(str(names.index("nad") + 1))
@@ -530,9 +526,9 @@ async def test_extending_stops_changes_the_configuration_and_goes_on(running):
         await pilot.press("enter")
         await looks.settle(pilot, "now has")
         assert len(jobs.made) == 2
-        before, after = jobs.requests[0].config, jobs.requests[1].config
-        assert after.distill.training.epochs == before.distill.training.epochs + 7
-        assert resolve(None, config_file=screen.host.folder / "config.yaml") == after
+        before, after = (request.config.defenses["nad"].distill.training for request in jobs.requests)
+        assert after.epochs == before.epochs + 7
+        assert resolve(None, config_file=screen.host.folder / "config.yaml") == jobs.requests[1].config
 
 
 @looks.piloted
@@ -552,19 +548,17 @@ async def test_extending_a_stage_that_is_done_starts_a_new_run(tmp_path, setting
         await looks.settle(pilot, "a new run: nad with 15 epochs")
         (request,) = jobs.requests
         assert request.resume is None
-        longer = {"distill": {"training": {"epochs": 15}}}
+        longer = {"defenses": {"nad": {"distill": {"training": {"epochs": 15}}}}}
         assert request.config == resolve("badnets", dataset="signs", overrides=[longer])
         jobs.made[0].let()
-        await pilot.pause(0.3)
+        await until(pilot, lambda: not app.live_jobs())
     assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
 
 
 @looks.piloted
 async def test_a_run_of_another_process_is_paused_through_its_folder(tmp_path, settings_file):
     config = resolve("badnets", dataset="signs").to_yaml()
-    with store.RunFolder.create(
-        tmp_path / "runs", preset="badnets", dataset="signs", seed=0, config_yaml=config
-    ) as folder:
+    with RunFolder.create(tmp_path / "runs", preset="badnets", dataset="signs", seed=0, config_yaml=config) as folder:
         for event in showcase.record(until=60):
             folder.append(event)
         app = Workbench(tmp_path / "runs", start=folder.path, settings_file=settings_file, clock=lambda: NOW)
@@ -602,11 +596,10 @@ async def test_a_crashed_run_goes_on_here(tmp_path, settings_file):
         screen = await opened(pilot, "✗ CRASHED")
         assert "R goes on" in looks.text_of(app)
         await pilot.press("R")
-        await pilot.pause(0.3)
-        assert isinstance(screen.host, JobHost)
+        await until(pilot, lambda: isinstance(screen.host, JobHost))
         assert jobs.requests[0].resume == folder
         jobs.made[0].let()
-        await pilot.pause(0.3)
+        await until(pilot, lambda: not app.live_jobs())
 
 
 @looks.piloted
@@ -616,12 +609,12 @@ async def test_screens_behind_do_not_have_the_front_painted_anew(running, monkey
     whole = Compositor.render_full_update
     monkeypatch.setattr(Compositor, "render_full_update", lambda self, **how: painted.append(1) or whole(self, **how))
     async with app.run_test(size=(100, 30)) as pilot:
-        await started(pilot, jobs, 55)
-        await pilot.pause(0.3)
+        screen = await started(pilot, jobs, 55)
+        await until(pilot, lambda: screen.host.view.events == 55)
         painted.clear()
-        for _ in range(8):
+        for told in range(59, 91, 4):
             jobs.made[0].let(4)
-            await pilot.pause(0.3)
+            await until(pilot, lambda told=told: screen.host.view.events == told)
         assert not painted
 
 
@@ -655,7 +648,7 @@ async def test_a_request_that_proves_wrong_is_told_on_the_screen(running):
 async def test_nothing_about_a_record_takes_the_interface_down(tmp_path, settings_file, how):
     events = showcase.record()
     if how == "newer":
-        events = [dataclasses.replace(events[0], schema=store.SCHEMA + 1), *events[1:40]]
+        events = [dataclasses.replace(events[0], schema=SCHEMA + 1), *events[1:40]]
     folder = showcase.write(tmp_path / "runs", events)
     if how == "damaged":
         (folder / "summary.json").write_text("[")
@@ -701,15 +694,14 @@ async def test_leaving_without_a_live_run_asks_nothing(watching):
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         await pilot.press("q")
-        await pilot.pause()
-        assert not app.is_running
+        await until(pilot, lambda: not app.is_running)
 
 
 @pytest.mark.parametrize(("choice", "goes_on"), [("1", True), ("2", False)])
 @looks.piloted
 async def test_leaving_with_a_run_under_way(running, monkeypatch, choice, goes_on):
     calls: list[Path] = []
-    monkeypatch.setattr(hosting, "detach", lambda request, folder: calls.append(folder) or "detached")
+    monkeypatch.setattr(detached, "detach", lambda request, folder: calls.append(folder) or "detached")
     app, jobs = running()
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await started(pilot, jobs, 55)
@@ -718,11 +710,7 @@ async def test_leaving_with_a_run_under_way(running, monkeypatch, choice, goes_o
         await pilot.press("3")  # asked once, however often one asks to leave
         assert app.screen is screen
         await pilot.press("q", choice)
-        for _ in range(100):
-            await pilot.pause(0.05)
-            if not app.is_running:
-                break
-        assert not app.is_running
+        await until(pilot, lambda: not app.is_running)
     assert "stop" in jobs.made[0].asked
     assert calls == ([screen.host.folder] if goes_on else [])
     assert app.detached == (["detached"] if goes_on else [])
@@ -737,11 +725,10 @@ async def test_back_leads_to_the_runs_and_the_job_goes_on(running):
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await started(pilot, jobs, 55)
         await pilot.press("escape")
-        await pilot.pause(0.3)
-        assert isinstance(app.screen, WorkspaceScreen)
+        await until(pilot, lambda: isinstance(app.screen, WorkspaceScreen))
         assert screen.host.live
         app.open_run(screen.host.folder)
-        await pilot.pause(0.3)
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.screen.host is screen.host
 
 

@@ -9,31 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from engine.attacks.preview import TriggerPreview
-from engine.record import store
-from nadtui.draw import trigger_pictures
+from engine.record.folder import RunFolder
+from engine.record.state import RunState
+from nadtui.draw import trigger_process
 from nadtui.runs.catalog import Catalog, RunRow
+from nadtui.runs.deleting import delete_run
 from nadtui.runs.query import parse
 from nadtui.workbench.screens.compare import CompareScreen
 from nadtui.workbench.screens.new_run import NewRunScreen
 from nadtui.workbench.screens.run import RunScreen
-from nadtui.workbench.screens.workspace import WorkspaceScreen, delete_run
+from nadtui.workbench.screens.workspace import WorkspaceScreen
 from nadtui.workbench.widgets.preset_list import PresetList
-from nadtui.workbench.widgets.preview import Tile, lay_out
-from nadtui.workbench.widgets.run_table import RunTable, columns, fitted
+from nadtui.workbench.widgets.run_columns import columns, fitted
+from nadtui.workbench.widgets.run_table import RunTable
+from nadtui.workbench.widgets.tiles import Tile, lay_out
 from tests import looks, run_folders
 from tests.pilot import at_rest, drive, screen_text, shows, until
 from tests.scripted_run import START
 
 SIZES = ((80, 24), (120, 36), (200, 60))
-
-
-@pytest.fixture(autouse=True)
-def _drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No drawing process: a white picture with a black corner."""
-    clean = bytes([255]) * 192
-    picture = TriggerPreview(8, 8, "stop", clean, clean[:-3] + bytes(3))
-    monkeypatch.setattr(trigger_pictures, "preview", lambda attack, data=None: picture)
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +98,7 @@ def test_a_spoiled_folder_is_a_row_and_no_error(runs, spoil):
 
 def test_a_run_that_another_process_writes_is_followed(runs):
     settings = run_folders.config(seed=5)
-    with store.RunFolder.create(
-        runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)
-    ) as folder:
+    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)) as folder:
         catalog = Catalog(runs)
         for event in run_folders.script(folder.id, settings, end="open")[:7]:
             folder.append(event)
@@ -122,9 +114,7 @@ def test_a_run_that_another_process_writes_is_followed(runs):
 
 def test_events_that_make_no_sense_leave_the_list_standing(runs):
     settings = run_folders.config(seed=5)
-    with store.RunFolder.create(
-        runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)
-    ) as folder:
+    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)) as folder:
         for event in run_folders.script(folder.id, settings, end="open")[:7]:
             folder.append(event)
         with (folder.path / "events.jsonl").open("a") as record:
@@ -145,12 +135,14 @@ def test_columns_fill_the_width(width):
     chosen = columns(width)
     taken = sum(column.width for column in chosen) + len(chosen) - 1
     assert taken == width or (width < 56 and taken > width)
-    row = RunRow("20260101-120000-sig-signs-s0", Path("x"), "running", "sig", "signs", 0, stage="nad", progress=0.5)
+    row = RunRow(
+        "20260101-120000-sig-signs-s0", Path("x"), RunState.RUNNING, "sig", "signs", 0, stage="nad", progress=0.5
+    )
     assert all(len(fitted(column.text(row, column.width), column.width)) == column.width for column in chosen)
 
 
 def test_progress_is_a_bar_where_there_is_room():
-    row = RunRow("id", Path("x"), "running", stage="nad", progress=0.5)
+    row = RunRow("id", Path("x"), RunState.RUNNING, stage="nad", progress=0.5)
     wide = next(column for column in columns(180) if column.title == "stage")
     assert wide.text(row, 28) == "nad         ━━━━━─────  50%"
     narrow = next(column for column in columns(56) if column.title == "state")
@@ -238,8 +230,8 @@ def test_kept_settings_of_a_stranger_are_not_believed(runs):
 
 def test_a_trigger_is_shown_on_the_data_set_chosen_last(runs, monkeypatch):
     asked = []
-    picture = trigger_pictures.preview(None)
-    monkeypatch.setattr(trigger_pictures, "preview", lambda attack, data=None: asked.append(data) or picture)
+    picture = trigger_process.preview(None)
+    monkeypatch.setattr(trigger_process, "preview", lambda attack, data=None: asked.append(data) or picture)
     (runs.parent / "own.npz").touch()
 
     def choose(name: str) -> None:
@@ -336,9 +328,7 @@ def test_delete_asks_and_deletes(runs):
 
 def test_a_run_at_work_is_never_deleted(runs):
     settings = run_folders.config()
-    with store.RunFolder.create(
-        runs, preset="badnets", dataset="signs", seed=0, config_yaml=json.dumps(settings)
-    ) as folder:
+    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=0, config_yaml=json.dumps(settings)) as folder:
         assert "at work" in delete_run(folder.path)
         assert folder.path.is_dir()
 

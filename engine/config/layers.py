@@ -1,0 +1,67 @@
+"""The layers a configuration is put together from: tables of plain values, later ones laid over earlier ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from engine.errors import RequestError
+
+_FIELD = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` overlaid by `over`: tables merge key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value
+    return merged
+
+
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """All of the layers, laid over each other in their order."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        values = merge(values, layer)
+    return values
+
+
+def read_yaml(text: str) -> Any:
+    """The plain values that YAML text stands for; tags that would build anything else are refused.
+
+    Raises:
+        yaml.YAMLError: it is not valid YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
+        raise yaml.YAMLError(str(error)) from None
+
+
+def parse_override(text: str) -> dict[str, Any]:
+    """`a.b=VALUE`, VALUE in YAML, as nested tables.
+
+    Raises:
+        RequestError: no `=`, an empty name, or VALUE is not YAML.
+    """
+    name, equals, value = text.partition("=")
+    if not equals or not _FIELD.fullmatch(name.strip()):
+        raise RequestError(f"--set {text!r}: FIELD=VALUE is wanted, as in defenses.nad.distill.p=2")
+    try:
+        given: Any = read_yaml(value)
+    except yaml.YAMLError:
+        raise RequestError(f"--set {text!r}: the value is not valid YAML") from None
+    return nested(name.strip(), given)
+
+
+def nested(field: str, value: Any) -> dict[str, Any]:
+    """The value of a dotted field as nested tables."""
+    for part in reversed(field.split(".")):
+        value = {part: value}
+    return value

@@ -1,0 +1,105 @@
+"""NAD's settings: how the teacher is made, and how the student follows it. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_validator
+
+from engine.errors import RequestError
+from engine.settings import ObjectiveSettings, Section, TrainingSettings
+
+FIRST_BETA, BETA = 500.0, 1000.0
+"""The authors' weights of a WRN's first group, and of the other two."""
+OTHERS = "others"
+"""In a table of weights: every tap that it does not name."""
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a number is wanted, not yes/no")
+    return value
+
+
+_ONE, _LISTED = TypeAdapter(FiniteFloat), TypeAdapter(tuple[FiniteFloat, ...])
+_BY_NAME = TypeAdapter(dict[str, Annotated[FiniteFloat, BeforeValidator(_no_boolean)]])
+
+
+def _as_meant(value: Any) -> Any:
+    """In the form in which it was given: what is wrong is then said of its numbers, not of every form it might have."""
+    if isinstance(value, Mapping):
+        return _BY_NAME.validate_python(value)
+    if isinstance(value, list | tuple):
+        return _LISTED.validate_python(value)
+    return None if value is None else _ONE.validate_python(value)
+
+
+class TeacherSettings(Section):
+    """The teacher: the suspect, fine-tuned on the clean subset."""
+
+    file: str | None = None
+    """A ready teacher's checkpoint, used instead of fine-tuning one."""
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
+    objective: ObjectiveSettings = ObjectiveSettings()
+
+
+class DistillSettings(Section):
+    """The distillation: the student's attention maps follow the teacher's."""
+
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
+    objective: ObjectiveSettings = ObjectiveSettings()
+    beta: Annotated[float | tuple[float, ...] | dict[str, float] | None, BeforeValidator(_as_meant)] = None
+    """Weight of the attention loss: one for every tap, a list in the order of the taps, or a table by tap name, where
+    `others` are those not named; 0 leaves a tap out. null = 500 for the first, 1000 for every other, the authors'."""
+    operator: Literal["sum", "sum_p", "mean", "mean_p", "max_p"] = "sum_p"
+    """How a tap's channels become one map (method.md; the paper's choice: sum_p)."""
+    p: float = Field(2.0, ge=1, le=16)
+    """Exponent of sum_p, mean_p and max_p (the paper's choice: 2); below 1 a feature of 0 has no gradient."""
+    normalize: bool = True
+    """Divide each image's map by its L2 norm; the paper finds it important."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Over a map's cells: mean as in the authors' code, or sum as in the paper's equation."""
+
+    @field_validator("beta")
+    @classmethod
+    def _beta_in_range(cls, value: float | tuple[float, ...] | dict[str, float] | None) -> object:
+        numbers = value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]
+        if value is not None and (not numbers or min(numbers) < 0):
+            raise ValueError("one weight of 0 or more for each tap is wanted")
+        return value
+
+    def weights(self, tap_names: tuple[str, ...]) -> tuple[float, ...]:
+        """The weight of each tap, in the taps' order.
+
+        Raises:
+            RequestError: not one for each tap, a tap that the model does not have, or no tap with a weight at all.
+        """
+        weights = self._weights(tap_names)
+        if not any(weights):
+            raise RequestError(
+                "defenses.nad.distill.beta: all weights are 0, which is plain fine-tuning: --defense fine-tuning"
+            )
+        return weights
+
+    def _weights(self, tap_names: tuple[str, ...]) -> tuple[float, ...]:
+        named = ", ".join(tap_names)
+        match self.beta:
+            case None:
+                return (FIRST_BETA, *[BETA] * (len(tap_names) - 1))
+            case tuple() as listed:
+                if len(listed) != len(tap_names):
+                    raise RequestError(
+                        f"defenses.nad.distill.beta = {list(listed)}: {len(tap_names)} weights are wanted, one for "
+                        f"each of {named}"
+                    )
+                return listed
+            case dict() as table:
+                unknown = next((name for name in table if name not in (*tap_names, OTHERS)), None)
+                missing = next((name for name in tap_names if name not in table and OTHERS not in table), None)
+                if unknown or missing:
+                    wrong = f"there is no tap {unknown!r}" if unknown else f"nothing is said of {missing!r}"
+                    raise RequestError(f"defenses.nad.distill.beta: {wrong}; allowed: {named}, {OTHERS}")
+                return tuple(table[name] if name in table else table[OTHERS] for name in tap_names)
+            case number:
+                return (float(number),) * len(tap_names)

@@ -1,0 +1,46 @@
+"""What every floor does with a finished network: feed it images, ask it for classes, freeze it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from engine.device import Device
+
+BATCH = 500
+"""Images a forward pass: enough to fill the processor, small enough for its caches."""
+
+
+def as_input(images: Tensor) -> Tensor:
+    """uint8 [B, 3, H, W] as a network's input: float in [0, 1], channels_last."""
+    return images.contiguous(memory_format=torch.channels_last).float().div_(255)
+
+
+@contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Afterwards the model is in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, images: Tensor, device: Device) -> Tensor:
+    """The model's classes for uint8 images [N, 3, H, W], int64 [N]; the model is left in the mode it was in."""
+    with in_eval_mode(model), device.autocast():
+        classes = [model(as_input(chunk)).argmax(dim=1) for chunk in images.split(BATCH)]
+    return torch.cat(classes) if classes else torch.empty(0, dtype=torch.int64, device=images.device)
+
+
+def freeze(model: nn.Module) -> nn.Module:
+    """Put a model into eval mode and stop its gradients: its weights and buffers stay as they are."""
+    model.eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    return model

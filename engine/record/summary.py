@@ -1,0 +1,72 @@
+"""A run in plain types: what `summary.json` holds, `--json` prints and the exports are made of. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.events import SCHEMA
+from engine.plain import plain
+from engine.record.stage_view import StageView
+from engine.record.view import RunView
+
+
+def summarize(view: RunView) -> dict[str, Any]:
+    """The run as in `summary.json`; of one that is not finished, what there is.
+
+    A stage is listed once it has figures: the final ones where it is finished, else the newest of its curve, over a
+    draw of the test images. The suspect comes first, the last purified model last, between them the plan's order.
+    Percentages are 0-100, numbers that do not exist null.
+    """
+    return {
+        "schema": SCHEMA,
+        "run": view.run,
+        "status": view.status,
+        "preset": view.preset,
+        "recipe": view.config.get("recipe"),
+        "seed": view.config.get("seed"),
+        "device": view.environment.get("device", view.config.get("device")),
+        "dataset": {key: view.dataset.get(key) for key in ("name", "classes", "train", "test", "clean")},
+        "model": view.model,
+        "attack": view.config.get("attack") or {},
+        "attacked": view.attacked,
+        "stages": [_stage(stage) for stage in _listed(view) if stage.metrics],
+        "seconds": round(view.elapsed(), 3),
+        "peak_memory": view.finished.peak_memory if view.finished else None,
+        "started": datetime.fromtimestamp(view.started, UTC).isoformat(),
+        "environment": view.environment,
+        "config_sha256": view.config_sha256,
+        **({"failure": view.failure.message} if view.failure else {}),
+    }
+
+
+def _listed(view: RunView) -> list[StageView]:
+    """The stages in the order of the list."""
+    first, last = view.suspect, next(reversed(view.purified), None)
+    between = [stage for stage in view.stages.values() if stage is not first and stage is not last]
+    return [stage for stage in (first, *between, last) if stage is not None]
+
+
+def _stage(stage: StageView) -> dict[str, Any]:
+    metrics, done, last = stage.metrics, stage.finished, stage.last
+    assert metrics is not None
+    rate = done.images_per_second if done else last.images_per_second if last else math.nan
+    balanced = metrics.balanced_acc
+    return {
+        "stage": stage.name,
+        "role": stage.role,
+        "defense": stage.defense,
+        "state": stage.state,
+        **plain(metrics),
+        "balanced_acc": balanced if math.isfinite(balanced) else None,
+        "epochs": done.epochs if done else stage.evaluations[-1].epoch,
+        "seconds": round(done.seconds if done else stage.worked, 3),
+        "evaluation_seconds": round(done.evaluation_seconds, 3) if done else None,
+        "images_per_second": round(rate, 1) if math.isfinite(rate) else None,
+        "cached": stage.cached,
+        "checkpoint": done.checkpoint if done else None,
+        "sha256": done.sha256 if done else None,
+        "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
+        "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
+    }

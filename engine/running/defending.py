@@ -1,0 +1,186 @@
+"""The defenses of a run, one after the other, each at its port: what they ask for is carried out here.
+
+A defense holds its port and nothing else; the test set, the trigger and the target stand on this side of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.config.run import RunConfig
+from engine.defenses.base import Adopt, Ask, Choose, Defense, LabeledImages, Optimize, Port, Train
+from engine.errors import RequestError, StageError
+from engine.events import Chosen, Event
+from engine.running.optimizing import Optimization
+from engine.running.session import Session
+from engine.running.stages import StageRunner
+from engine.running.suspect import Suspect
+from engine.training.progress import ToldSteps
+
+OPTIMIZED = "optimized"
+"""The folder, inside the run's, of what defenses optimized."""
+
+
+def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
+    """Run every defense of the session that is not finished yet."""
+    for defense in session.config.defenses.values():
+        if all(stage.name in runner.finished for stage in defense.stages()):
+            continue
+        port = port_of(session, defense, suspect)
+        yield from _Defender(session, runner, defense, port).run()
+
+
+def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
+    """What one defense is handed; every tensor of it is a copy of its own, no view of a larger one."""
+    clean, held = split(session, defense)
+    poisoned = None
+    if "poisoned set" in defense.needs:
+        assert session.config.attack is not None
+        poisoned = suspect.poisoned_set(session.config.attack)
+    return Port(
+        suspect=suspect.model,
+        clean=clean,
+        held=held,
+        classes=session.data.classes,
+        taps=suspect.model.tap_names,
+        device=session.device,
+        seed=session.config.seed,
+        _poisoned=poisoned,
+    )
+
+
+def split(session: Session, defense: Defense) -> tuple[LabeledImages, LabeledImages]:
+    """The clean subset as a defense has it: to train on, and to choose on where it does."""
+    places = session.clean
+    count = held_images(defense, len(places))
+    order = torch.randperm(len(places), generator=_generator(session.config))
+    held = torch.zeros(len(places), dtype=torch.bool)
+    held[order[:count]] = True
+    return _taken(session, places[~held]), _taken(session, places[held])
+
+
+def held_images(defense: Defense, clean: int) -> int:
+    """How many of so many clean images a defense holds: at least one where it holds any."""
+    return max(1, round(defense.held * clean)) if defense.held else 0
+
+
+def _generator(config: RunConfig) -> torch.Generator:
+    return torch.Generator().manual_seed((config.seed * 1_000_003 + 4_409) % 2**63)
+
+
+def _taken(session: Session, places: Tensor) -> LabeledImages:
+    train = session.train
+    there = places.to(train.labels.device)
+    return LabeledImages(train.images[there], train.labels[there])
+
+
+class _Defender:
+    """Runs one defense, and carries out what it asks for."""
+
+    def __init__(self, session: Session, runner: StageRunner, defense: Defense, port: Port) -> None:
+        self._session = session
+        self._runner = runner
+        self._defense = defense
+        self._port = port
+
+    def run(self) -> Generator[Event, None, nn.Module]:
+        """The defense's events, and those of what it asks for; its purified model at the end.
+
+        Raises:
+            StageError: it asks for a stage that it did not declare, or leaves one out.
+        """
+        unfinished = (each.name for each in self._defense.stages() if each.name not in self._runner.finished)
+        self._runner.enter(next(unfinished))  # what it does before it first asks is of that stage, too
+        work = self._defense.defend(self._port)
+        answer: Any = None
+        try:
+            while True:
+                try:
+                    said = work.send(answer)
+                except StopIteration as end:
+                    self._check_done()
+                    return end.value
+                answer = (yield from self._answer(said)) if isinstance(said, Ask) else (yield said)
+        finally:
+            work.close()
+
+    def _answer(self, ask: Ask) -> Generator[Event, None, Any]:
+        declared = [stage.name for stage in self._defense.stages()]
+        if ask.stage not in declared:
+            raise StageError(
+                f"defense {self._defense.name}: it asks for stage {ask.stage!r}, but declares {', '.join(declared)}"
+            )
+        match ask:
+            case Train():
+                return self._runner.train(
+                    ask.stage,
+                    ask.model,
+                    ask.objective,
+                    self._port.clean,
+                    ask.settings,
+                    optimizer=ask.optimizer,
+                    step=ask.step,
+                    watch=ask.watch,
+                )
+            case Adopt():
+                return self._runner.adopt(ask.stage, ask.model, given=ask.given, curve=ask.curve)
+            case Optimize():
+                return self._optimize(ask)
+            case Choose():
+                return self._choose(ask)
+        raise TypeError(f"nobody carries out {type(ask).__name__}")
+
+    def _optimize(self, ask: Optimize) -> Generator[Event, None, dict[str, Tensor]]:
+        session = self._session
+        self._runner.enter(ask.stage)
+        work = Optimization(
+            ask,
+            self._port.clean,
+            session.folder.path / OPTIMIZED / f"{ask.stage}-{ask.name}.safetensors",
+            seed=self._port.seed,
+            device=session.device,
+            control=session.control,
+        )
+        yield from work.run()
+        self._runner.spent[ask.stage] += work.seconds
+        return ask.parameters
+
+    def _choose(self, ask: Choose) -> Generator[Event, None, str]:
+        """The candidate of the highest score; one that was chosen before the run was resumed stays chosen."""
+        self._runner.enter(ask.stage)
+        known = self._session.choices.get((ask.stage, ask.what))
+        if known in ask.candidates:
+            return known
+        if not ask.candidates:
+            raise StageError(f"stage {ask.stage}: there is nothing to choose {ask.what} from")
+        told = ToldSteps(self._session.control, f"choosing {ask.what}", len(ask.candidates))
+        scores: dict[str, float] = {}
+        for name in ask.candidates:
+            scores[name] = float(ask.score(name))
+            yield from told.done()
+        if not any(math.isfinite(score) for score in scores.values()):
+            raise StageError(f"stage {ask.stage}: no candidate for {ask.what} has a finite score")
+        choice = max(scores, key=lambda name: scores[name] if not math.isnan(scores[name]) else -math.inf)
+        yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores)
+        return choice
+
+    def _check_done(self) -> None:
+        missing = [stage.name for stage in self._defense.stages() if stage.name not in self._runner.finished]
+        if missing:
+            raise StageError(f"defense {self._defense.name}: it ended without its stage {missing[0]!r}")
+
+
+def check_held(config: RunConfig, clean: int) -> None:
+    """Refuse a defense that would hold all of the clean images.
+
+    Raises:
+        RequestError: none would be left to train on.
+    """
+    for name, defense in config.defenses.items():
+        if not 0 <= defense.held < 1 or held_images(defense, clean) >= clean:
+            raise RequestError(f"defense {name}: it holds {defense.held:g} of {clean} clean images, none is left")

@@ -1,0 +1,65 @@
+"""The network of a run, built as often as it is wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engine import models
+from engine.config.run import RunConfig
+from engine.data.base import ImageData
+from engine.device import Device
+from engine.errors import RequestError
+from engine.models.foreign import check_logits
+from engine.models.hooked import find_taps
+from engine.models.inference import as_input
+
+PROBE = 4
+"""Images on which taps are looked for."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is built: a kind of network for a data set's classes and image size."""
+
+    name: str
+    taps: tuple[str, ...] | None
+    classes: int
+    typed: bool
+    """Whether a person typed the network's file for this very run: only then is it executed."""
+
+    @classmethod
+    def of(cls, config: RunConfig, data: ImageData, *, typed: bool) -> Network:
+        """The network that a configuration asks for, for these images.
+
+        Raises:
+            RequestError: the name or the file is wrong, or a network of a person's own does not give a logit for each
+            class, or has no taps although a defense reads attention.
+        """
+        name, taps = config.model.name, config.model.taps
+        if models.from_file(name):
+            found, images = models.build(name, data.classes, 0, typed=typed), as_input(data.x_train[:PROBE])
+            check_logits(found, images, data.classes)
+            taps = taps or _found_taps(config, found, images)
+        return cls(name, taps, data.classes, typed)
+
+    def fresh(self, seed: int, device: Device | None = None) -> nn.Module:
+        """One with its weights drawn by `seed`, in training mode; on the CPU, or on a device in its memory layout.
+
+        Raises:
+            RequestError: the name, the file or the taps are wrong.
+        """
+        model = models.build(self.name, self.classes, seed, taps=self.taps, typed=self.typed)
+        return model if device is None else model.to(device.torch, memory_format=torch.channels_last)
+
+
+def _found_taps(config: RunConfig, network: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """The taps of a network that names none; where no defense reads attention, there may be none."""
+    try:
+        return find_taps(network, images)
+    except RequestError:
+        if any(defense.attention is not None for defense in config.defenses.values()):
+            raise
+        return ()

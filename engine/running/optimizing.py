@@ -1,0 +1,115 @@
+"""Optimization of tensors that are no network (masks, noises, triggers): paused, stopped and resumed like training.
+
+Everything drawn for a step comes from generators seeded by (seed, step), so nothing random has to be saved.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from engine.control import Control
+from engine.defenses.base import LabeledImages, Optimize
+from engine.device import Device
+from engine.errors import StageError
+from engine.events import Event
+from engine.models.inference import as_input
+from engine.storage.checkpoints import load_weights, save_weights
+from engine.training.loop import Batch, epoch_generator
+from engine.training.progress import ToldSteps
+from engine.training.steps import restore_state, state_of, total
+
+SAVE_S = 10.0
+"""Seconds between two savings: a run that is killed loses no more."""
+_ORDER, _DRAWS = 2, 3
+"""Streams of the draws, apart from those of training."""
+
+
+class Optimization:
+    """One optimization, its state in a file."""
+
+    def __init__(
+        self, ask: Optimize, data: LabeledImages, file: Path, *, seed: int, device: Device, control: Control
+    ) -> None:
+        self._ask = ask
+        self._data = data
+        self._file = file
+        self._seed = seed
+        self._device = device
+        self._control = control
+        self._optimizer = ask.optimizer(list(ask.parameters.values()))
+        self._done = 0
+        self.seconds = 0.0
+        """Time spent, by a run that was resumed too."""
+        self._saved = time.monotonic()
+
+    def run(self) -> Generator[Event, None, None]:
+        """Do the steps that are left; the parameters then hold the result, and so does the file.
+
+        Raises:
+            StageError: a loss is no longer finite.
+            engine.control.Stopped: a stop was asked for; what is done is saved.
+        """
+        self._restore()
+        told = ToldSteps(self._control, self._ask.name.replace("-", " "), self._ask.steps, self._done)
+        try:
+            while self._done < self._ask.steps:
+                since = time.perf_counter()
+                self._step()
+                self.seconds += time.perf_counter() - since
+                if time.monotonic() - self._saved > SAVE_S:
+                    self._save()
+                yield from told.done()
+        finally:
+            # Also where it was stopped: what is done need not be done again.
+            self._save()
+
+    def _step(self) -> None:
+        with self._device.autocast(), torch.enable_grad():
+            parts = self._ask.loss(self._batch(self._done))
+        loss = total(parts)
+        if not math.isfinite(float(loss.detach())):
+            raise StageError(
+                f"stage {self._ask.stage}: the loss of {self._ask.name} is no longer finite at step {self._done + 1}"
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        if self._ask.project is not None:
+            with torch.no_grad():
+                self._ask.project()
+        self._done += 1
+
+    def _batch(self, step: int) -> Batch:
+        """The batch of one step: passes over the clean images, each in an order of its own."""
+        a_pass = math.ceil(len(self._data) / self._ask.batch_size)
+        turn, number = divmod(step, a_pass)
+        order = torch.randperm(len(self._data), generator=epoch_generator(self._seed, turn, _ORDER))
+        chosen = order.split(self._ask.batch_size)[number].to(self._data.labels.device)
+        draws = epoch_generator(self._seed, step, _DRAWS)
+        return Batch(as_input(self._data.images[chosen]), self._data.labels[chosen], draws)
+
+    def _save(self) -> None:
+        tensors = {f"parameter.{name}": value.detach() for name, value in self._ask.parameters.items()}
+        kept = state_of(self._optimizer, self._ask.parameters)
+        tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
+        save_weights(self._file, tensors, {"step": str(self._done), "seconds": repr(self.seconds)})
+        self._saved = time.monotonic()
+
+    def _restore(self) -> None:
+        if not self._file.is_file():
+            return
+        tensors, numbers = load_weights(self._file)
+        with torch.no_grad():
+            for name, parameter in self._ask.parameters.items():
+                parameter.copy_(tensors[f"parameter.{name}"])
+        kept: dict[str, Tensor] = {
+            name.removeprefix("optimizer."): value for name, value in tensors.items() if name.startswith("optimizer.")
+        }
+        restore_state(self._optimizer, self._ask.parameters, kept)
+        self._done, self.seconds = int(numbers["step"]), float(numbers["seconds"])

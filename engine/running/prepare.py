@@ -1,0 +1,130 @@
+"""Everything that can turn out wrong about a request, tried before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from engine import data
+from engine.config.run import RunConfig
+from engine.control import Control
+from engine.data.base import ImageData
+from engine.data.subset import clean_subset
+from engine.device import choose
+from engine.errors import RequestError
+from engine.events import Event, Preparing, Queued
+from engine.models.inference import as_input
+from engine.record.folder import RunFolder
+from engine.record.reading import read_events
+from engine.running import mailbox
+from engine.running.defending import check_held
+from engine.running.network import Network
+from engine.running.plan import make_plan
+from engine.running.processor_queue import Claim, check_threads
+from engine.running.request import RunRequest
+from engine.running.session import Session
+from engine.storage.checkpoints import fit, load_foreign
+
+PROBE = 64
+"""Clean images on which networks and defenses are tried before anything is trained."""
+
+
+class Preparation:
+    """Makes the session of a request, or refuses it."""
+
+    def __init__(self, request: RunRequest) -> None:
+        self.request = request
+        self._folder: RunFolder | None = None
+
+    def close(self) -> None:
+        """Let go of a folder that was opened for a request that then proved wrong."""
+        if self._folder is not None:
+            self._folder.close()
+
+    def session(self, control: Control) -> Generator[Event, None, Session]:
+        """Load the data, check every part of the configuration against it, and open the run folder.
+
+        Raises:
+            RequestError: the request is wrong; nothing was written.
+        """
+        config = self.request.config
+        if self.request.resume is not None:
+            self._folder = RunFolder.open_for_resume(self.request.resume)
+            mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        plan = make_plan(config)
+        device = choose(config.device, config.precision)
+        loaded = yield from load_data(config, control)
+        clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
+        network = Network.of(config, loaded, typed=self.request.typed_model)
+        model = network.fresh(seed=0)
+        _check(config, loaded, clean, model)
+        folder = self._folder or RunFolder.create(
+            self.request.out,
+            preset=config.preset,
+            dataset=config.data.name,
+            seed=config.seed,
+            config_yaml=config.to_yaml(),
+        )
+        self._folder = None
+        recorded = read_events(folder.path).events
+        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded)
+
+
+def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
+    """Load the data set in a thread of its own, so that its progress can be told while it loads."""
+    reports: queue.SimpleQueue[Preparing] = queue.SimpleQueue()
+
+    def progress(what: str, done: int, total: int) -> None:
+        control.check()
+        reports.put(Preparing(what=what, done=done, total=total))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="nadtui-data") as loader:
+        loading = loader.submit(data.load, config.data, progress)
+        while not (loading.done() and reports.empty()):
+            with contextlib.suppress(queue.Empty):
+                yield reports.get(timeout=0.05)
+        return loading.result()
+
+
+def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
+    """Queue for the processors; an event whenever the run's place changes."""
+    last = None
+    while (waiting := claim.poll()) is not None:
+        if waiting != last:
+            yield Queued(position=waiting.position, holders=waiting.holders)
+            last = waiting
+        control.wait(0.5)
+
+
+def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:
+    """Refuse what the data set, the network or the given files cannot bear."""
+    check_threads(config.threads)
+    if config.attack is not None:
+        config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
+        config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+    probe = as_input(loaded.x_train[clean[:PROBE]])
+    check_held(config, len(clean))
+    for defense in config.defenses.values():
+        defense.check(model, probe)
+    _check_suspect(config, model)
+
+
+def _check_suspect(config: RunConfig, model: nn.Module) -> None:
+    """Refuse a suspect's file that does not fit, and what cannot be had of a suspect that was not trained here."""
+    file = config.suspect_file
+    attack = config.attack
+    if file is not None:
+        if attack is not None and attack.learns:
+            raise RequestError(
+                f"suspect = {file!r}: the trigger of {attack.name} is learned with its model, which a given one was not"
+            )
+        fit(model, load_foreign(Path(file)), file)
+    wanting = next((name for name, each in config.defenses.items() if "poisoned set" in each.needs), None)
+    if wanting is not None and (file is not None or attack is None or attack.learns):
+        why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"
+        raise RequestError(f"defense {wanting} needs the poisoned set the suspect was trained on: {why}")

@@ -1,0 +1,30 @@
+"""The steps of an optimization, told of as they are done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+
+from engine.control import Control
+from engine.events import Event, Preparing
+from engine.training.loop import REPORT_SECONDS
+
+
+class ToldSteps:
+    """Counts an optimization's steps: an event by the clock, a stop or a pause honored between two of them."""
+
+    def __init__(self, control: Control, what: str, total: int, done: int = 0) -> None:
+        """`done`: steps of the `total` that were done before."""
+        self._control = control
+        self._what = what
+        self._total = total
+        self._done = done
+        self._told = -REPORT_SECONDS
+
+    def done(self, count: int = 1) -> Generator[Event, None, None]:
+        """`count` steps more are done."""
+        yield from self._control.checkpoint()
+        self._done += count
+        if time.perf_counter() - self._told >= REPORT_SECONDS or self._done >= self._total:
+            self._told = time.perf_counter()
+            yield Preparing(what=self._what, done=self._done, total=self._total)

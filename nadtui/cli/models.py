@@ -1,0 +1,76 @@
+"""`nadtui models`: the families of networks, and one network's taps."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from nadtui.cli import output
+from nadtui.cli.options import Json
+
+app = typer.Typer(add_completion=False)
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, json: Json = False) -> None:
+    """The families of networks: ours, and what installed packages bring; and how to name one of your own."""
+    if context.invoked_subcommand is not None:
+        return
+    from engine.models import FAMILIES
+    from engine.models.foreign import FORM
+    from nadtui.cli import tables
+
+    rows = [
+        {"name": name, "form": family.form, "smallest": family.smallest, "origin": FAMILIES.origin(name)}
+        for name, family in FAMILIES.loaded().items()
+    ]
+    if json:
+        output.json_document(rows)
+        return
+    form, _, what = FORM.partition(", ")
+    cells = [[row["name"], row["form"], row["origin"]] for row in rows] + [[form, what, "your own"]]
+    output.show(lambda width: tables.make(["name", "networks", "origin"], cells))
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A network's name, such as wrn-16-1.")], json: Json = False
+) -> None:
+    """A network's taps: the maps that a defense may look at, from input to output."""
+    about = _about(name)
+    if json:
+        output.json_document(about)
+        return
+    from nadtui.cli import tables
+
+    output.line(f"{name} ({about['origin']})")
+    taps = about["taps"]
+    if taps is None:
+        output.line(
+            "its taps are known once it is built: the last map of each resolution, unless model.taps names others"
+        )
+        return
+    rows = [[tap["name"], str(tap["channels"]), str(tap["stride"]), tap["module"]] for tap in taps]
+    output.show(lambda width: tables.make(["tap", "channels", "stride", "module"], rows, figures=3))
+
+
+def _about(name: str) -> dict[str, Any]:
+    """A network by what is known before it is built.
+
+    Raises:
+        RequestError: there is no such network, or its file cannot be read.
+    """
+    import dataclasses
+
+    from engine import models
+
+    models.check_name(name)
+    taps, word = models.known_taps(name), models.family_of(name)
+    own = models.from_file(name)
+    return {
+        "name": name,
+        "family": None if own else word,
+        "origin": f"your own, sha256 {models.digest(name)}" if own else models.FAMILIES.origin(str(word)),
+        "taps": None if taps is None else [dataclasses.asdict(tap) for tap in taps],
+    }

@@ -1,0 +1,25 @@
+"""Options that several commands have in common, each with its help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DATA = "NAME|FILE.npz|FOLDER"
+
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="DIR", help="The folder of runs (default: NADTUI_RUNS, else runs)."),
+]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or 'latest'.")]
+Dataset = Annotated[str | None, typer.Option(metavar=DATA, help="signs, cifar10, gtsrb, or your own.")]
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Decides everything that is drawn.")]
+Device = Annotated[str | None, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the configuration; repeatable."),
+]
+File = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="As one JSON document.")]

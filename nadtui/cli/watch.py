@@ -1,0 +1,15 @@
+"""`nadtui watch`: the workbench on one run."""
+
+from __future__ import annotations
+
+from nadtui.cli.options import Out, Run
+
+
+def watch(run: Run, out: Out = None) -> None:
+    """The workbench on a run that another process carries out, or that is done."""
+    from engine.record.listing import find_run
+    from engine.storage.paths import runs_dir
+    from nadtui.workbench.app import run_app
+
+    root = out or runs_dir()
+    run_app(find_run(root, run), out=root)

@@ -1,0 +1,81 @@
+"""A preset's trigger, drawn by a process of its own.
+
+Drawing it needs torch, whose import would hold the interface up for a second: a child process does that and leaves the
+result in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from engine.attacks.preview import TriggerPreview, cached
+from engine.errors import RequestError
+
+if TYPE_CHECKING:
+    from engine.attacks.base import Attack
+    from engine.config.run import DataSettings
+
+PATIENCE_S = 300
+"""Seconds after which a drawing process is given up."""
+
+
+def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
+    """The trigger's preview on one of these images (None = signs), from the cache or drawn in a process of its own:
+    call it from a thread.
+
+    Raises:
+        RequestError: it cannot be drawn; the message says why.
+    """
+    known = cached(attack, data)
+    if known is not None:
+        return known
+    _draw(attack, data)
+    drawn = cached(attack, data)
+    if drawn is None:
+        raise RequestError("the trigger cannot be drawn: the cache keeps nothing")
+    return drawn
+
+
+def _draw(attack: Attack, data: DataSettings | None) -> None:
+    """Have a process draw the trigger into the cache.
+
+    Raises:
+        RequestError: it cannot be drawn.
+    """
+    wanted = {"attack": attack.model_dump(mode="json"), "data": data.model_dump(mode="json") if data else None}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", "from nadtui.draw.trigger_process import _child; _child()"],
+            input=json.dumps(wanted),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise RequestError(f"the trigger cannot be drawn: {error}") from None
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise RequestError(f"the trigger cannot be drawn: {last[0]}")
+
+
+def _child() -> None:
+    """The drawing process: settings of attack and data on standard input, the preview into the cache."""
+    from engine.attacks import settings_class
+    from engine.attacks.preview import draw, keep
+    from engine.config.run import DataSettings
+
+    if hasattr(os, "nice"):
+        os.nice(10)  # a training may be running on the same processor
+    try:
+        wanted = json.load(sys.stdin)
+        attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
+        data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
+        keep(attack, draw(attack, data), data)
+    except RequestError as error:
+        sys.exit(str(error))

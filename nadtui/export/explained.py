@@ -1,0 +1,20 @@
+"""What the figures of a document are, in words for its readers."""
+
+from nadtui.runs.digest import UNTRIGGERED, Report
+
+FIGURES = (
+    "Percentages. ACC is over all test images; ASR (triggered images sent to the attacker's class), RA (triggered "
+    "images given their true class) and base (sent there without a trigger) over those of other classes. "
+    "Intervals are 95 % Wilson intervals, figures those of the last epoch."
+)
+
+
+def figures(report: Report) -> str:
+    """The same of one run, and why some of its figures do not exist."""
+    return FIGURES if report.view.attacked else f"{FIGURES} {UNTRIGGERED}"
+
+
+COMPARISON = (
+    "Percentages, but for seconds; in parentheses the difference to A; mean ± sample standard deviation over runs that "
+    "differ by their seeds alone."
+)

@@ -1,0 +1,74 @@
+"""Runs that go on in a process of their own, which outlives the workbench and its terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.record.liveness import is_running
+
+if TYPE_CHECKING:
+    from engine.running.request import RunRequest
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A run that was handed over to a process of its own."""
+
+    name: str
+    folder: Path | None
+    process: subprocess.Popen[bytes]
+    log: Path
+    """What the process says."""
+
+
+def detach(request: RunRequest, folder: Path | None) -> Detached:
+    """Go on with a run in a process of its own, which outlives this one and its terminal.
+
+    `folder` is the run's, once it was stopped; None for one that had recorded nothing, which begins anew.
+    """
+    command = [sys.executable, "-m", "nadtui", "run", "--headless", "--out", str(request.out.absolute())]
+    if folder is not None:
+        command += ["--resume", str(folder.absolute())]
+        log = folder / "headless.log"
+    else:
+        number, name = tempfile.mkstemp(prefix="nadtui-", suffix=".yaml")
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            file.write(request.config.to_yaml())
+        command += ["--config", name]
+        log = Path(name).with_suffix(".log")
+    if not request.cache:
+        command.append("--no-cache")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    return Detached(folder.name if folder else request.config.preset or "the run", folder, process, log)
+
+
+def see_off(run: Detached, seconds: float) -> str:
+    """Wait until the process has taken its run over, at most that long; says in a line what has become of it."""
+    number, end = run.process.pid, time.monotonic() + seconds
+    while run.process.poll() is None:
+        if run.folder is not None and is_running(run.folder):
+            return f"{run.name} goes on without the workbench, process {number}"
+        if time.monotonic() > end:
+            return f"{run.name} is being started without the workbench, process {number}; it writes to {run.log}"
+        time.sleep(0.1)
+    if run.process.returncode == 0:
+        return f"{run.name} has gone on to its end"
+    return f"{run.name} could not go on: {_last_line(run.log)}; all of it is in {run.log}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line for line in reversed(lines) if line.strip()), "it said nothing")

@@ -1,0 +1,118 @@
+"""A row of the laboratory's book as it is filtered, shown and put together with others. Free of torch."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nadtui.runs.columns import COLUMNS, FIGURES, STAGES
+
+_WORDS = ("data", "preset", "network", "defense", "recipe", "status")
+_ALIASES = {"dataset": "data", "model": "network", "seed": "seeds"}
+_SPARED = ("training", "augment", "objective")
+"""Parts of a field's path that a table can do without."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the book; cells that are not known are None."""
+
+    cells: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.cells.get(name)
+
+    @property
+    def n(self) -> int:
+        """Of how many clean subsets its figures are."""
+        return len(self["seeds"] or ())
+
+    @cached_property
+    def words(self) -> str:
+        """What a bare word of a filter is looked for in."""
+        return " ".join([*(self[name] or "" for name in _WORDS), *(self["differs"] or ())])
+
+    def values(self, name: str) -> Sequence[Any]:
+        """Every value that a filter knows by that name: a column's, or an override's by its path or the end of one."""
+        if name in FIGURES:
+            name = f"{name}.after" if self[f"{name}.after"] is not None else f"{name}.before"
+        value = self.n if name == "n" else self[_ALIASES.get(name, name)]
+        if value is not None:
+            return value if isinstance(value, list) else (value,)
+        pairs = (text.partition("=") for text in self["differs"] or ())
+        return [_plain(given) for path, _, given in pairs if f".{path.casefold()}".endswith(f".{name}")]
+
+    def shown(self, name: str) -> str:
+        """A cell as a table shows it; empty where it is not known."""
+        return "" if self[name] is None else COLUMNS[name].show(self[name])
+
+    def figures(self, stage: str) -> str:
+        """`ACC / ASR` of a stage, each with its spread; without a trigger `ACC (base rate)`; empty if not measured."""
+        acc, asr, base = (self._figure(f"{figure}.{stage}") for figure in ("acc", "asr", "base"))
+        if asr:
+            return f"{acc or '–'} / {asr}"
+        return f"{acc} (base {base})" if acc and base else acc
+
+    def _figure(self, name: str) -> str:
+        return " ± ".join(filter(None, (self.shown(name), self.shown(f"{name}.std"))))
+
+    @property
+    def defender(self) -> str:
+        """The defense, and its recipe where it is not the default."""
+        return ", ".join(filter(None, (self["defense"], self["recipe"] if self["recipe"] != "default" else "")))
+
+    def changes(self) -> str:
+        """What differs, for a table: `teacher: lr=0.2 crop=4; training: epochs=12`."""
+        parts: dict[str, list[str]] = {}
+        for text in self["differs"] or ():
+            path, _, value = text.removeprefix(f"defenses.{self['defense']}.").partition("=")
+            section, *names = path.split(".")
+            name = ".".join(name for name in names if name not in _SPARED)
+            parts.setdefault(section, []).append(f"{name}={value}" if name else value)
+        return "; ".join(f"{section}: {' '.join(said)}" for section, said in parts.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every column in plain types, null where it is not known."""
+        return {**{name: self[name] for name in COLUMNS}, "n": self.n}
+
+
+def _plain(text: str) -> Any:
+    """An override's value: JSON where it is any, else text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+_ONE = ("data", "preset", "network", "defense", "recipe", "differs", "attack.seed", "status")
+"""Rows that agree in these are of one suspect and one defense: they differ in their clean subset, or repeat a run."""
+
+
+def groups(rows: Iterable[Row]) -> list[list[Row]]:
+    """Rows of one suspect and one defense together, in the order in which they first come."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(json.dumps([row[name] for name in _ONE]), []).append(row)
+    return list(found.values())
+
+
+def merged(rows: Sequence[Row]) -> Row:
+    """One group as one row: of several clean subsets mean and standard deviation, unless a row has these already."""
+    widest = max(rows, key=lambda row: row.n)
+    by_subset = {tuple(row["seeds"] or ()): row for row in rows}
+    if widest.n > 1 or len(by_subset) == 1:
+        return widest
+    cells = {**widest.cells, "seeds": sorted(seed for seeds in by_subset for seed in seeds)}
+    for name in (f"{figure}.{stage}" for figure in FIGURES for stage in STAGES):
+        values = [row[name] for row in by_subset.values() if row[name] is not None]
+        if len(values) == len(by_subset):
+            cells[name] = statistics.fmean(values)
+            if not name.endswith(".before"):  # one suspect: nothing is spread there
+                cells[f"{name}.std"] = statistics.stdev(values)
+        else:
+            cells.pop(name, None)
+    return Row(cells)

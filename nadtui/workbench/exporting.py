@@ -1,0 +1,77 @@
+"""Exports from the workbench: a format is chosen, a file is named, and the document is written behind the screens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from textual.app import App
+
+from engine.errors import RequestError
+from engine.storage.paths import write_atomically
+from nadtui import formatting
+from nadtui.runs.digest import Report
+from nadtui.workbench.dialogs import Ask, Choose
+
+Render = Callable[[str], str | bytes]
+"""The document in the format of that name."""
+
+
+class Exporting:
+    """Asks and writes for the app."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def run(self, folder: Path) -> None:
+        """Ask for a format and a file, then write the run there."""
+        from nadtui.export.formats import FORMATS
+
+        self._ask_format(f"Export {folder.name} as", FORMATS, folder.name, partial(_run, folder))
+
+    def comparison(self, reports: Sequence[Report]) -> None:
+        """The same for a comparison of runs, as one table."""
+        from nadtui.export.formats import COMPARISONS, of_comparison
+
+        self._ask_format("Export the comparison as", COMPARISONS, "comparison", partial(of_comparison, reports))
+
+    def _ask_format(self, title: str, forms: Iterable[str], stem: str, render: Render) -> None:
+        choices = [(form, form) for form in forms]
+        self._app.push_screen(Choose(title, choices), partial(self._ask_file, stem, render))
+
+    def _ask_file(self, stem: str, render: Render, form: str | None) -> None:
+        if form is not None:
+            question = Ask("Write to", f"{stem}.{form}", note="A file of that name is replaced.", check=_file_wrong)
+            self._app.push_screen(question, partial(self._write_if, render, form))
+
+    def _write_if(self, render: Render, form: str, name: str | None) -> None:
+        if name is not None:
+            work = partial(self._write, render, form, Path(name).expanduser())
+            self._app.run_worker(work, group="export", exit_on_error=False, thread=True)
+
+    def _write(self, render: Render, form: str, file: Path) -> None:
+        try:
+            document = render(form)
+            write_atomically(file, document if isinstance(document, bytes) else document.encode())
+        except RequestError as error:
+            self._tell(str(error), "error")
+        else:
+            self._tell(f"written: {file.absolute()}", "information")
+
+    def _tell(self, said: str, severity: str) -> None:
+        self._app.call_later(partial(self._app.notify, formatting.clean(said), title="export", severity=severity))
+
+
+def _run(folder: Path, form: str) -> str | bytes:
+    from nadtui.export.formats import of_run
+    from nadtui.runs.loading import load
+
+    return of_run(load(str(folder.absolute()), None), form)
+
+
+def _file_wrong(name: str) -> str:
+    path = Path(name).expanduser()
+    if not name.strip():
+        return "a file name is wanted"
+    return "that is a folder" if path.is_dir() else ""

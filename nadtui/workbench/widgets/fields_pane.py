@@ -1,0 +1,182 @@
+"""Every field of a new run's configuration: found by name or meaning, changed one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from nadtui.formatting import clean, cut_in_front
+from nadtui.workbench.form import Field, RunForm
+from nadtui.workbench.widgets.remeasured import Paragraph
+
+NAME_WIDTH = 29
+"""Cells of a field's name in a narrow list; longer ones are cut in front, where they are alike."""
+
+
+class FieldList(OptionList):
+    """Every field of the configuration with its value."""
+
+    HELP_GROUP = "Fields"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select", "Change", tooltip="Change this field"),
+        Binding("k", "cursor_up", "Up", show=False),
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("backspace,delete", "screen.reset_field", "Reset", tooltip="Back to the preset's own value"),
+        Binding("slash", "screen.find", "Find", key_display="/", tooltip="Find a field by name or meaning"),
+    ]
+
+
+class FieldsPane(Vertical):
+    """A list of fields, what the one at the cursor means, and its value."""
+
+    DEFAULT_CSS = """
+    FieldsPane {
+        #fields {
+            height: 1fr; border: none; padding: 0; background: transparent;
+            text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+        }
+        #search { display: none; }
+        #search.shown { display: block; }
+        #about { height: 2; color: $text-muted; }
+        #value-row { height: 1; }
+        #name { width: auto; max-width: 50%; margin-right: 1; text-style: bold; }
+        #value { width: 1fr; }
+    }
+    """
+
+    def __init__(self, form: Callable[[], RunForm], put: Callable[[str, str], None], *, id: str | None = None) -> None:
+        """`form` is what is filled in by now; `put` sets a field, or with an empty value takes it back."""
+        super().__init__(id=id)
+        self.border_title = "every field"
+        self.shown: list[Field] = []
+        """The fields that are searched for."""
+        self._form = form
+        self._put = put
+        self._fields: list[Field] = []
+        self._base: dict[str, str] = {}
+        self._path = ""
+
+    def compose(self) -> ComposeResult:
+        """Search, list, meaning, value."""
+        yield Input(id="search", placeholder="part of a name or of its meaning", compact=True)
+        yield FieldList(id="fields", compact=True)
+        yield Static(id="about")
+        with Horizontal(id="value-row"):
+            yield Paragraph(id="name")
+            yield Input(id="value", compact=True, select_on_focus=True)
+
+    def show(self, fields: list[Field]) -> None:
+        """Show these fields."""
+        for each in fields:
+            if not each.changed:
+                self._base.setdefault(each.path, each.value)
+        if fields != self._fields:
+            self._fields = fields
+            self._list()
+
+    def forget(self) -> None:
+        """The values that changes are measured against are others from now on."""
+        self._base.clear()
+
+    def find(self) -> None:
+        """Find a field."""
+        search = self.query_one("#search", Input)
+        search.add_class("shown")
+        search.focus()
+
+    def reset(self) -> None:
+        """Take a change back."""
+        if self._path in self._form().settings:
+            with self.prevent(Input.Changed):
+                self.query_one("#value", Input).value = self._base.get(self._path, "")
+            self._put(self._path, "")
+
+    def back(self) -> bool:
+        """From a field's value to the list, from a search to all fields; False where there is no way back in here."""
+        search = self.query_one("#search", Input)
+        if not self.query_one("#value", Input).has_focus:
+            if not search.has_class("shown"):
+                return False
+            search.value = ""
+            search.remove_class("shown")
+        self.query_one(FieldList).focus()
+        return True
+
+    @on(Input.Changed, "#value")
+    def _value_typed(self, event: Input.Changed) -> None:
+        if self._path:
+            value = "" if event.input.value == self._base.get(self._path) else event.input.value
+            self._put(self._path, value)
+
+    def _name_width(self) -> int:
+        longest = max((len(each.path) for each in self._fields), default=NAME_WIDTH)
+        return max(NAME_WIDTH, min(longest, self.query_one(FieldList).size.width // 2))
+
+    def on_resize(self) -> None:
+        """Names get the room there now is."""
+        self.call_after_refresh(self._list)
+
+    def _list(self) -> None:
+        """Show the fields that are searched for, those that were changed first in color."""
+        wanted = self.query_one("#search", Input).value.casefold().split()
+        found = [
+            each for each in self._fields if all(word in f"{each.path} {each.about}".casefold() for word in wanted)
+        ]
+        # Those that are called so before those that only speak of it.
+        self.shown = sorted(found, key=lambda each: not all(word in each.path.casefold() for word in wanted))
+        fields = self.query_one(FieldList)
+        with self.prevent(OptionList.OptionHighlighted):
+            fields.clear_options()
+            fields.add_options([Option(_prompt(each, self._name_width())) for each in self.shown])
+            places = [each.path for each in self.shown]
+            if places:
+                fields.highlighted = places.index(self._path) if self._path in places else 0
+        if self.shown and self._path not in places:
+            self._turn_to(self.shown[0])
+        changed = sum(each.changed for each in self._fields)
+        self.border_subtitle = f"{changed} changed" if changed else ""
+
+    @on(OptionList.OptionHighlighted, "#fields")
+    def _field_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_index < len(self.shown):
+            self._turn_to(self.shown[event.option_index])
+
+    @on(OptionList.OptionSelected, "#fields")
+    def _field_chosen(self) -> None:
+        self.query_one("#value", Input).focus()
+
+    @on(Input.Submitted, "#value")
+    def _value_entered(self) -> None:
+        self.query_one(FieldList).focus()
+
+    def _turn_to(self, field: Field) -> None:
+        self._path = field.path
+        self.query_one("#name", Paragraph).update(Content(field.path))
+        said = " · ".join(part for part in (field.allowed, field.about) if part)
+        self.query_one("#about", Static).update(Content(said))
+        with self.prevent(Input.Changed):
+            self.query_one("#value", Input).value = self._form().settings.get(field.path, field.value)
+
+    @on(Input.Changed, "#search")
+    def _searched(self) -> None:
+        self._path = ""  # the first that is found is the one that is meant
+        self._list()
+
+    @on(Input.Submitted, "#search")
+    def _search_entered(self) -> None:
+        self.query_one(FieldList).focus()
+
+
+def _prompt(field: Field, width: int) -> Content:
+    path = cut_in_front(field.path, width)
+    style = "bold $text-accent" if field.changed else ""
+    mark = "*" if field.changed else " "
+    return Content.assemble((f"{mark}{path:<{width}} ", style or "dim"), (clean(field.value), style))

@@ -1,0 +1,73 @@
+"""A row for each registered name: settings with which it is checked beside its quick ones, and what is known to fail.
+
+Strict: a name of ours without a row fails, a row without a name too, and so does a listed failure that passes. What an
+installed package brings is checked without a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.testing.checks import Check, checks_for
+from engine.testing.subject import REGISTRIES, Kind, smallest, titled
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one name is checked."""
+
+    variants: tuple[Settings, ...] = ({},)
+    """Settings, as nested tables; each is a subject of its own."""
+    known: Mapping[str, str] = field(default_factory=dict)
+    """By check, what is known to be broken: a part of the sentence that it says."""
+
+
+TABLE: Mapping[Kind, Mapping[str, Row]] = {
+    "attack": {
+        "badnets": Row(variants=({}, {"label_rule": "all-to-all", "poisoning_rate": 0.5})),
+        "blend": Row(),
+        "cl": Row(),
+        "clean": Row(),
+        "dynamic": Row(),
+        "pixel": Row(),
+        "refool": Row(),
+        "sig": Row(),
+        "trojan": Row(),
+        "wanet": Row(),
+    },
+    "defense": {
+        "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
+        "fine-tuning": Row(),
+    },
+    "model": {"wrn": Row()},
+    "data": {"signs": Row(), "cifar10": Row(), "gtsrb": Row()},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one subject: a test."""
+
+    kind: Kind
+    name: str
+    given: Settings
+    check: Check
+    known: str
+    """What it is known to say; empty = it holds."""
+
+    def __str__(self) -> str:
+        return f"{titled(self.name, self.given)}-{self.check.__name__}"
+
+
+def cases(kind: Kind) -> Iterator[Case]:
+    """Every check of everything of that kind that is registered."""
+    for name in REGISTRIES[kind]:
+        row = TABLE[kind].get(name, Row())
+        for given in row.variants:
+            called = smallest(name) if kind == "model" else name
+            for check in checks_for(kind, called):
+                yield Case(kind, called, given, check, row.known.get(check.__name__, ""))

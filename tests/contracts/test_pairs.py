@@ -1,0 +1,57 @@
+"""What meets what: each defense that reads attention and each family, each defense and each attack, and those attacks
+that learn with their model and each family. Not the whole product: all on the smallest network of a kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from engine.attacks import ATTACKS
+from engine.config.layers import merge
+from engine.defenses import DEFENSES
+from engine.models import FAMILIES
+from engine.testing import quick
+from engine.testing.subject import smallest
+
+QUICK = [name for name, kind in DEFENSES.loaded().items() if not kind.slow]
+READING = [name for name in QUICK if DEFENSES.get(name)().attention is not None]
+LEARNING = [name for name, kind in ATTACKS.loaded().items() if kind.learns]
+FEW = {"training": {"epochs": 2}}
+
+
+def defended(*names: str, epochs: int = 1) -> dict[str, Any]:
+    return {name: quick.defense(DEFENSES.get(name), name, epochs) for name in names}
+
+
+def attack(name: str) -> dict[str, Any]:
+    return {"attack": {"name": name, **quick.attack(name)}}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_defense_meets_every_attack(world, name):
+    defenses = [each for each in QUICK if not (DEFENSES.get(each).needs and ATTACKS.get(name).learns)]
+    config = world.config(attack(name), FEW, defenses=defended(*defenses))
+    done = world.whole(config, f"{name} against {', '.join(defenses)}").finished
+    purified = [config.defenses[each].stages()[-1].name for each in defenses]
+    assert {"attack", *purified} <= set(done)
+    for stage in purified:
+        assert math.isfinite(done[stage].metrics.acc)
+        assert math.isfinite(done[stage].metrics.asr) is ATTACKS.get(name).marks
+
+
+@pytest.mark.parametrize("word", FAMILIES)
+@pytest.mark.parametrize("name", READING)
+def test_every_defense_that_reads_attention_works_on_every_family(world, name, word):
+    network = {"model": {"name": smallest(word)}}
+    ran = world.whole(world.config(network, FEW, defenses=defended(name)), f"{name} on {smallest(word)}")
+    assert ran.finished[name].metrics.images == 120
+
+
+@pytest.mark.parametrize("word", FAMILIES)
+@pytest.mark.parametrize("name", LEARNING)
+def test_every_attack_that_learns_learns_with_every_family(world, name, word):
+    layers = merge(attack(name), {"model": {"name": smallest(word)}})
+    ran = world.whole(world.config(layers, FEW), f"{name} on {smallest(word)}")
+    assert math.isfinite(ran.finished["attack"].metrics.asr)

@@ -1,0 +1,111 @@
+"""From options to a configuration: which defenses, which stages' epochs, and which old names are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.errors import RequestError
+from nadtui.runs.request import RunOptions, build_config, check_given
+from tests.plugins import installed
+
+SLOW = """
+from typing import ClassVar
+
+from engine.defenses.base import Defense
+
+
+class Slow(Defense):
+    name: ClassVar[str] = "slow"
+    slow: ClassVar[bool] = True
+    rounds: int = 1
+
+
+class Isolation(Defense):
+    name: ClassVar[str] = "isolation"
+    needs: ClassVar[frozenset] = frozenset({"poisoned set"})
+    share: float = 0.1
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _more_defenses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    entries = {"slow": "nt_more:Slow", "isolation": "nt_more:Isolation"}
+    with installed(tmp_path_factory.mktemp("site"), "nt-more", "nadtui.defenses", entries, {"nt_more": SLOW}):
+        yield
+
+
+def names(**options) -> list[str]:
+    return list(build_config(RunOptions(**{"preset": "badnets", **options})).defenses)
+
+
+def refused(**options) -> str:
+    with pytest.raises(RequestError) as caught:
+        build_config(RunOptions(**{"preset": "badnets", **options}))
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_defenses_are_those_named_in_their_order_or_nad():
+    assert names() == ["nad"]
+    assert names(defenses=["fine-tuning,nad"]) == ["fine-tuning", "nad"]
+    assert names(defenses=["fine-tuning", "nad, slow", "nad"]) == ["fine-tuning", "nad", "slow"]
+    assert "unknown defense 'nda'" in refused(defenses=["nda"])
+
+
+def test_all_defenses_are_those_that_fit_and_are_not_slow(capsys: pytest.CaptureFixture[str]):
+    assert names(defenses=["all"]) == ["nad", "fine-tuning", "isolation"]
+    assert "slow: left out, it is slow; --defense slow adds it" in capsys.readouterr().err
+    assert names(defenses=["slow", "all"]) == ["slow", "nad", "fine-tuning", "isolation"]
+    capsys.readouterr()
+    assert names(preset="dynamic", defenses=["all"]) == ["nad", "fine-tuning"]
+    assert "isolation: left out, it needs the poisoned set" in capsys.readouterr().err
+
+
+def test_with_all_defenses_each_of_them_can_be_set():
+    options = RunOptions(
+        preset="badnets", defenses=["all"], settings=["defenses.fine-tuning.training.epochs=3"], epochs=["teacher=4"]
+    )
+    config = build_config(options)
+    assert config.defenses["fine-tuning"].training.epochs == 3
+    assert config.defenses["nad"].teacher.training.epochs == 4
+    assert "--defense slow adds it" in refused(defenses=["all"], settings=["defenses.slow.rounds=2"])
+
+
+def test_epochs_are_those_of_the_runs_stages():
+    both = build_config(
+        RunOptions(preset="sig", defenses=["nad,fine-tuning"], epochs=["attack=2", "teacher=3", "fine-tuning=5"])
+    )
+    assert both.training.epochs == 2
+    assert both.defenses["nad"].teacher.training.epochs == 3
+    assert both.defenses["fine-tuning"].training.epochs == 5
+    text = refused(epochs=["fine-tuning=5"])
+    assert "STAGE=N is wanted, one of attack=N, teacher=N, nad=N" in text
+
+
+def test_old_names_are_refused_with_the_new_ones(tmp_path: Path):
+    file = tmp_path / "given.yaml"
+    file.write_text("student: trained\n")
+    assert "'student' is now 'suspect'" in refused(settings=["student=x"])
+    assert "'distill.p' is now 'defenses.nad.distill.p'" in refused(settings=["distill.p=1"])
+    assert f"{file}: 'student' is now 'suspect'" in refused(config=file)
+
+
+def test_a_suspect_from_a_file_needs_no_preset(tmp_path: Path):
+    file = tmp_path / "suspect.safetensors"
+    file.touch()
+    options = RunOptions(suspect=str(file))
+    check_given(options)
+    config = build_config(options)
+    assert (config.attack, config.suspect, config.preset) == (None, str(file), "custom")
+    with pytest.raises(RequestError, match="nothing to run"):
+        check_given(RunOptions())
+
+
+def test_a_teacher_is_nads(tmp_path: Path):
+    file = tmp_path / "teacher.safetensors"
+    file.touch()
+    assert build_config(RunOptions(preset="sig", teacher=str(file))).defenses["nad"].teacher.file == str(file)
+    assert "--defense nad adds it" in refused(teacher=str(file), defenses=["fine-tuning"])
