@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from engine.attacks.base import Attack, AttackContext, PoisonedSet, Trigger
 from engine.attacks.joint import objective
 from engine.attacks.lab import TrainingLab
 from engine.config.layers import merge
-from engine.config.run import validate
 from engine.errors import RequestError
 from engine.events import Evaluation, Event, Message, Preparing, StageFinished, outcome
 from engine.settings import AttackTrainingSettings
@@ -24,7 +22,7 @@ from engine.testing.contract import ContractBroken, NotTried, differing, granted
 from engine.testing.resuming import interrupted
 from engine.testing.settings_checks import section
 from engine.testing.subject import Subject
-from engine.testing.world import NETWORK, Ran, World
+from engine.testing.world import NETWORK, Ran
 
 MAY_TELL = (Message, Preparing)
 """The events that an attack may say itself."""
@@ -128,54 +126,55 @@ def _learned(attack: Attack, context: AttackContext, trigger: Trigger) -> str:
 def poisons_as_declared(subject: Subject) -> None:
     """As many images are poisoned as its rate says, of the classes and with the labels that its rule says."""
     it = _looked(subject)
-    attack, given, poisoned = it.attack, it.context, it.poisoned
-    chosen, covers = poisoned.indices, poisoned.covers
+    _check_wishes(it.attack, it.context)
+    _check_places(it.attack, it.context.labels, it.poisoned)
+    _check_contents(it.attack, it.context, it.poisoned)
+
+
+def _wanted(attack: Attack, labels: Tensor) -> Tensor:
+    """The class that the label rule wants for each image, put down here once more."""
+    return (
+        (labels + 1) % squares.CLASSES if attack.label_rule == "all-to-all" else torch.full_like(labels, attack.target)
+    )
+
+
+def _check_wishes(attack: Attack, given: AttackContext) -> None:
     wanted = _wanted(attack, given.labels)
     require(torch.equal(attack.wanted(given.labels, given.classes), wanted), "`wanted` is not what its label rule says")
     eligible = attack.eligible(given.labels, given.classes)
     require(torch.equal(eligible, wanted != given.labels), "`eligible` is not those images that are not there anyway")
-    clean_label = attack.label_rule == "clean-label"
-    of = int((given.labels == attack.target).sum()) if clean_label else len(given.labels)
-    count = round(attack.poisoning_rate * of)
+
+
+def _check_places(attack: Attack, labels: Tensor, poisoned: PoisonedSet) -> None:
+    chosen, covers = poisoned.indices, poisoned.covers
+    fit = labels == attack.target if attack.label_rule == "clean-label" else labels != _wanted(attack, labels)
+    count = round(attack.poisoning_rate * (int(fit.sum()) if attack.label_rule == "clean-label" else len(labels)))
     require(len(chosen) == count, f"{len(chosen)} images are poisoned, a rate of {attack.poisoning_rate} means {count}")
-    require(
-        _rising(chosen) and _rising(covers), "the places of poisoned images or covers are not sorted, or there twice"
-    )
-    require(not _in(covers, chosen).any(), "an image is both poisoned and a cover")
-    fit = given.labels[chosen] == attack.target if clean_label else eligible[chosen]
-    require(bool(fit.all()), f"images are poisoned that its label rule, {attack.label_rule}, leaves out")
-    labels = given.labels.clone()
-    if not clean_label:
-        labels[chosen] = wanted[chosen]
+    for what, places in (("poisoned images", chosen), ("covers", covers)):
+        rising = places.dtype == torch.int64 and bool((places.diff() > 0).all())
+        require(rising, f"the places of the {what} are not sorted, or there twice, or no int64")
+    require(not torch.isin(covers, chosen).any(), "an image is both poisoned and a cover")
+    require(bool(fit[chosen].all()), f"images are poisoned that its label rule, {attack.label_rule}, leaves out")
+
+
+def _check_contents(attack: Attack, given: AttackContext, poisoned: PoisonedSet) -> None:
+    chosen, labels = poisoned.indices, given.labels.clone()
+    if attack.label_rule != "clean-label":
+        labels[chosen] = _wanted(attack, labels)[chosen]
     wrong = int((poisoned.labels != labels).sum())
     require(not wrong, f"{wrong} labels are other than its label rule, {attack.label_rule}, says")
     rest = torch.ones(len(labels), dtype=torch.bool)
-    rest[chosen], rest[covers] = False, False
-    require(
-        torch.equal(poisoned.images[rest], given.images[rest]),
-        "images are changed that are neither poisoned nor covers",
-    )
-    changed = poisoned.images.dtype == torch.uint8 and not torch.equal(poisoned.images[chosen], given.images[chosen])
-    require(changed or not (attack.marks and count), "the poisoned images are as they were")
-
-
-def _wanted(attack: Attack, labels: Tensor) -> Tensor:
-    everywhere = torch.full_like(labels, attack.target)
-    return (labels + 1) % squares.CLASSES if attack.label_rule == "all-to-all" else everywhere
-
-
-def _rising(places: Tensor) -> bool:
-    return bool((places.diff() > 0).all()) and places.dtype == torch.int64
-
-
-def _in(some: Tensor, others: Tensor) -> Tensor:
-    return torch.isin(some, others)
+    rest[chosen], rest[poisoned.covers] = False, False
+    kept = torch.equal(poisoned.images[rest], given.images[rest])
+    require(kept, "images are changed that are neither poisoned nor covers")
+    changed = not torch.equal(poisoned.images[chosen], given.images[chosen])
+    require(changed or not (attack.marks and len(chosen)), "the poisoned images are as they were")
 
 
 def trigger(subject: Subject) -> None:
     """Its trigger is a pure function of uint8 images: the input untouched, twice the same, and seen if it marks."""
     it = looked(subject)
-    images = subject.world.images().x_test[:32]
+    images = subject.world.images().x_test[:32].clone()
     kept = images.clone()
     once, twice = it.trigger(images), it.trigger(images)
     require(torch.equal(images, kept), "the trigger writes into the images it is given")
@@ -186,12 +185,10 @@ def trigger(subject: Subject) -> None:
     require(torch.equal(once, alone), "what the trigger makes of an image hangs on the images beside it")
     require(len(it.trigger(images[:0])) == 0, "the trigger makes something of no images")
     marks = not torch.equal(once, images)
-    require(
-        marks == it.attack.marks, f"it says marks = {it.attack.marks}, its trigger {'does' if marks else 'does not'}"
-    )
-    require(
-        all(isinstance(each, Tensor) for each in it.trigger.tensors().values()), "`tensors` holds more than tensors"
-    )
+    does = "does" if marks else "does not"
+    require(marks == it.attack.marks, f"it says marks = {it.attack.marks}, its trigger {does}")
+    defines = it.trigger.tensors().values()
+    require(all(isinstance(each, Tensor) for each in defines), "`tensors` of its trigger holds more than tensors")
 
 
 def events(subject: Subject) -> None:
@@ -282,29 +279,32 @@ def harmless(subject: Subject) -> None:
 def _strong(subject: Subject, seed: int) -> Ran:
     looked(subject)
     attack = made(subject, quick.planted(section(subject), subject.name))
-    world: World = subject.world
-    config = world.config({"seed": seed, "attack": _plain(attack), "training": {"epochs": EPOCHS[seed]}})
-    return world.whole(config, "a run of it", cache=False)
+    config = subject.world.config({"seed": seed, "attack": _plain(attack), "training": {"epochs": EPOCHS[seed]}})
+    return subject.world.whole(config, "a run of it", cache=False)
 
 
 def refusals(subject: Subject) -> None:
-    """A target that is no class and a rate of 1 are refused at once in one line, images of 8x8 borne or refused so."""
+    """A target that is no class, and more images than there are, are refused in one line; images of 8x8 borne or so."""
     looked(subject)
-    world = subject.world
-    values = _plain(made(subject))
-    if made(subject).label_rule != "all-to-all":
+    world, attack = subject.world, made(subject)
+    values = _plain(attack)
+    if attack.label_rule != "all-to-all":
         wrong = world.config({"attack": {**values, "target": WRONG_TARGET}})
         said = world.refusal(wrong, "a target that is no class")
         require(
-            "attack.target" in said, f"a target that is no class is {(said and 'refused by another name') or 'taken'}"
+            "attack.target" in said, f"a target that is no class is {'refused by another name' if said else 'taken'}"
         )
+    said = _refused_rate(subject, values)
+    require(bool(said) or attack.label_rule != "all-to-one", "a poisoning rate of 1 is taken, target class and all")
     small = {"attack": values, "data": {"name": world.squares(side=8)}, "training": {"epochs": 1}}
     world.bears(world.config(small), "a run of it on images of 8x8")
+
+
+def _refused_rate(subject: Subject, values: Mapping[str, Any]) -> str:
+    """What is said of a poisoning rate of 1, empty where it is taken."""
     try:
-        everything = validate(
-            world.config({"attack": values}).to_dict() | {"attack": {**values, "poisoning_rate": 1.0}}
-        )
-    except (RequestError, ValidationError) as error:
+        everything = subject.world.config({"attack": {**values, "poisoning_rate": 1.0}})
+    except RequestError as error:
         require("\n" not in str(error), f"a poisoning rate of 1 is refused in more than one line: {error}")
-        return
-    world.refusal(everything, "a poisoning rate of 1")
+        return str(error)
+    return subject.world.refusal(everything, "a poisoning rate of 1")

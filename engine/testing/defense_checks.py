@@ -122,13 +122,12 @@ def plan(subject: Subject) -> None:
     for kind in (StageStarted, StageFinished):
         said = [event.stage for event in looked.ran.events if isinstance(event, kind) and event.stage in declared]
         require(said == declared, f"its stages come as {listed(said)}, declared are {listed(declared)}")
-    for event in looked.ran.events:
-        field = (
-            defense.epochs_field(event.stage) if isinstance(event, StageStarted) and event.stage in declared else None
-        )
+    lasted = {event.stage: event.epochs for event in looked.ran.events if isinstance(event, StageStarted)}
+    for stage in declared:
+        field = defense.epochs_field(stage)
         if field is not None:
             wanted = _value(defense, field)
-            require(event.epochs == wanted, f"stage {event.stage} takes {event.epochs} epochs, {field} says {wanted}")
+            require(lasted[stage] == wanted, f"stage {stage} takes {lasted[stage]} epochs, {field} says {wanted}")
     _purified(looked, declared[-1])
 
 

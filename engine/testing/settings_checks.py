@@ -16,7 +16,7 @@ from engine.config.run import validate
 from engine.errors import RequestError
 from engine.settings import Section
 from engine.testing.contract import ContractBroken, NotTried, one_line, require
-from engine.testing.subject import REGISTRIES, Kind, Subject, registered_as, smallest
+from engine.testing.subject import REGISTRIES, Kind, Subject, registered_as
 
 UNKNOWN = "no_such_field"
 
@@ -25,28 +25,27 @@ def settings(subject: Subject) -> None:
     """Its defaults are valid and frozen, come back from YAML as they were, and an unknown field is refused by name."""
     kind = section(subject)
     where = f"{subject.kind} {subject.name}"
-    require(
-        getattr(kind, "name", None) == subject.name or _default_name(kind) == subject.name,
-        f"{where}: its name is another",
-    )
+    require(subject.name in (getattr(kind, "name", None), _default_name(kind)), f"{where}: its name is another")
     require(bool(kind.summary) and "\n" not in kind.summary, f"{where}: its summary is to be one line")
     try:
         plain = kind()
     except ValidationError as error:
         raise ContractBroken(one_line(f"{where}: its defaults are not valid: {error}")) from error
     require(_frozen(plain), f"{where}: its settings can be changed once they are made")
-    place = "attack" if subject.kind == "attack" else f"defenses.{subject.name}"
     config = subject.world.config(_layer(subject, plain.model_dump(mode="json")), **_defended(subject, {}))
-    require(
-        validate(yaml.safe_load(config.to_yaml())) == config, f"{where}: its settings come back from YAML as others"
-    )
+    back = validate(yaml.safe_load(config.to_yaml()))
+    require(back == config, f"{where}: its settings come back from YAML as others")
+    _check_unknown(subject, where)
+
+
+def _check_unknown(subject: Subject, where: str) -> None:
+    place = "attack" if subject.kind == "attack" else f"defenses.{subject.name}"
     wrong = {UNKNOWN: 1}
     try:
         subject.world.config(_layer(subject, {"name": subject.name, **wrong}), **_defended(subject, wrong))
     except RequestError as error:
-        require(
-            f"{place}.{UNKNOWN}" in str(error), f"{where}: an unknown field is refused, but not by its name: {error}"
-        )
+        named = f"{place}.{UNKNOWN}" in str(error)
+        require(named, f"{where}: an unknown field is refused, but not by its name: {error}")
     else:
         raise ContractBroken(f"{where}: an unknown field is taken without a word")
 
@@ -98,8 +97,8 @@ for name, (target, network) in targets.items():
         data.check_name(name)
     elif kind == "model":
         family = EntryPoint(name, target, kind).load()
-        numbers = family.numbers(network)
-        if family.taps is not None:
+        numbers = family.numbers(network or family.smallest)
+        if family.taps is not None and numbers is not None:
             family.taps(*numbers)
     else:
         EntryPoint(name, target, kind).load()()
@@ -114,16 +113,16 @@ def loads_late(subject: Subject) -> None:
     name = registered_as(subject.kind, subject.name)
     if name is None:
         raise NotTried("it comes from a file, which nothing opens before it runs")
-    loads_no_torch(subject.kind, [name])
+    loads_no_torch(subject.kind, [name], subject.name if subject.kind == "model" else "")
 
 
-def loads_no_torch(kind: Kind, names: Collection[str]) -> None:
+def loads_no_torch(kind: Kind, names: Collection[str], network: str = "") -> None:
     """What is asked of a name before anything runs (settings, taps, whether there is such a thing) loads no torch.
 
-    All of the names are tried in one process of their own, in which nothing is loaded yet.
+    All of the names are tried in one process of their own, in which nothing is loaded yet; of a family of networks
+    `network`, or else its smallest.
     """
-    registry = REGISTRIES[kind]
-    targets = {name: (registry.target(name), smallest(name) if kind == "model" else "") for name in names}
+    targets = {name: (REGISTRIES[kind].target(name), network) for name in names}
     path = {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
     command = [sys.executable, "-c", _SCRIPT, json.dumps([kind, targets])]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **path})

@@ -16,18 +16,26 @@ TRAIN, TEST = 320, 120
 SIDE = 16
 
 
-def write(file: Path, *, side: int = SIDE, train: int = TRAIN, test: int = TEST, drawn_for_test: int = 2) -> Path:
+def write(
+    file: Path,
+    *,
+    side: int = SIDE,
+    train: int = TRAIN,
+    test: int = TEST,
+    classes: int = CLASSES,
+    drawn_for_test: int = 2,
+) -> Path:
     """Write a data set as a .npz file; `drawn_for_test` is the seed of its test images."""
-    x_train, y_train = _drawn(train, side, seed=1)
-    x_test, y_test = _drawn(test, side, seed=drawn_for_test)
+    x_train, y_train = _drawn(train, side, classes, seed=1)
+    x_test, y_test = _drawn(test, side, classes, seed=drawn_for_test)
     np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return file
 
 
-def _drawn(count: int, side: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(count: int, side: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N, side, side, 3] and their labels, every class equally often."""
     draw = np.random.default_rng(seed)
-    labels = draw.permutation(np.arange(count) % CLASSES)
+    labels = draw.permutation(np.arange(count) % classes)
     images = draw.integers(60, 140, (count, side, side, 3))
     square = side // 2 - 1
     for image, label in zip(images, labels, strict=True):

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.models import FAMILIES
 from engine.testing.checks import Check, checks_for
-from engine.testing.subject import REGISTRIES, Kind, smallest, titled
+from engine.testing.subject import REGISTRIES, Kind, titled
 
 Settings = Mapping[str, Any]
 
@@ -64,10 +65,15 @@ class Case:
 
 
 def cases(kind: Kind) -> Iterator[Case]:
-    """Every check of everything of that kind that is registered."""
-    for name in REGISTRIES[kind]:
+    """Every check of everything of that kind that is registered, as far as it can be imported."""
+    for name in REGISTRIES[kind].loaded():
         row = TABLE[kind].get(name, Row())
-        for given in row.variants:
-            called = smallest(name) if kind == "model" else name
-            for check in checks_for(kind, called):
-                yield Case(kind, called, given, check, row.known.get(check.__name__, ""))
+        for called in [name] if kind != "model" else networks(name):
+            for given in row.variants:
+                for check in checks_for(kind, called):
+                    yield Case(kind, called, given, check, row.known.get(check.__name__, ""))
+
+
+def networks(*families: str) -> list[str]:
+    """The smallest network of each family, of all by default; a package's family may not say which that is."""
+    return [FAMILIES.get(word).smallest for word in families or FAMILIES.loaded() if FAMILIES.get(word).smallest]

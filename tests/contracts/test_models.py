@@ -15,7 +15,7 @@ def test_contract(hold, case):
 
 
 def test_none_loads_torch_before_it_is_used():
-    loads_no_torch("model", list(REGISTRIES["model"]))
+    loads_no_torch("model", list(REGISTRIES["model"].loaded()))
 
 
 def test_each_of_ours_has_a_row():

@@ -11,9 +11,8 @@ import pytest
 from engine.attacks import ATTACKS
 from engine.config.layers import merge
 from engine.defenses import DEFENSES
-from engine.models import FAMILIES
 from engine.testing import quick
-from engine.testing.subject import smallest
+from tests.contracts.table import networks
 
 QUICK = [name for name, kind in DEFENSES.loaded().items() if not kind.slow]
 READING = [name for name in QUICK if DEFENSES.get(name)().attention is not None]
@@ -29,7 +28,7 @@ def attack(name: str) -> dict[str, Any]:
     return {"attack": {"name": name, **quick.attack(name)}}
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", ATTACKS.loaded())
 def test_every_defense_meets_every_attack(world, name):
     defenses = [each for each in QUICK if not (DEFENSES.get(each).needs and ATTACKS.get(name).learns)]
     config = world.config(attack(name), FEW, defenses=defended(*defenses))
@@ -41,17 +40,17 @@ def test_every_defense_meets_every_attack(world, name):
         assert math.isfinite(done[stage].metrics.asr) is ATTACKS.get(name).marks
 
 
-@pytest.mark.parametrize("word", FAMILIES)
+@pytest.mark.parametrize("network", networks())
 @pytest.mark.parametrize("name", READING)
-def test_every_defense_that_reads_attention_works_on_every_family(world, name, word):
-    network = {"model": {"name": smallest(word)}}
-    ran = world.whole(world.config(network, FEW, defenses=defended(name)), f"{name} on {smallest(word)}")
+def test_every_defense_that_reads_attention_works_on_every_family(world, name, network):
+    model = {"model": {"name": network}}
+    ran = world.whole(world.config(model, FEW, defenses=defended(name)), f"{name} on {network}")
     assert ran.finished[name].metrics.images == 120
 
 
-@pytest.mark.parametrize("word", FAMILIES)
+@pytest.mark.parametrize("network", networks())
 @pytest.mark.parametrize("name", LEARNING)
-def test_every_attack_that_learns_learns_with_every_family(world, name, word):
-    layers = merge(attack(name), {"model": {"name": smallest(word)}})
-    ran = world.whole(world.config(layers, FEW), f"{name} on {smallest(word)}")
+def test_every_attack_that_learns_learns_with_every_family(world, name, network):
+    layers = merge(attack(name), {"model": {"name": network}})
+    ran = world.whole(world.config(layers, FEW), f"{name} on {network}")
     assert math.isfinite(ran.finished["attack"].metrics.asr)
