@@ -40,8 +40,6 @@ class TrainingLab:
 
     classes: int
     model: str = "wrn-16-1"
-    build: Callable[[int], nn.Module] | None = None
-    """Makes a network of that name on the device, its weights drawn by a seed; None = as `models.build`."""
     training: TrainingSettings = field(default_factory=AttackTrainingSettings)
     """How the backdoored model is trained; surrogates are trained likewise."""
     mirror: bool = False
@@ -54,6 +52,8 @@ class TrainingLab:
     """Whether the cache may be read; it is written in any case."""
     data: str | None = None
     """The data set's fingerprint; None = taken from the images when it is needed."""
+    build: Callable[[int], nn.Module] | None = None
+    """Makes a network of that name on the device, its weights drawn by a seed; None = as `models.build`."""
     seconds: float = 0.0
     """Time spent on the run's products, by a run that was resumed too; pauses, and what others made, left out."""
     _carried: float = field(default=0.0, init=False)

@@ -55,7 +55,10 @@ CAUGHT: dict[Kind, dict[str, dict[str, str]]] = {
         "Mislabeler": {"poisons_as_declared": "2 labels are other than its label rule, all-to-one, says"},
         "Excessive": {"poisons_as_declared": "34 images are poisoned, a rate of 0.1 means 32"},
         "Spreading": {"poisons_as_declared": "images are changed that are neither poisoned nor covers"},
-        "Wanting": {"poisons_as_declared": "`eligible` is not those images that are not there anyway"},
+        "Wanting": {
+            "poisons_as_declared": "`eligible` is not those images that are not there anyway",
+            "refusals": "a poisoning rate of 1 is taken, target class and all",
+        },
         "Inky": {"trigger": "the trigger writes into the images"},
         "Fickle": {"trigger": "the trigger gives other images the second time"},
         "Sociable": {"trigger": "what the trigger makes of an image hangs on the images beside it"},

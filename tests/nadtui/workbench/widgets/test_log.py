@@ -8,6 +8,7 @@ from textual.app import App, ComposeResult
 from engine.record.view import LogLine
 from nadtui.workbench.widgets.log import LogPane
 from tests import looks
+from tests.pilot import until
 
 LINES = [LogLine(float(number), "info", f"line {number}") for number in range(40)]
 
@@ -38,8 +39,10 @@ async def test_a_log_follows_in_another_size(height):
         log = pilot.app.query_one(LogPane)
         log.add(LINES)
         await pilot.resize_terminal(40, height)
-        await pilot.pause()
-        assert log.scroll_offset.y == log.max_scroll_y == log.vertical_scrollbar.position == 40 - height
+        # Its size, the scrolling and the scrollbar come one after the other.
+        await until(
+            pilot, lambda: log.scroll_offset.y == log.max_scroll_y == log.vertical_scrollbar.position == 40 - height
+        )
 
 
 @looks.piloted
