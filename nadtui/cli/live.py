@@ -21,12 +21,12 @@ from engine.record.stage_view import StageView
 from engine.record.state import RunState
 from engine.record.view import RunView
 from nadtui import diagnostics, formatting
+from nadtui.draw.run_states import STAGE_MARKS
 from nadtui.runs import narrate
 
 PAINTS_A_SECOND = 4
 WIDEST = 120
 """Columns beyond which the picture does not grow."""
-MARKS = {"pending": "·", "running": "▸", "finished": "✓"}
 
 
 class LiveDisplay:
@@ -107,20 +107,14 @@ def _row(view: RunView, stage: StageView, now: float) -> list[RenderableType]:
     bar = ProgressBar(total=1.0, completed=stage.progress, complete_style="cyan", finished_style="green")
     metrics = stage.metrics
     return [
-        Text(MARKS[stage.state], style="green" if stage.state == "finished" else style),
+        Text(STAGE_MARKS[stage.state], style="green" if stage.state == "finished" else style),
         Text(formatting.clean(stage.name), style=style),
         bar,
-        _epochs(stage),
+        Text(narrate.epochs(stage), style="dim" if stage.cached else ""),
         Text(f"ACC {formatting.percentage(metrics.acc):>5}" if metrics else " " * 9),
         Text(f"ASR {formatting.percentage(metrics.asr):>5}" if metrics and not math.isnan(metrics.asr) else " " * 9),
         Text(f"{formatting.duration(_seconds(view, stage, now)):>5}", style="dim"),
     ]
-
-
-def _epochs(stage: StageView) -> Text:
-    if stage.cached:
-        return Text("taken over", style="dim")
-    return Text(f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else "")
 
 
 def _seconds(view: RunView, stage: StageView, now: float) -> float | None:
@@ -139,7 +133,7 @@ def _activity(view: RunView, now: float) -> str:
     if view.status is RunState.PAUSED:
         return "paused"
     if view.preparing is not None:
-        return _preparing(view.preparing)
+        return narrate.preparing(view.preparing)
     if stage is None or stage.last is None:
         return ""
     last = stage.last
@@ -150,12 +144,6 @@ def _activity(view: RunView, now: float) -> str:
         narrate.loss(stage),
     ]
     return " · ".join(parts)
-
-
-def _preparing(event: events.Preparing) -> str:
-    if not event.total:
-        return f"{event.what} …"
-    return f"{event.what} … {100 * event.done / event.total:.0f} %"
 
 
 def _line(content: str) -> Text:

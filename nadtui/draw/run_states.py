@@ -1,4 +1,4 @@
-"""How a run's state looks: its signs, its color, and what it means in a line."""
+"""How a run's state, and that of a stage, looks: its signs, its color, and what it means in a line."""
 
 from __future__ import annotations
 
@@ -41,3 +41,6 @@ LOOKS = {
     RunState.DELETED: Look("-", "✗ DELETED", "waiting", 6, "its folder is gone"),
 }
 """By state."""
+
+STAGE_MARKS = {"pending": "·", "running": "▸", "finished": "✓"}
+"""The same for a stage's state, in one cell."""

@@ -130,6 +130,18 @@ def figures(metrics: events.Metrics) -> list[str]:
     return [f"{name} {formatting.percentage(value)}" for name, value in named.items() if not math.isnan(value)]
 
 
+def preparing(event: events.Preparing) -> str:
+    """What is being got ready, and how far that is."""
+    return f"{event.what} … {100 * event.done / event.total:.0f} %" if event.total else f"{event.what} …"
+
+
+def epochs(stage: StageView) -> str:
+    """How many of a stage's epochs are done; nothing for one that has none."""
+    if stage.cached:
+        return "taken over"
+    return f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
+
+
 def waiting(event: events.Queued) -> str:
     """Whom the run waits for, and its place in the line."""
     held = f"; held by {', '.join(event.holders)}" if event.holders else ""

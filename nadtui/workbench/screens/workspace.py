@@ -23,7 +23,7 @@ from nadtui.formatting import clean, plural
 from nadtui.runs.catalog import Catalog, RunRow
 from nadtui.runs.comparison import MOST
 from nadtui.runs.deleting import delete_run
-from nadtui.workbench import miniature
+from nadtui.workbench import run_sketch
 from nadtui.workbench.dialogs import Confirm
 from nadtui.workbench.messages import HostChanged
 from nadtui.workbench.threads import hand_over
@@ -157,7 +157,7 @@ class WorkspaceScreen(Screen[None]):
             row = next((row for row in rows if isinstance(selected, RunRow) and row.path == selected.path), None)
             view = self.catalog.view(row.path) if row is not None else None
             # A run at work is sketched here: only this thread may read what the catalog is folding.
-            drawn = None if view is None else miniature.of(view, row.path, row.state, dark=self.preview.dark)
+            drawn = None if view is None else run_sketch.of(view, row.path, row.state, dark=self.preview.dark)
         finally:
             self._looking = False
         hand_over(self, partial(self._take_rows, rows))

@@ -17,7 +17,7 @@ from nadtui import formatting
 from nadtui.draw import trigger_pictures
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
-from nadtui.workbench.miniature import Sketch
+from nadtui.workbench.run_sketch import Sketch
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.tiles import Tile, Tiles

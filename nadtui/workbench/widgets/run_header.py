@@ -14,6 +14,7 @@ from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
 from nadtui.draw.run_states import LOOKS
+from nadtui.runs import narrate
 
 if TYPE_CHECKING:
     from nadtui.runs.hosting import Host
@@ -25,8 +26,7 @@ def activity(view: RunView, state: RunState) -> str:
         held = f", held by {', '.join(view.queued.holders)}" if view.queued.holders else ""
         return f"{formatting.ordinal(view.queued.position)} in line for the machine{held}"
     if view.preparing is not None and not view.ended:
-        done = view.preparing
-        return f"{done.what} … {100 * done.done / done.total:.0f} %" if done.total else f"{done.what} …"
+        return narrate.preparing(view.preparing)
     stage = view.stage
     if stage is not None and not view.ended:
         return f"{stage.name} epoch {max(1, stage.epoch)}/{stage.epochs}" if stage.epochs else stage.name

@@ -21,7 +21,7 @@ from engine.running.plan import epochs_fields
 from nadtui.draw import trigger_process
 from nadtui.runs.catalog import RunRow
 from nadtui.runs.digest import flatten
-from nadtui.workbench import miniature
+from nadtui.workbench import run_sketch
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.preview import Preview
 
@@ -47,7 +47,7 @@ class SelectionPreview(Preview):
         self._is_followed = followed
         self._look = look
         self._settling: Timer | None = None
-        self._sketches: dict[tuple[Any, ...], miniature.Sketch] = {}
+        self._sketches: dict[tuple[Any, ...], run_sketch.Sketch] = {}
         self._pencil = threading.Lock()
 
     @property
@@ -95,15 +95,15 @@ class SelectionPreview(Preview):
         key = (row.path, row.state, _stamp(row.path), self.dark)
         drawn = self._sketches.get(key)
         if row.state is RunState.PREPARING:
-            drawn = miniature.Sketch(row.id, row.state)
+            drawn = run_sketch.Sketch(row.id, row.state)
         elif drawn is None:
-            drawn = miniature.read(row.path, row.state, dark=self.dark)
+            drawn = run_sketch.read(row.path, row.state, dark=self.dark)
             self._sketches[key] = drawn
             while len(self._sketches) > KEPT:
                 self._sketches.pop(next(iter(self._sketches)))
         hand_over(self, partial(self.take_run, row, drawn))
 
-    def take_run(self, row: RunRow, drawn: miniature.Sketch) -> None:
+    def take_run(self, row: RunRow, drawn: run_sketch.Sketch) -> None:
         """Show this sketch, where its run is still the one selected."""
         if isinstance(self.subject, RunRow) and self.subject.path == row.path:
             self.show_run(drawn)

@@ -11,9 +11,9 @@ from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
+from nadtui.draw.run_states import STAGE_MARKS
 from nadtui.runs import narrate
 
-MARKS = {"pending": "·", "running": "▸", "finished": "✓"}
 ARROW = " ▸ "
 
 
@@ -37,10 +37,8 @@ def compose(view: RunView, width: int, *, dark: bool, base: Style) -> tuple[list
 def _name(stage: StageView, room: int, base: Style) -> list[Segment]:
     """As much as fits: mark and name, epochs, ACC and ASR."""
     style = base + {"pending": Style(dim=True), "running": Style(bold=True), "finished": Style()}[stage.state]
-    said = f"{MARKS[stage.state]} {formatting.clean(stage.name)}"
-    epochs = (
-        "taken over" if stage.cached else f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
-    )
+    said = f"{STAGE_MARKS[stage.state]} {formatting.clean(stage.name)}"
+    epochs = narrate.epochs(stage)
     metrics = stage.metrics
     known = narrate.figures(metrics) if metrics else []
     figures = [" ".join(known), "/".join(each.split()[-1] for each in known)]

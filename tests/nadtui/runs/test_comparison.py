@@ -63,3 +63,32 @@ def test_a_run_without_a_trigger_says_why_it_has_no_figures():
 def test_runs_are_of_one_experiment_if_they_differ_in_what_shapes_no_figure(changes, repeats):
     found = comparison.groups([report(seed=0), report(seed=1, **changes)])
     assert [group.letters for group in found] == (["AB"] if repeats else [])
+
+
+def test_differences_are_to_the_first_run(reports):
+    table = comparison.table(reports[:3])
+    row = next(row for row in table.rows if row[:2] == ("nad", "ASR"))
+    assert row == ("nad", "ASR", "2.0", "4.0 (+2.0)", "1.0 (-1.0)", "3.0 ± 1.4")
+
+
+def test_a_stage_that_a_run_has_not_reached_is_a_dash(reports):
+    table = comparison.table([reports[0], reports[3]])
+    assert next(row for row in table.rows if row[:2] == ("nad", "ACC"))[3] == "–"
+
+
+def test_only_finished_runs_of_other_seeds_make_a_mean(reports):
+    groups = comparison.groups(reports)
+    assert [group.letters for group in groups] == ["AB"]
+    assert comparison.groups([reports[0], reports[0]]) == []  # the same seed twice is no spread
+    assert comparison.groups([reports[0], reports[2]]) == []  # another attack is no repeat
+
+
+def test_mean_and_deviation_are_those_of_the_sample(reports):
+    mean, deviation, count = comparison.groups(reports)[0].figure(comparison.StageKey("purified", "nad", "nad"), "asr")
+    assert (mean, count) == (3.0, 2)
+    assert deviation == pytest.approx(((2 - 3) ** 2 + (4 - 3) ** 2) ** 0.5)
+
+
+def test_fields_that_differ_are_listed_once(reports):
+    table = comparison.fields(reports[:2])
+    assert table.rows == (("seed", "0", "1"),)

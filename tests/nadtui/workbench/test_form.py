@@ -6,10 +6,13 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
+from engine.config.presets import resolve
 from engine.errors import RequestError
+from engine.running.processor_queue import processors
 from nadtui.runs.request import RunOptions, build_config
-from nadtui.workbench.form import RunForm, of_run, told
+from nadtui.workbench.form import RunForm, as_yaml, of_run, told
 from tests import run_folders
 
 
@@ -82,7 +85,6 @@ def test_a_networks_file_is_executed_only_if_it_was_typed_here(network):
 
 def test_a_run_of_several_defenses_is_repeated(tmp_path):
     settings = {"defenses": {"nad": None, "fine-tuning": {"training": {"epochs": 3}}}}
-    from engine.config.presets import resolve
 
     config = resolve("sig", overrides=[settings], defenses=["nad", "fine-tuning"])
     folder = run_folders.write_events(tmp_path, "a", config.to_dict(), [])
@@ -90,3 +92,126 @@ def test_a_run_of_several_defenses_is_repeated(tmp_path):
     assert (form.preset, form.config_file) == ("sig", None)
     assert form.config() == config
     assert form.settings == {"defenses": "nad,fine-tuning", "defenses.fine-tuning.training.epochs": "3"}
+
+
+def options(command: str) -> RunOptions:
+    """Read a command line as `nadtui run` does."""
+    words = shlex.split(command)
+    assert words[:2] == ["nadtui", "run"]
+    given = {"settings": []}
+    for name, value in zip(words[2::2], words[3::2], strict=True):
+        match name:
+            case "--set":
+                given["settings"].append(value)
+            case "--seed" | "--threads":
+                given[name[2:]] = int(value)
+            case "--config":
+                given["config"] = Path(value)
+            case _:
+                given[name[2:]] = value
+    return RunOptions(**given)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        RunForm(preset="sig"),
+        RunForm(preset="badnets", seed="7", device="cpu", recipe="paper"),
+        RunForm(
+            preset="blend",
+            dataset="cifar10",
+            settings={"defenses.nad.distill.beta": "[1, 2, 3]", "attack.alpha": "0.3"},
+        ),
+        RunForm(preset="sig", at_once="1", settings={"threads": "1", "defenses.nad.distill.normalize": "false"}),
+    ],
+)
+def test_the_command_line_makes_the_same_configuration(form):
+    assert build_config(options(form.command())) == form.config()
+
+
+def test_runs_at_once_divide_the_threads():
+    count = len(processors())
+    assert RunForm(preset="sig").threads() is None
+    assert RunForm(preset="sig", at_once=str(count)).config().threads == (1 if count > 1 else None)
+    with pytest.raises(RequestError, match=f"allowed: 1 to {count}"):
+        RunForm(preset="sig", at_once=str(count + 1)).config()
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", [3]), ("0-2", [0, 1, 2]), ("5, 1,5", [5, 1]), ("7-7", [7])])
+def test_seeds_may_be_several(text, seeds):
+    form = RunForm(preset="sig", seed=text)
+    assert form.seeds() == seeds
+    assert [request.config.seed for request in form.requests(Path("runs"))] == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "2-1", "0-100000", "1,,2", "1.5"])
+def test_what_is_no_seed_is_refused(text):
+    with pytest.raises(RequestError, match="seed"):
+        RunForm(preset="sig", seed=text).seeds()
+
+
+def test_several_seeds_become_a_loop():
+    command = RunForm(preset="sig", seed="0-2").command()
+    assert command == "for seed in 0 1 2; do nadtui run --preset sig --seed $seed --headless; done"
+
+
+def test_the_first_wrong_field_is_named():
+    with pytest.raises(RequestError, match=r"defenses\.nad\.distill\.p = 99: .*less than or equal to 16"):
+        RunForm(preset="sig", settings={"defenses.nad.distill.p": "99"}).config()
+    with pytest.raises(RequestError, match="unknown data set"):
+        RunForm(preset="sig", dataset="cifar").config()
+
+
+def test_every_field_tells_its_value_meaning_and_bounds():
+    fields = {field.path: field for field in RunForm(preset="sig", settings={"defenses.nad.distill.p": "3"}).fields()}
+    assert fields["attack.delta"].value == "32.0"
+    assert fields["defenses.nad.distill.p"].value == "3"
+    assert fields["defenses.nad.distill.p"].changed
+    assert fields["defenses.nad.distill.p"].allowed == "≥ 1, ≤ 16"
+    assert "xponent" in fields["defenses.nad.distill.p"].about
+    assert fields["defenses.nad.distill.operator"].allowed == "one of sum, sum_p, mean, mean_p, max_p"
+    assert not fields["training.lr"].changed
+    assert "seed" not in fields  # has a place of its own
+
+
+def test_a_broken_setting_leaves_the_other_fields_readable():
+    form = RunForm(preset="sig", settings={"defenses.nad.distill.p": "["})
+    fields = {field.path: field for field in form.fields()}
+    assert fields["defenses.nad.distill.p"].value == "["
+    assert fields["attack.delta"].value == "32.0"
+
+
+def test_an_empty_value_takes_a_change_back():
+    form = RunForm(preset="sig").with_setting("defenses.nad.distill.p", "3")
+    assert form.settings == {"defenses.nad.distill.p": "3"}
+    assert form.with_setting("defenses.nad.distill.p", "  ").settings == {}
+
+
+def test_a_run_is_repeated_by_its_preset_and_its_changes(tmp_path):
+    folder = run_folders.write(tmp_path, "a", preset="sig", seed=3, defenses={"nad": {"distill": {"p": 3.0}}})
+    form = of_run(folder)
+    assert form.preset == "sig"
+    assert form.settings == {"defenses.nad.distill.p": "3.0"}
+    assert form.config().to_dict() == yaml.safe_load((folder / "config.yaml").read_text())
+
+
+def test_a_run_whose_preset_has_gone_is_repeated_from_its_file(tmp_path):
+    folder = run_folders.write(tmp_path, "a", preset="sig")
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump({**values, "preset": "long-gone"}))
+    form = of_run(folder)
+    assert form.config_file == folder / "config.yaml"
+    assert form.config().to_dict() == {**values, "preset": "long-gone"}
+
+
+def test_a_damaged_configuration_is_refused_by_name(tmp_path):
+    folder = run_folders.write(tmp_path, "a")
+    (folder / "config.yaml").write_text("just text")
+    with pytest.raises(RequestError, match=r"config\.yaml"):
+        of_run(folder)
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.5, "text", "", "yes", "1", "a: b", [1.0, 2.0], {}])
+def test_values_survive_yaml(value):
+    assert "\n" not in as_yaml(value)
+    assert yaml.safe_load(as_yaml(value)) == value

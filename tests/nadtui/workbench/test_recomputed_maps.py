@@ -54,3 +54,29 @@ def test_what_is_computed_is_told_by_the_view(tmp_path):
     asked = task(run(tmp_path), tmp_path, "mean")
     assert isinstance(asked, Task)
     assert asked.stages == {"attack": "", "teacher": "nad", "nad": "nad", "fine-tuning": "fine-tuning"}
+
+
+def test_recomputed_maps_are_those_of_the_record(tmp_path):
+    """The record's maps and those recomputed under the run's own operator are the same bytes."""
+    import torch
+
+    from engine import models
+    from engine.attention.capture import Capture
+    from engine.device import choose
+    from engine.storage.checkpoints import save_weights
+    from nadtui.workbench.recomputed_maps import Task, compute
+
+    model = models.build("wrn-10-1", 3, seed=5)
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator)
+    labels = torch.tensor([0, 1])
+    capture = Capture(images, images.flip(-1), labels, labels, operator="mean_p", p=3.0, device=choose("cpu", "fp32"))
+    wanted = {("nad", each.sample, each.tap): each for each in capture.maps("nad", 4, model)}
+    save_weights(RunFolder(tmp_path).checkpoint("nad"), model.state_dict(), {})
+    found = compute(
+        Task(tmp_path, {"attack": "", "nad": "nad"}, list(capture.samples()), "wrn-10-1", 3, "mean_p", 3.0)
+    ).maps
+    assert len(found) == len(wanted) == 6
+    for key, each in found.items():
+        assert (each.clean, each.triggered) == (wanted[key].clean, wanted[key].triggered)
+        assert each.peak == pytest.approx(wanted[key].peak)

@@ -8,7 +8,7 @@ from rich.style import Style
 from engine.record.state import RunState
 from engine.record.view import RunView, fold
 from nadtui.runs.catalog import Catalog, RunRow
-from nadtui.workbench import miniature
+from nadtui.workbench import run_sketch
 from nadtui.workbench.widgets import preview, run_columns, run_header, stage_strip, tiles
 from tests import run_folders
 
@@ -58,8 +58,8 @@ def test_the_list_shows_nothing_where_there_is_no_asr(tmp_path):
     assert (cells["ACC"], cells["ASR"]) == ("97.0→96.5", "")
 
 
-def sketch(*, attacked: bool) -> miniature.Sketch:
-    return miniature.of(view(attacked=attacked), Path("a"), RunState.FINISHED)
+def sketch(*, attacked: bool) -> run_sketch.Sketch:
+    return run_sketch.of(view(attacked=attacked), Path("a"), RunState.FINISHED)
 
 
 def test_the_preview_shows_the_maps_and_figures_of_every_purified_model():

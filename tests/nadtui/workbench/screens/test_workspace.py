@@ -1,168 +1,31 @@
-"""The workspace under a pilot, its list as a pure function, and the catalog over damaged and foreign folders."""
+"""The workspace under a pilot."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import time
-from pathlib import Path
 
 import pytest
 
-from engine.record.folder import RunFolder
-from engine.record.state import RunState
 from nadtui.draw import trigger_process
-from nadtui.runs.catalog import Catalog, RunRow
 from nadtui.runs.deleting import delete_run
-from nadtui.runs.query import parse
 from nadtui.workbench.screens.compare import CompareScreen
 from nadtui.workbench.screens.new_run import NewRunScreen
 from nadtui.workbench.screens.run import RunScreen
 from nadtui.workbench.screens.workspace import WorkspaceScreen
 from nadtui.workbench.widgets.preset_list import PresetList
-from nadtui.workbench.widgets.run_columns import columns, fitted
 from nadtui.workbench.widgets.run_table import RunTable
-from nadtui.workbench.widgets.tiles import Tile, lay_out
 from tests import looks, run_folders
 from tests.pilot import at_rest, drive, screen_text, shows, until
 from tests.scripted_run import START
 
+pytestmark = pytest.mark.usefixtures("truecolor")
+
 SIZES = ((80, 24), (120, 36), (200, 60))
-
-
-@pytest.fixture(autouse=True)
-def _colors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same terminal for every test, whatever the one they run in."""
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLORTERM", "truecolor")
-    monkeypatch.delenv("NO_COLOR", raising=False)
-
-
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
-    root = tmp_path / "runs"
-    now = time.time()
-    run_folders.write(root, "20260101-120000-badnets-signs-s0", start=now - 4_000)
-    run_folders.write(root, "20260101-120100-sig-signs-s0", preset="sig", start=now - 3_000, asr=3.0)
-    run_folders.write(root, "20260101-120200-sig-signs-s1", preset="sig", seed=1, start=now - 2_000, asr=5.0)
-    run_folders.write(root, "20260101-120300-blend-signs-s0", preset="blend", end="failed", start=now - 1_000)
-    return root
 
 
 def table(pilot) -> RunTable:
     return pilot.app.screen.query_one(RunTable)
-
-
-# --- the catalog ---
-
-
-def test_rows_are_newest_first_with_figures_before_and_after(runs):
-    rows = Catalog(runs).rows()
-    assert [row.preset for row in rows] == ["blend", "sig", "sig", "badnets"]
-    assert [row.state for row in rows] == ["failed", "finished", "finished", "finished"]
-    assert rows[1].acc == (97.0, 96.5)
-    assert rows[1].asr == (100.0, 5.0)
-    assert rows[0].asr[0] == 100.0
-
-
-def test_a_filter_finds_stage_figures_and_fields_of_the_configuration(runs):
-    rows = Catalog(runs).rows()
-
-    def found(text: str) -> list[str]:
-        return [row.id[16:] for row in rows if parse(text).matches(row)]
-
-    assert found("asr<4 state:finished") == ["sig-signs-s0", "badnets-signs-s0"]
-    assert found("teacher.asr=10") == ["sig-signs-s1", "sig-signs-s0", "badnets-signs-s0"]
-    assert found("attack.delta=32") == ["sig-signs-s1", "sig-signs-s0"]
-    assert found("poisoning_rate>0.5 seed:1") == ["sig-signs-s1"]
-    assert found("age<20min") == ["blend-signs-s0"]
-
-
-@pytest.mark.parametrize("spoil", ["config", "summary", "newer", "empty"])
-def test_a_spoiled_folder_is_a_row_and_no_error(runs, spoil):
-    folder = runs / "20260101-120100-sig-signs-s0"
-    if spoil == "config":
-        (folder / "summary.json").unlink()
-        (folder / "config.yaml").write_text("a: [")
-    elif spoil == "summary":
-        (folder / "summary.json").write_text('{"schema": 1, "stages": 7}')
-    elif spoil == "newer":
-        (folder / "summary.json").write_text(json.dumps({"schema": 99}))
-    else:
-        for file in ("events.jsonl", "summary.json", "config.yaml"):
-            (folder / file).unlink()
-    states = {row.id: row.state for row in Catalog(runs).rows()}
-    assert states[folder.name] == ("newer" if spoil == "newer" else "damaged")
-    assert len(states) == 4
-
-
-def test_a_run_that_another_process_writes_is_followed(runs):
-    settings = run_folders.config(seed=5)
-    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)) as folder:
-        catalog = Catalog(runs)
-        for event in run_folders.script(folder.id, settings, end="open")[:7]:
-            folder.append(event)
-        row = next(row for row in catalog.rows() if row.id == folder.id)
-        assert (row.state, row.stage, row.alive) == ("running", "attack", True)
-        first = row.progress
-        for event in run_folders.script(folder.id, settings, end="open")[7:15]:
-            folder.append(event)
-        row = next(row for row in catalog.rows() if row.id == folder.id)
-        assert row.progress > first
-    assert next(row for row in catalog.rows() if row.id == folder.id).state == "crashed"
-
-
-def test_events_that_make_no_sense_leave_the_list_standing(runs):
-    settings = run_folders.config(seed=5)
-    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=5, config_yaml=json.dumps(settings)) as folder:
-        for event in run_folders.script(folder.id, settings, end="open")[:7]:
-            folder.append(event)
-        with (folder.path / "events.jsonl").open("a") as record:
-            record.write(
-                '{"kind":"stage-started","stage":"attack","epochs":"many","steps":null,"seq":99,"time":null}\n'
-            )
-            record.write('{"kind":"run-resumed","stage":"nowhere","epoch":-5,"seq":100,"time":1e300}\n')
-        rows = Catalog(runs).rows()
-        assert len(rows) == 5
-        assert folder.id in {row.id for row in rows}
-
-
-# --- the list as text ---
-
-
-@pytest.mark.parametrize("width", [30, 56, 66, 80, 104, 132, 180])
-def test_columns_fill_the_width(width):
-    chosen = columns(width)
-    taken = sum(column.width for column in chosen) + len(chosen) - 1
-    assert taken == width or (width < 56 and taken > width)
-    row = RunRow(
-        "20260101-120000-sig-signs-s0", Path("x"), RunState.RUNNING, "sig", "signs", 0, stage="nad", progress=0.5
-    )
-    assert all(len(fitted(column.text(row, column.width), column.width)) == column.width for column in chosen)
-
-
-def test_progress_is_a_bar_where_there_is_room():
-    row = RunRow("id", Path("x"), RunState.RUNNING, stage="nad", progress=0.5)
-    wide = next(column for column in columns(180) if column.title == "stage")
-    assert wide.text(row, 28) == "nad         ━━━━━─────  50%"
-    narrow = next(column for column in columns(56) if column.title == "state")
-    assert narrow.text(row, 9) == "nad 50%"
-
-
-def test_foreign_text_stays_in_its_cells():
-    assert fitted("a\x1b[31m\u202eb", 8) == "a\\x1b[3…"
-    assert fitted("標識標識", 5).rstrip() in ("標識", "標識…", "標…")
-
-
-def test_pictures_grow_with_the_room_and_keep_their_pixels():
-    tile = Tile("clean", 8, 8, bytes(192))
-    assert len(lay_out([[tile, tile, tile]], 60, 9)) == 9  # a caption and 8 lines: 16 pixels, twice the 8 there are
-    small = lay_out([[tile, tile, tile]], 20, 9)
-    assert max(strip.cell_length for strip in small) <= 20
-    assert lay_out([], 60, 9) == []
-
-
-# --- under a pilot ---
 
 
 @pytest.mark.parametrize(
@@ -324,21 +187,6 @@ def test_delete_asks_and_deletes(runs):
     drive(runs, script)
     assert not (runs / "20260101-120300-blend-signs-s0").exists()
     assert len(list(runs.iterdir())) == 3
-
-
-def test_a_run_at_work_is_never_deleted(runs):
-    settings = run_folders.config()
-    with RunFolder.create(runs, preset="badnets", dataset="signs", seed=0, config_yaml=json.dumps(settings)) as folder:
-        assert "at work" in delete_run(folder.path)
-        assert folder.path.is_dir()
-
-
-def test_a_link_is_never_followed_by_a_delete(runs, tmp_path):
-    other = tmp_path / "elsewhere"
-    other.mkdir()
-    (runs / "link").symlink_to(other, target_is_directory=True)
-    assert delete_run(runs / "link")
-    assert other.is_dir()
 
 
 def test_a_run_deleted_by_others_leaves_the_list(runs):

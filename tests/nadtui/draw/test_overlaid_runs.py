@@ -1,0 +1,49 @@
+"""The curves of several runs on one axis, their means and bands."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from nadtui.draw import overlaid_runs
+from nadtui.draw.chart import Series
+
+
+def test_curves_of_all_runs_lie_on_one_axis(reports):
+    chart = overlaid_runs.chart(reports[:3], "asr", "epoch")
+    assert [each.name for each in chart.series] == ["A", "B", "C"]
+    assert [each.y[-1] for each in chart.series] == [2.0, 4.0, 1.0]
+    assert len({each.color for each in chart.series}) == 3
+    assert chart.boundaries == ((0.0, "attack"), (3.0, "teacher"), (5.0, "nad"))
+
+
+def test_runs_of_other_seeds_become_their_mean_in_a_band(reports):
+    chart = overlaid_runs.chart(reports[:3], "asr", "epoch", means=True)
+    mean, other = chart.series
+    assert (mean.name, other.name) == ("mean A B", "C")
+    assert other.band is None
+    assert mean.y[-1] == 3.0  # of 2 and 4
+    lower, upper = mean.band
+    assert (upper[-1] - lower[-1]) / 2 == pytest.approx(2**0.5)
+    assert lower[0] == upper[0] == mean.y[0]  # before distillation they are the same
+    assert list(mean.x) == list(overlaid_runs.chart(reports[:1], "asr", "epoch").series[0].x)
+    assert [math.isnan(value) for value in lower] == [math.isnan(value) for value in mean.y]
+
+
+def test_curves_of_other_lengths_have_no_mean(reports):
+    shorter = Series("B", "#ffffff", [0.0, 1.0], [1.0, 2.0])
+    longer = Series("A", "#ffffff", [0.0, 1.0, 2.0], [1.0, 2.0, 3.0])
+    assert overlaid_runs._mean("mean A B", [longer, shorter]) is None
+
+
+def test_boundaries_are_those_on_which_the_runs_agree(reports):
+    chart = overlaid_runs.chart([reports[0], reports[3]], "asr", "epoch")
+    assert chart.boundaries[-1] == (5.0, "nad")  # the failed run never came to it
+
+
+def test_a_zoomed_stage_begins_at_zero_with_the_backdoored_model(reports):
+    chart = overlaid_runs.chart(reports[:2], "asr", "epoch", zoom="nad")
+    assert list(chart.series[0].x) == [0.0, 1.0, 2.0]
+    assert list(chart.series[0].y) == [100.0, 5.0, 2.0]
+    assert overlaid_runs.zooms(reports) == ["attack", "teacher", "nad"]

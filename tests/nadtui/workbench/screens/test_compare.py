@@ -1,0 +1,79 @@
+"""Runs side by side on a screen."""
+
+from __future__ import annotations
+
+import pytest
+
+from nadtui.workbench.screens.compare import CompareScreen
+from nadtui.workbench.widgets.curves import Curves
+from tests import looks
+from tests.pilot import at_rest, drive, screen_text, shows, until
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_the_screen_shows_curves_figures_and_fields(folders, size):
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, shows(pilot, "A 20260101-120000", "━ A 2 %", "attack", "100.0 (+0.0)"))
+        screen = pilot.app.screen
+        assert len(screen.query_one("#asr", Curves).chart.series) == 3
+        await pilot.press("a")
+        assert screen.axis == "seconds"
+        await pilot.press("z")
+        assert screen.zoom == "attack"
+        await pilot.press("b")
+        assert [each.name for each in screen.query_one("#asr", Curves).chart.series] == ["mean A B", "C"]
+        await pilot.press("b")
+        await pilot.press("left")
+        assert screen.cursor is not None
+        assert screen.query_one("#asr", Curves).cursor == screen.query_one("#acc", Curves).cursor
+        await pilot.press("escape")
+        assert screen.cursor is None
+        await pilot.press("f")
+        assert "seconds  20.0" not in screen_text(pilot.app)
+        await pilot.press("f", "end")
+        await until(pilot, shows(pilot, "attack.poisoning_rate"))
+        await pilot.press("escape")
+        assert pilot.app.screen is not screen
+
+    drive(folders[0].parent, script, size=size)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+def test_it_looks_as_it_did(folders, monkeypatch, size):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders))
+        looks.check("compare-{}x{}".format(*size), await at_rest(pilot, "100.0 (+0.0)", "esc Back"))
+
+    drive(folders[0].parent, script, size=size)
+
+
+def test_a_run_that_cannot_be_read_is_left_out_by_name(folders):
+    (folders[1] / "events.jsonl").write_text("nonsense\n")
+
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, shows(pilot, "left out", "damaged"))
+        await until(pilot, lambda: len(pilot.app.screen.reports) == 2)
+
+    drive(folders[0].parent, script)
+
+
+def test_the_comparison_is_exported_as_one_table(folders, tmp_path):
+    target = tmp_path / "table.md"
+
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, lambda: len(pilot.app.screen.reports) == 3)
+        await pilot.press("e", "1")
+        await until(pilot, shows(pilot, "Write to"))
+        pilot.app.screen.query_one("Input").value = str(target)
+        await pilot.press("enter")
+        await until(pilot, target.exists)
+
+    drive(folders[0].parent, script)
+    assert "| nad | ASR |" in target.read_text()

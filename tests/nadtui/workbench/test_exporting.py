@@ -1,0 +1,36 @@
+"""Exports and screenshots from the workbench."""
+
+from __future__ import annotations
+
+from textual.widgets import Input, OptionList
+
+from tests import looks, scripted_run
+from tests.run_screen import opened
+
+
+@looks.piloted
+async def test_a_run_is_exported(watching, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    app = watching()
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("e")
+        options = app.screen.query_one(OptionList)
+        assert options.option_count >= 3
+        await pilot.press("enter")
+        await pilot.pause()
+        app.screen.query_one(Input).value = "out.md"
+        await pilot.press("enter")
+        await looks.settle(pilot, "written:")
+    assert scripted_run.RUN in (tmp_path / "out.md").read_text()
+
+
+@looks.piloted
+async def test_a_screenshot_is_saved(watching, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with watching().run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("S")
+        await looks.settle(pilot, "saved:")
+    (file,) = tmp_path.glob("nadtui-*.svg")
+    assert "<svg" in file.read_text()
