@@ -76,7 +76,8 @@ def patient(patch: pytest.MonkeyPatch) -> None:
                 calm = 0
             elif _screen_waits(app.screen):
                 calm = 0
-                app.screen._on_timer_update()  # the beat that lays out and paints
+                with app._context():  # not that of the application begun last
+                    app.screen._on_timer_update()  # the beat that lays out and paints
             else:
                 calm += 1
         return True

@@ -15,7 +15,7 @@ from engine.config.run import RunConfig
 from engine.data.base import ImageData
 from engine.defenses import DEFENSES
 from engine.defenses.base import Defense, LabeledImages, Port, Stage, Work
-from engine.evaluation.metrics import TestImages
+from engine.evaluation.metrics import TestImages as Images  # pytest would take the class for tests
 from engine.running import observer
 from engine.running.observer import Observer
 from engine.running.session import Session
@@ -27,7 +27,7 @@ from engine.training.loop import Batch
 from engine.training.objectives import CleanObjective
 from tests.tiny import run_all, tiny_config
 
-FORBIDDEN = (Attack, RunConfig, ImageData, TestImages, Observer, Session, StageRunner, Suspect)
+FORBIDDEN = (Attack, RunConfig, ImageData, Images, Observer, Session, StageRunner, Suspect)
 SEEN: dict[str, list[Any]] = {}
 """What the spy could reach, by the moment at which it looked."""
 
@@ -85,9 +85,9 @@ def tensors(things: list[Any]) -> Iterator[Tensor]:
 
 
 @pytest.fixture(scope="module")
-def spied(tmp_path_factory, module_cache) -> tuple[list[ev.Event], dict[str, TestImages]]:
+def spied(tmp_path_factory, module_cache) -> tuple[list[ev.Event], dict[str, Images]]:
     """A run whose defense is the spy, and the test images that were measured in it."""
-    shown: dict[str, TestImages] = {}
+    shown: dict[str, Images] = {}
     show = observer.Observer.show
 
     def remembered(self: Observer, trigger: Any) -> None:
