@@ -143,7 +143,7 @@ class RunStarted(Event, kind="run-started"):
     config: dict[str, Any]
     environment: dict[str, Any]
     dataset: dict[str, Any]
-    """name, classes, class_names, train, test, clean."""
+    """name, classes, class_names, train, test, clean, fingerprint, size (the images' height and width)."""
     model: dict[str, Any]
     """name, parameters, taps (their names, in order)."""
     plan: tuple[PlannedStage, ...]

@@ -93,6 +93,7 @@ def _opening(session: Session) -> Event:
             "test": len(loaded.x_test),
             "clean": len(session.clean),
             "fingerprint": loaded.fingerprint,
+            "size": list(session.network.size),
         },
         model={
             "name": config.model.name,

@@ -176,7 +176,8 @@ class StageRunner:
             save_weights(self.folder.path / LEARNED, model.learner.state_dict(), {"stage": stage})
             model = model.classifier
         weights = model.state_dict()
-        save_weights(file, weights, {"stage": stage, "model": self.session.config.model.name})
+        name = getattr(model, "name", self.session.config.model.name)  # a reference may be another network
+        save_weights(file, weights, {"stage": stage, "model": name})
         event = StageFinished(
             stage=stage,
             metrics=metrics,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +12,8 @@ from torch import Tensor, nn
 from engine import models
 from engine.data.base import fingerprint
 from engine.errors import RequestError
-from engine.models.hooked import Hooked, find_taps
+from engine.models.finding import with_taps
+from engine.models.hooked import Hooked
 from engine.models.inference import as_input, freeze
 from engine.storage.checkpoints import fit, load_foreign, load_weights, save_weights
 from engine.testing import digests, squares
@@ -29,18 +29,18 @@ CLOSE = 1e-4
 """How far the logits of an image may lie apart, as a share of the largest: sums come out in another order elsewhere."""
 
 
-def built(subject: Subject, seed: int = 0, classes: int = squares.CLASSES) -> nn.Module:
+def built(
+    subject: Subject, seed: int = 0, classes: int = squares.CLASSES, size: tuple[int, int] = SIZES[0]
+) -> nn.Module:
     """The network with its own taps, or where it has none with those that are found; NotTried if it cannot be built."""
-    return granted(lambda: _built(subject, seed, classes), "settings")
+    return granted(lambda: _built(subject, seed, classes, size), "settings")
 
 
-def _built(subject: Subject, seed: int = 0, classes: int = squares.CLASSES) -> nn.Module:
-    make = partial(models.build, subject.name, classes, seed, typed=True)
-    network = _tried(make, "built, it")
-    if network.tap_names:
-        return network
-    taps = _tried(lambda: find_taps(network, _images()), "looked for taps, it")
-    return _tried(partial(make, taps=taps), "built with taps, it")
+def _built(
+    subject: Subject, seed: int = 0, classes: int = squares.CLASSES, size: tuple[int, int] = SIZES[0]
+) -> nn.Module:
+    network = _tried(lambda: models.build(subject.name, classes, seed, typed=True, size=size), "built, it")
+    return _tried(lambda: with_taps(network, _images(size)), "looked for taps, it")
 
 
 def _tried(make: Callable[[], Any], what: str) -> Any:
@@ -104,8 +104,8 @@ def inputs_untouched(subject: Subject) -> None:
 def taps(subject: Subject) -> None:
     """A logit for each class with and without taps, and maps of the channels and strides that it declares."""
     declared = models.known_taps(subject.name)
-    network = freeze(built(subject))
     for height, width in SIZES:
+        network = freeze(built(subject, size=(height, width)))
         images = _images((height, width))
         logits, maps = network.forward_with_taps(images)
         require(tuple(logits.shape) == (IMAGES, squares.CLASSES), f"its logits are {tuple(logits.shape)}")

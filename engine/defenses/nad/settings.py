@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_validator
 
+from engine import models
 from engine.errors import RequestError
 from engine.settings import ObjectiveSettings, Section, TrainingSettings
 
 FIRST_BETA, BETA = 500.0, 1000.0
 """The authors' weights of a WRN's first group, and of the other two."""
+EQUAL = "equal"
 OTHERS = "others"
 """In a table of weights: every tap that it does not name."""
 
@@ -40,8 +42,24 @@ class TeacherSettings(Section):
 
     file: str | None = None
     """A ready teacher's checkpoint, used instead of fine-tuning one."""
+    model: str | None = None
+    """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
+    its beginning (the paper, section 4.5). null = the suspect's."""
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
+
+    @field_validator("model")
+    @classmethod
+    def _family_exists(cls, value: str | None) -> str | None:
+        if value is None:
+            return value
+        try:
+            models.check_name(value)
+        except RequestError as error:
+            raise ValueError(str(error)) from error
+        if models.from_file(value):
+            raise ValueError("a teacher's network cannot come from a file; allowed: a network by its name")
+        return value
 
 
 class DistillSettings(Section):
@@ -69,7 +87,7 @@ class DistillSettings(Section):
             raise ValueError("one weight of 0 or more for each tap is wanted")
         return value
 
-    def weights(self, tap_names: tuple[str, ...]) -> tuple[float, ...]:
+    def weights(self, tap_names: tuple[str, ...], cells=None) -> tuple[float, ...]:
         """The weight of each tap, in the taps' order.
 
         Raises:
