@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 ROWS = ((96, 3), (192, 3), (384, 9), (768, 3))
 """Channels and blocks at each of the four resolutions."""
 STOCHASTIC_DEPTH = 0.1
+LAYER_SCALE = 1.0
+"""What each block's share begins with. The paper's 1e-6 is made for hundreds of epochs: in a few, blocks do not wake up."""
 
 
 def _build(factor: float, *, classes: int, size: Size) -> nn.Module:
@@ -26,7 +28,7 @@ def _build(factor: float, *, classes: int, size: Size) -> nn.Module:
         CNBlockConfig(before, after, blocks)
         for before, after, (_, blocks) in zip(channels, [*channels[1:], None], ROWS, strict=True)
     ]
-    network = ConvNeXt(rows, STOCHASTIC_DEPTH, num_classes=classes)
+    network = ConvNeXt(rows, STOCHASTIC_DEPTH, LAYER_SCALE, classes)
     if is_small(size):
         network.features[0][0].stride, network.features[0][0].padding = (2, 2), (1, 1)
     return network

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.errors import RequestError
 from engine.models.hooked import Hooked, name_of, watched
-from engine.models.inference import in_eval_mode
+from engine.models.inference import settled
 from engine.models.layouts import as_map
 from engine.models.scale import Size
 
@@ -42,8 +42,9 @@ def find_taps(network: nn.Module, images: Tensor) -> tuple[str, ...]:
     Raises:
         RequestError: there is no such map.
     """
-    network = _inner(network)
-    calls = _calls(network, images[:PROBE])
+    images = images[:PROBE]
+    network = settled(_inner(network), images)
+    calls = _calls(network, images)
     last = {call.size: call for call in calls.values() if call.size != POINT}
     if not last:
         size = "x".join(map(str, images.shape[-2:]))
@@ -68,7 +69,7 @@ class _Call:
     before: Size | None
     """The size of what it was given; None = it was no map."""
     block: bool
-    """Whether it is more than a row of other modules."""
+    """Whether it is more than a row of blocks."""
 
     def same(self, other: _Call) -> bool:
         return self.output is other.output and self.version == other.version
@@ -83,19 +84,19 @@ def _calls(network: nn.Module, images: Tensor) -> dict[str, _Call]:
         nonlocal learned
         learned = learned or any(True for _ in module.parameters(recurse=False))
         calls.pop(path, None)  # of a module that is used again and again the last time counts
-        size = _size(output, images) if learned else None
-        if size is not None:
-            before = _size(given[0], images) if given else None
+        found = as_map(output, images) if learned else None
+        if found is not None:
+            before = _size(as_map(given[0], images)) if given else None
+            row = type(module) is nn.Sequential and any(True for child in module for _ in child.children())
             # The version is another after a change in place: the same tensor is then another map.
-            calls[path] = _Call(output, output._version, size, before, type(module) is not nn.Sequential)
+            calls[path] = _Call(output, output._version, _size(found), before, not row)
 
-    with in_eval_mode(network), watched({path: module for path, module in network.named_modules() if path}, look):
+    with watched({path: module for path, module in network.named_modules() if path}, look):
         network(images)
     return calls
 
 
-def _size(given: Any, images: Tensor) -> Size | None:
-    found = as_map(given, images)
+def _size(found: Tensor | None) -> Size | None:
     return None if found is None else (found.shape[-2], found.shape[-1])
 
 

@@ -36,9 +36,7 @@ def models(context: typer.Context, json: Json = False) -> None:
 @app.command("show")
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A network's name, such as wrn-16-1.")],
-    size: Annotated[
-        int, typer.Option("--size", metavar="PIXELS", min=8, max=512, help="The side of the images.")
-    ] = 32,
+    size: Annotated[int, typer.Option("--size", metavar="PIXELS", min=8, max=512, help="The side of the images.")] = 32,
     json: Json = False,
 ) -> None:
     """A network's taps: the maps that a defense may look at, from input to output."""

@@ -52,10 +52,13 @@ class Nad(Defense):
         """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""
         from engine.defenses.nad.objective import refuse_dead_taps
         from engine.defenses.nad.teacher import made
+        from engine.models.inference import settled
 
-        another = self.teacher.model is not None
-        teacher = made(self.teacher, model, clean, seed=0) if another or self.teacher.file is not None else None
-        refuse_dead_taps(model, clean, self.distill, teacher if another else None)
+        teacher = (
+            None if self.teacher.file is None and self.teacher.model is None else made(self.teacher, model, clean, 0)
+        )
+        fresh = self.teacher.file is None and teacher is not None
+        refuse_dead_taps(settled(model, clean), clean, self.distill, settled(teacher, clean) if fresh else teacher)
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Make the teacher, then train a copy of the suspect so that its attention maps follow the teacher's.

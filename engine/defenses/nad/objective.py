@@ -34,7 +34,9 @@ def refuse_dead_taps(
     theirs = mine if teacher is None else _maps(teacher, images)
     weights = settings.weights(model.tap_names, compared(mine, theirs))
     dead = dead_taps(model.tap_names, mine, settings.operator, settings.p)
-    used = {name: why for name, weight in zip(model.tap_names, weights, strict=True) if weight and (why := dead.get(name))}
+    used = {
+        name: why for name, weight in zip(model.tap_names, weights, strict=True) if weight and (why := dead.get(name))
+    }
     if teacher is not None:
         dead = dead_taps(teacher.tap_names, theirs, settings.operator, settings.p)
         whose = "" if teacher.tap_names == model.tap_names else "the teacher's "

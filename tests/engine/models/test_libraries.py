@@ -29,7 +29,7 @@ def maps_of(name: str, side: int) -> list[tuple[int, ...]]:
     ("name", "side", "maps"),
     [
         ("torchvision:shufflenet_v2_x0_5", 32, [(24, 16, 16), (24, 8, 8), (48, 4, 4), (96, 2, 2)]),
-        ("torchvision:squeezenet1_1", 64, [(64, 31, 31), (128, 15, 15), (256, 7, 7), (7, 3, 3)]),
+        ("torchvision:squeezenet1_1", 64, [(64, 31, 31), (128, 15, 15), (256, 7, 7), (512, 3, 3)]),
         ("torchvision:regnet_y_400mf", 32, [(32, 16, 16), (48, 8, 8), (104, 4, 4), (208, 2, 2)]),
         ("torchvision:swin_t", 32, [(96, 8, 8), (192, 4, 4), (384, 2, 2)]),
     ],

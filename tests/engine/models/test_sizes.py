@@ -47,6 +47,7 @@ TAPS = {
     "mobilenet-v2@0.1": ("features.3", "features.6", "features.13", "features"),
     "densenet-121@0.05": ("features.denseblock1", "features.denseblock2", "features.denseblock3", "features"),
     "efficientnet-b0@0.1": ("features.1", "features.2", "features.3", "features.5", "features"),
+    "convnext-tiny@0.1": ("features.1", "features.3", "features.5", "features"),
     "torchvision:shufflenet_v2_x0_5": ("conv1", "maxpool", "stage2", "stage3"),
 }
 
