@@ -112,8 +112,8 @@ def seen_taps(name: str, size: Size) -> tuple[Tap, ...]:
     """
     import torch
 
-    from engine.models.foreign import check_logits
     from engine.models.finding import with_taps
+    from engine.models.foreign import check_logits
     from engine.models.inference import freeze
 
     images, classes = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)), 10

@@ -22,7 +22,7 @@ def _build(factor: float, *, classes: int, size: Size) -> nn.Module:
     from torchvision.models.densenet import DenseNet
 
     first = scaled(FIRST, factor)
-    network = DenseNet(scaled(GROWTH, factor), num_init_features=first, num_classes=classes)
+    network = DenseNet(scaled(GROWTH, factor, 4), num_init_features=first, num_classes=classes)
     if is_small(size):
         network.features.conv0 = nn.Conv2d(3, first, 3, padding=1, bias=False)
         nn.init.kaiming_normal_(network.features.conv0.weight)

@@ -33,8 +33,8 @@ def find_taps(network: nn.Module, images: Tensor) -> tuple[str, ...]:
 
     Where several give the same tensor it is the outermost of them. What is computed before the first layer with
     parameters (a normalization of the images) says nothing about the network and does not count, nor does what a block
-    that makes maps smaller does to them before. Where all maps are of one resolution, as a transformer's, they are those
-    after a third, two thirds and all of its blocks.
+    that makes maps smaller does to them before. Where all maps are of one resolution, as a transformer's, they are
+    those after a third, two thirds and all of its blocks.
 
     Args:
         images: float [N, 3, H, W] in [0, 1], on the network's device.
@@ -101,7 +101,7 @@ def _size(found: Tensor | None) -> Size | None:
 
 
 def _begun_too_early(calls: dict[str, _Call]) -> set[str]:
-    """The maps inside a block that makes maps smaller, as large as what it was given: that is what counts, not these."""
+    """Inside blocks that make maps smaller, the maps as large as what the block was given: that counts, not these."""
     inside: set[str] = set()
     for block, call in calls.items():
         if not call.block or call.before in (None, call.size):

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, scaled, width
+from engine.models.scale import AT_WIDTH, STRIDED, WIDTH_FORM, Size, is_small, possible, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,7 +23,7 @@ def _build(depth: int, factor: float, *, classes: int, size: Size) -> nn.Module:
     from torchvision.models.resnet import BasicBlock, Bottleneck
 
     block = Bottleneck if depth == 50 else BasicBlock
-    planes = [scaled(64 * 2**level, factor) for level in range(4)]
+    planes = [scaled(64 * 2**level, factor, STRIDED) for level in range(4)]
     layers = _stem(planes[0], small=is_small(size))
     before = planes[0]
     for level, (count, inner) in enumerate(zip(BLOCKS[depth], planes, strict=True)):

@@ -10,6 +10,9 @@ Size = tuple[int, int]
 """Height and width of images, in pixels."""
 USUAL: Size = (32, 32)
 """Of images of which nothing else is known."""
+STRIDED = 16
+"""What channels are a multiple of where they go into strided 1x1 convolutions: of 8 channels on maps of 48x48 and more,
+oneDNN 3.12 ends the process in their gradient."""
 SMALL = 64
 """The largest side, in pixels, of images for which a network begins as on CIFAR."""
 
@@ -28,8 +31,8 @@ def possible(factor: float) -> bool:
     return 0.05 <= factor <= 4
 
 
-def scaled(channels: int, factor: float, multiple: int = 1) -> int:
-    """So many channels times the factor, at least one; a multiple of `multiple`."""
+def scaled(channels: int, factor: float, multiple: int = 8) -> int:
+    """So many channels times the factor, to the nearest multiple of `multiple` above 0: processors like whole eights."""
     return multiple * max(1, round(channels * factor / multiple))
 
 

@@ -1,7 +1,7 @@
 """VGG with batch norm (Simonyan & Zisserman, ICLR 2015): torchvision's layers, names and initialization.
 
-Up to 64 pixels the head is one linear layer, as in the widely used kuangliu/pytorch-cifar: of the 139 million parameters
-of a VGG-19 for ImageNet 119 would be weights of a map of 1x1 that is repeated 49 times.
+Up to 64 pixels the head is one linear layer, as in the widely used kuangliu/pytorch-cifar: of the 139 million
+parameters of a VGG-19 for ImageNet 119 would be weights of a map of 1x1 that is repeated 49 times.
 """
 
 from __future__ import annotations

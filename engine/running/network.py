@@ -12,8 +12,8 @@ from engine.config.run import RunConfig
 from engine.data.base import ImageData
 from engine.device import Device
 from engine.errors import RequestError
-from engine.models.foreign import check_logits
 from engine.models.finding import find_taps
+from engine.models.foreign import check_logits
 from engine.models.inference import as_input
 
 PROBE = 4

@@ -87,7 +87,7 @@ class Nad(Defense):
         return freeze(trained)
 
     def _teacher(self, port: Port, images: Tensor) -> Work[nn.Module]:
-        """The one in the file, or one that is trained on the clean subset: a copy of the suspect, or another network."""
+        """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""
         from engine.defenses.nad.teacher import made
         from engine.training.objectives import CleanObjective
 

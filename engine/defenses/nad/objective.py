@@ -73,8 +73,8 @@ class NadObjective(CleanObjective):
         self._leveled: tuple[float, ...] | None = None
 
     def level(self, model: nn.Module, batch: Batch) -> None:
-        """From now on weigh the taps so that, of `model` as it is on this batch, each has an equal share of the sum that
-        their default weights would give; a tap without any loss keeps its weight."""
+        """From now on weigh the taps so that, of `model` as it is on this batch, each has an equal share of what their
+        default weights come to together; a tap without any loss keeps its weight."""
         report = self.health(model, batch)
         share = sum(tap.loss for tap in report) / len(report)
         self._leveled = tuple(tap.beta * share / tap.loss if tap.loss else tap.beta for tap in report)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from engine import models
 from engine.defenses.nad.settings import TeacherSettings
 from engine.errors import RequestError
-from engine.models.foreign import check_logits
 from engine.models.finding import with_taps
+from engine.models.foreign import check_logits
 from engine.models.inference import in_eval_mode
 from engine.storage.checkpoints import fit, load_foreign
 

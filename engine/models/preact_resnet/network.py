@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine.models.scale import scaled
+from engine.models.scale import STRIDED, scaled
 
 
 class PreActBlock(nn.Module):
@@ -35,7 +35,7 @@ class PreActBlock(nn.Module):
 
 def preact_resnet(blocks: Sequence[int], factor: float, classes: int, *, small: bool) -> nn.Module:
     """The network with so many blocks at each of its four resolutions, of 64 to 512 planes times the factor."""
-    planes = [scaled(64 * 2**level, factor) for level in range(4)]
+    planes = [scaled(64 * 2**level, factor, STRIDED) for level in range(4)]
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     if small:
         layers["conv1"] = nn.Conv2d(3, planes[0], 3, padding=1, bias=False)

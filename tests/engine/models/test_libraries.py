@@ -1,4 +1,4 @@
-"""`torchvision:NAME` and `timm:NAME`: any of their classifiers, without weights, and what is said where there is none."""
+"""`torchvision:NAME` and `timm:NAME`: any of their classifiers, without weights, and what is said of none."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import nn
 
 from engine import models
 from engine.errors import RequestError
-from engine.models.foreign import check_logits
 from engine.models.finding import with_taps
+from engine.models.foreign import check_logits
 
 
 def maps_of(name: str, side: int) -> list[tuple[int, ...]]:

@@ -99,7 +99,7 @@ def test_the_taps_of_a_transformer_are_those_after_each_third_of_its_blocks():
     network.network.blocks[7].register_forward_hook(lambda module, inputs, output: given.append(output))
     _, (_, second, _) = network.forward_with_taps(images)
     tokens = given[0]
-    assert tokens.shape == (2, 65, 18)
+    assert tokens.shape == (2, 65, 24)
     assert torch.equal(second[:, :, 2, 5], tokens[:, 1 + 2 * 8 + 5]), "the class token first, then row by row"
 
 
@@ -109,7 +109,7 @@ def test_a_transformer_takes_images_of_another_size_than_it_was_made_for():
     torch.nn.init.normal_(own)
     assert network(torch.rand(2, 3, 48, 36)).shape == (2, 5)
     assert network.network._positions((8, 8)) is own
-    assert network.network._positions((12, 9)).shape == (1, 109, 18)
+    assert network.network._positions((12, 9)).shape == (1, 109, 24)
 
 
 # --- widths and names ---
@@ -120,7 +120,7 @@ def test_a_transformer_takes_images_of_another_size_than_it_was_made_for():
     [
         ("preact-resnet-18@0.25", (16, 32, 64, 128)),
         ("resnet-18@0.5", (32, 64, 128, 256)),
-        ("resnet-50@0.125", (32, 64, 128, 256)),
+        ("resnet-50@0.125", (64, 64, 128, 256)),
         ("cifar-resnet-8@2", (32, 64, 128)),
         ("vgg-11@0.25", (16, 32, 64, 128, 128)),
         ("mobilenet-v2@0.5", (16, 16, 48, 1280)),
