@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from engine.errors import RequestError
 from engine.models.hooked import Hooked, name_of, watched
 from engine.models.inference import settled
-from engine.models.layouts import as_map
+from engine.models.layouts import alike, as_map
 from engine.models.scale import Size
 
 PROBE = 2
@@ -76,8 +77,12 @@ class _Call:
 
 
 def _calls(network: nn.Module, images: Tensor) -> dict[str, _Call]:
-    """The last call of each module that gives a map, by its path, in the order of a pass."""
+    """The last call of each module that gives a map, by its path, in the order of a pass.
+
+    What a layer norm gives is left out, as it is or turned about: its places are all alike.
+    """
     calls: dict[str, _Call] = {}
+    level: list[Tensor] = []
     learned = False
 
     def look(path: str, module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -85,15 +90,33 @@ def _calls(network: nn.Module, images: Tensor) -> dict[str, _Call]:
         learned = learned or any(True for _ in module.parameters(recurse=False))
         calls.pop(path, None)  # of a module that is used again and again the last time counts
         found = as_map(output, images) if learned else None
-        if found is not None:
-            before = _size(as_map(given[0], images)) if given else None
-            row = type(module) is nn.Sequential and any(True for child in module for _ in child.children())
-            # The version is another after a change in place: the same tensor is then another map.
-            calls[path] = _Call(output, output._version, _size(found), before, not row)
+        if found is None:
+            return
+        if isinstance(module, nn.LayerNorm):
+            level.append(output)
+        if any(found.data_ptr() == each.data_ptr() for each in level):
+            return
+        before = _size(as_map(given[0], images)) if given else None
+        row = type(module) is nn.Sequential and any(True for child in module for _ in child.children())
+        # The version is another after a change in place: the same tensor is then another map.
+        calls[path] = _Call(output, output._version, _size(found), before, not row)
 
     with watched({path: module for path, module in network.named_modules() if path}, look):
         network(images)
-    return calls
+    return _of_images(calls, images)
+
+
+def _of_images(calls: dict[str, _Call], images: Tensor) -> dict[str, _Call]:
+    """Those that have the images' proportions, if any do, and grow no more: others may be tables of tokens by tokens."""
+    shaped = {path: call for path, call in calls.items() if alike(call.size, images)} or calls
+    kept: dict[str, _Call] = {}
+    least = math.inf
+    for path, call in shaped.items():
+        cells = call.size[0] * call.size[1]
+        if cells <= least:
+            kept[path] = call
+            least = cells if call.size != POINT else least
+    return kept
 
 
 def _size(found: Tensor | None) -> Size | None:

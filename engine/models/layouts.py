@@ -19,7 +19,7 @@ def as_map(output: Any, images: Tensor) -> Tensor | None:
     if not isinstance(output, Tensor) or len(output) != len(images) or not output.is_floating_point():
         return None
     if output.ndim == 4:
-        last = not _alike(output.shape[2:], images) and _alike(output.shape[1:3], images)
+        last = not alike(output.shape[2:], images) and alike(output.shape[1:3], images)
         return output.permute(0, 3, 1, 2) if last else output
     if output.ndim == 3:
         return _from_tokens(output, images)
@@ -31,12 +31,12 @@ def _from_tokens(tokens: Tensor, images: Tensor) -> Tensor | None:
     for marks in range(MARKS + 1):
         places = tokens.shape[1] - marks
         rows = round((max(places, 0) * height / width) ** 0.5)
-        if rows and places % rows == 0 and _alike((rows, places // rows), images):
+        if rows and places % rows == 0 and alike((rows, places // rows), images):
             return tokens[:, marks:].transpose(1, 2).unflatten(2, (rows, places // rows))
     return None
 
 
-def _alike(size: tuple[int, ...], images: Tensor) -> bool:
-    """Whether a map of that size has the images' proportions, but for less than a cell."""
+def alike(size: tuple[int, ...], images: Tensor) -> bool:
+    """Whether a map of that height and width has the images' proportions, but for less than a cell."""
     (rows, columns), (height, width) = size, images.shape[-2:]
     return abs(rows * width - columns * height) < max(height, width)

@@ -94,7 +94,9 @@ def process_untouched(subject: Subject) -> None:
     """Global generators, the number of threads and torch's switches are as before when it was built and used."""
     before = digests.of_process()
     network = built(subject)
-    with own_draws(0, 0, 0, choose("cpu", "fp32")):  # as in training: where it drops out at random, a step's seed decides
+    with own_draws(
+        0, 0, 0, choose("cpu", "fp32")
+    ):  # as in training: where it drops out at random, a step's seed decides
         cross_entropy(network, batch_of(_images(), torch.arange(IMAGES) % squares.CLASSES))["ce"].backward()
     changed = differing(before, digests.of_process())
     require(not changed, f"it changes {changed}")
@@ -143,6 +145,7 @@ def attention(subject: Subject) -> None:
 
     The teacher is the network with other weights.
     """
+    granted(lambda: inputs_untouched(subject), "inputs_untouched")
     for side in SIDES:
         batch = _squares(side)
         student, teacher = (settled(built(subject, seed, size=(side, side)), batch.images) for seed in (0, 1))
@@ -213,7 +216,8 @@ def any_classes(subject: Subject) -> None:
 def carries_a_run(subject: Subject) -> None:
     """An attack and a defense run on it to their end."""
     built(subject)
-    config = subject.world.config({"model": {"name": subject.name}}, defenses={"bystander": Bystander()})
+    short = {"model": {"name": subject.name}, "training": {"epochs": 1}}
+    config = subject.world.config(short, defenses={"bystander": Bystander()})
     subject.world.whole(config, "a run on it")
 
 

@@ -116,8 +116,7 @@ class NadObjective(CleanObjective):
             loss, norm = 0.0, 0.0
             if name in parts:
                 loss = float(parts[name].detach())
-                grads = torch.autograd.grad(parts[name], parameters, retain_graph=True, allow_unused=True)
-                norm = float(torch.stack([g.float().norm() for g in grads if g is not None]).norm())
+                norm = _gradient(parts[name], parameters)
             height, width = tap.shape[-2:]
             report.append(
                 TapHealth(
@@ -132,3 +131,12 @@ class NadObjective(CleanObjective):
             )
         model.train(was_training)
         return tuple(report)
+
+
+def _gradient(loss: Tensor, parameters: list[nn.Parameter]) -> float:
+    """The L2 norm of its gradient; 0 where it hangs on none of the parameters."""
+    if not loss.requires_grad:
+        return 0.0
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    norms = [each.float().norm() for each in found if each is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0
