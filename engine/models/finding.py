@@ -107,7 +107,7 @@ def _calls(network: nn.Module, images: Tensor) -> dict[str, _Call]:
 
 
 def _of_images(calls: dict[str, _Call], images: Tensor) -> dict[str, _Call]:
-    """Those that have the images' proportions, if any do, and grow no more: others may be tables of tokens by tokens."""
+    """Those of the images' proportions, if any are, that grow no more: others may be tables of tokens by tokens."""
     shaped = {path: call for path, call in calls.items() if alike(call.size, images)} or calls
     kept: dict[str, _Call] = {}
     least = math.inf

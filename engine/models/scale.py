@@ -32,7 +32,7 @@ def possible(factor: float) -> bool:
 
 
 def scaled(channels: int, factor: float, multiple: int = 8) -> int:
-    """So many channels times the factor, to the nearest multiple of `multiple` above 0: processors like whole eights."""
+    """So many channels times the factor, to the nearest multiple of `multiple` above 0: processors like eights."""
     return multiple * max(1, round(channels * factor / multiple))
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.data.base import fingerprint
-from engine.device import choose
 from engine.defenses.nad.objective import NadObjective
 from engine.defenses.nad.settings import DistillSettings
+from engine.device import choose
 from engine.errors import RequestError
 from engine.models.finding import with_taps
 from engine.models.hooked import Hooked

@@ -29,7 +29,8 @@ class Brush(Defense):
 
 def build(size, classes):
     from torch import nn
-    return nn.Sequential(nn.Conv2d(3, size, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, classes))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, classes))
+    return nn.Sequential(nn.Conv2d(3, size, 3, padding=1), *head)
 
 FAMILY = Family(form="nt-SIZE", pattern="nt-([1-9])", fits=lambda size: True, build=build)
 """
