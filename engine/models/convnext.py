@@ -1,7 +1,7 @@
 """ConvNeXt-tiny (Liu et al., CVPR 2022), torchvision's; its weights fit whatever the images' size is.
 
-Up to 64 pixels its first stride is 2, not 4: patches of 4x4 that overlap. It begins with larger weights than the paper's:
-with those no block wakes up within a few epochs, and the first maps stay what a layer norm makes, alike everywhere.
+Up to 64 pixels its first stride is 2, not 4: patches of 4x4 that overlap. Its weights begin larger than in the paper:
+as there, no block wakes up within a few epochs, and the first maps stay what a layer norm makes, alike everywhere.
 """
 
 from __future__ import annotations
