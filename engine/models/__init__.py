@@ -200,7 +200,7 @@ def _seeded(seed: int | None) -> Iterator[None]:
 def _resolve(name: str) -> tuple[Family, tuple[Any, ...]]:
     word = family_of(name)
     if word is None:
-        raise RequestError(f"unknown model {name!r}; allowed: {'; '.join(_forms())}")
+        raise RequestError(f"unknown model {name!r}{_hint(name)}; allowed: {'; '.join(_forms())}")
     try:
         family = FAMILIES.get(word)
     except ValueError as error:
@@ -217,6 +217,16 @@ def family_of(name: str) -> str | None:
     return next((word for word in words if word in FAMILIES.ours), None) or next(
         (word for word in words if word in FAMILIES), None
     )
+
+
+def _hint(name: str) -> str:
+    """The family that a name begins with but for capitals and hyphens, as in `ResNet18`."""
+    near = [word for word in FAMILIES.ours if _plain(name).startswith(_plain(word))]
+    return f", did you mean {FAMILIES.get(max(near, key=len)).form}" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _forms() -> Iterator[str]:

@@ -18,7 +18,7 @@ SMALL = 64
 
 AT_WIDTH = r"(?:@(0\.[0-9]{0,3}[1-9]|[1-9](?:\.[0-9]{0,3}[1-9])?))?"
 """The end of a name's pattern, with one group: the factor, where there is one."""
-WIDTH_FORM = "[@WIDTH], WIDTH a factor on its channels from 0.05 to 4"
+WIDTH_FORM = "[@WIDTH from 0.05 to 4]"
 
 
 def width(text: str | None) -> float:

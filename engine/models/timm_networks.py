@@ -34,7 +34,7 @@ def _build(name: str, *, classes: int, size: Size) -> nn.Module:
 
 
 FAMILY = Family(
-    form="timm:NAME, a classifier of timm such as resnet18d (pip install 'nadtui[timm]')",
+    form="timm:NAME, a classifier of timm, where it is installed",
     pattern=r"timm:([A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)?)",
     reads=(str,),
     fits=lambda name: True,

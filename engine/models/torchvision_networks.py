@@ -42,7 +42,7 @@ def _wanted(name: str, size: Size) -> dict[str, Any]:
 
 
 FAMILY = Family(
-    form="torchvision:NAME, a classifier of torchvision such as regnet_y_400mf",
+    form="torchvision:NAME, a classifier of torchvision",
     pattern="torchvision:([a-z0-9_]+)",
     reads=(str,),
     fits=lambda name: True,

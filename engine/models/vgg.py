@@ -66,7 +66,7 @@ def _head(planes: int, hidden: int, classes: int) -> nn.Module:
 
 
 FAMILY = Family(
-    form=f"vgg-11|16|19{WIDTH_FORM} (with batch norm)",
+    form=f"vgg-11|16|19{WIDTH_FORM}",
     pattern=f"vgg-(11|16|19){AT_WIDTH}",
     reads=(int, width),
     fits=lambda depth, factor: possible(factor),

@@ -18,7 +18,7 @@ def _build(depth: int, factor: float, *, classes: int) -> nn.Module:
 
 
 FAMILY = Family(
-    form=f"cifar-resnet-DEPTH{WIDTH_FORM}, DEPTH 8, 14, 20, 26, 32, ... (6n + 2)",
+    form=f"cifar-resnet-DEPTH{WIDTH_FORM} with DEPTH 8, 14, 20, 26, 32, ... (6n + 2)",
     pattern=f"cifar-resnet-([1-9][0-9]{{0,3}}){AT_WIDTH}",
     reads=(int, width),
     fits=lambda depth, factor: depth >= 8 and (depth - 2) % 6 == 0 and possible(factor),

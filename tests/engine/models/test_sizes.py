@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -145,20 +146,20 @@ def test_names_that_there_are(name):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("resnet-20", "resnet-18|34|50[@WIDTH]"),
-        ("resnet", "resnet-18|34|50[@WIDTH]"),
-        ("resnet-18@", "resnet-18|34|50[@WIDTH]"),
-        ("resnet-18@0", "WIDTH a factor on its channels from 0.05 to 4"),
+        ("resnet-20", "resnet-18|34|50[@WIDTH from 0.05 to 4]"),
+        ("resnet", "resnet-18|34|50[@WIDTH from 0.05 to 4]"),
+        ("resnet-18@", "resnet-18|34|50[@WIDTH from 0.05 to 4]"),
+        ("resnet-18@0", "from 0.05 to 4"),
         ("resnet-18@0.01", "from 0.05 to 4"),
         ("resnet-18@5", "from 0.05 to 4"),
         ("resnet-18@0.50", "from 0.05 to 4"),
         ("resnet-18@-1", "from 0.05 to 4"),
-        ("preact-resnet-34", "preact-resnet-18[@WIDTH]"),
+        ("preact-resnet-34", "preact-resnet-18[@WIDTH from 0.05 to 4]"),
         ("cifar-resnet-33", "(6n + 2)"),
         ("cifar-resnet-2", "(6n + 2)"),
-        ("vgg-13", "vgg-11|16|19[@WIDTH]"),
-        ("mobilenet-v3", "mobilenet-v2[@WIDTH]"),
-        ("vit-base", "vit-tiny|small[@WIDTH]"),
+        ("vgg-13", "vgg-11|16|19[@WIDTH from 0.05 to 4]"),
+        ("mobilenet-v3", "mobilenet-v2[@WIDTH from 0.05 to 4]"),
+        ("vit-base", "vit-tiny|small[@WIDTH from 0.05 to 4]"),
         ("torchvision:", "torchvision:NAME"),
         ("torchvision:../x", "torchvision:NAME"),
         ("timm:hf_hub:some/one", "timm:NAME"),
@@ -171,6 +172,22 @@ def test_names_that_there_are_not_are_refused_with_the_allowed_forms(name, allow
     said = str(caught.value)
     assert said.startswith(f"unknown model {name!r}; allowed: ") and allowed in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("ResNet18", "resnet-18|34|50"),
+        ("preactresnet18", "preact-resnet-18"),
+        ("vgg16_bn", "vgg-11|16|19"),
+        ("MobileNetV2", "mobilenet-v2"),
+        ("densenet121", "densenet-121"),
+        ("WRN-16-1", "wrn-DEPTH-WIDTH"),
+    ],
+)
+def test_what_is_written_otherwise_elsewhere_is_guessed(name, meant):
+    with pytest.raises(RequestError, match=re.escape(f"unknown model '{name}', did you mean {meant}")):
+        models.check_name(name)
 
 
 def test_names_are_checked_without_torch():

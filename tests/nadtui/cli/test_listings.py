@@ -132,7 +132,7 @@ def test_taps_that_hang_on_the_images_size_are_seen_by_building_the_network(caps
     [
         (("models", "show", "torchvision:alexnet"), "it cannot take images of 32x32"),
         (("models", "show", "torchvision:resnet81"), "did you mean 'torchvision:resnet18'"),
-        (("models", "show", "vgg-13"), "unknown model 'vgg-13'; allowed: vgg-11|16|19[@WIDTH]"),
+        (("models", "show", "vgg-13"), "unknown model 'vgg-13'; allowed: vgg-11|16|19[@WIDTH from 0.05 to 4]"),
         (("defenses", "show", "bruhs"), "unknown defense 'bruhs', did you mean 'brush'"),
         (("models", "show", "nt-0"), "unknown model 'nt-0'; allowed: nt-SIZE"),
         (("models", "show", "nowhere.py:Net"), "nowhere.py cannot be read"),
