@@ -22,7 +22,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
 
 @pytest.fixture(autouse=True)
 def _no_job_left_behind() -> Iterator[None]:
-    """A run that outlives its test takes processors from the runs of those that come after, paused for ever if need be."""
+    """A run that outlives its test takes processors from later tests' runs, paused for ever if need be."""
     yield
     for thread in threading.enumerate():
         if thread.name == "nadtui-job":
