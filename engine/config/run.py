@@ -84,7 +84,7 @@ class EvaluationSettings(Section):
 
     every: Annotated[int, Shapes("measurement")] = Field(1, ge=1)
     """Epochs between two points of the live curves; the last epoch is always measured on all test images."""
-    images: Annotated[int, Shapes("measurement")] = Field(1_000, ge=0)
+    images: Annotated[int, Shapes("measurement")] = Field(300, ge=0)
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
