@@ -25,7 +25,7 @@ def name_of(preset: str, dataset: str, seed: int, model: str = DEFAULT_MODEL, *,
 
 def folder() -> Path:
     """Where the zoo is kept: in the package."""
-    return Path(str(resources.files("presets"))) / "zoo"
+    return Path(str(resources.files("presets").joinpath("zoo")))  # of a namespace package: the folder that has it
 
 
 @functools.cache
