@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine import zoo
 from engine.config.run import RunConfig
 from engine.data.base import ImageData
 from engine.errors import RequestError
@@ -30,10 +31,17 @@ def _named(config: RunConfig) -> Iterator[tuple[str, Callable[[], Sequence[Path]
     """What the configuration names, and what finds the files of it, none for most."""
     network = foreign.named(config.model.name)
     yield "network's file", lambda: [] if network is None else [network.path]
-    yield "suspect", lambda: [] if config.suspect_file is None else [Path(config.suspect_file)]
+    yield "suspect", lambda: _suspect(config)
     yield "attack's images", lambda: [] if config.attack is None else config.attack.files()
     for name, defense in config.defenses.items():
         yield f"file of defense {name}", defense.files
+
+
+def _suspect(config: RunConfig) -> list[Path]:
+    """The file of a suspect that is not trained here; the zoo's holds its trigger as well."""
+    if config.zoo_name is not None:
+        return [zoo.folder() / f"{config.zoo_name}.safetensors"]
+    return [] if config.suspect_file is None else [Path(config.suspect_file)]
 
 
 def _print(files: Sequence[Path]) -> dict[str, Any]:
