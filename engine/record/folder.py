@@ -140,7 +140,7 @@ class RunFolder:
                 raise ValueError(f"{self.path} is not open for writing")
             self._check_there()
             recorded = dataclasses.replace(event, seq=self._seq + 1, time=time.time())
-            line = utf8(encode(recorded)) + b"\n"
+            line = encode(recorded).encode() + b"\n"
             try:
                 self._write(line, sync=event.kind not in _UNSYNCED)
             except OSError as error:
