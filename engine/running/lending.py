@@ -22,10 +22,11 @@ def lend(
     device: Device,
     control: Control,
     folder: Path,
+    cache: ArtifactCache,
     *,
     recall: bool,
 ) -> TrainingLab:
-    """Where the attack trains and optimizes, products kept in `folder`; `recall`: the cache may be read."""
+    """Where the attack trains and optimizes, products kept in `folder` and `cache`; `recall`: that may be read."""
     return TrainingLab(
         classes=data.classes,
         model=models.identity(config.model.name),
@@ -35,7 +36,7 @@ def lend(
         device=device,
         control=control,
         folder=folder,
-        cache=ArtifactCache(),
+        cache=cache,
         recall=recall,
         data=data.fingerprint,
     )

@@ -17,15 +17,15 @@ from engine.data.base import ImageData
 from engine.data.subset import clean_subset
 from engine.device import choose
 from engine.errors import RequestError
-from engine.events import Event, Preparing, Queued
+from engine.events import Event, Preparing
 from engine.models.inference import as_input
 from engine.record.folder import RunFolder
 from engine.record.reading import read_events
-from engine.running import mailbox
+from engine.running import conveniences, inputs, mailbox
 from engine.running.defending import check_held
 from engine.running.network import Network
 from engine.running.plan import make_plan
-from engine.running.processor_queue import Claim, check_threads
+from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
 from engine.storage.checkpoints import fit, load_foreign
@@ -53,16 +53,18 @@ class Preparation:
             RequestError: the request is wrong; nothing was written.
         """
         config = self.request.config
-        if self.request.resume is not None:
-            self._folder = RunFolder.open_for_resume(self.request.resume)
-            mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        recorded = self._taken_up()
+        started = inputs.begun(recorded)
         plan = make_plan(config)
         device = choose(config.device, config.precision)
+        files = inputs.check_files(started, config)
         loaded = yield from load_data(config, control)
+        inputs.check_data(started, loaded, config)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
         network = Network.of(config, loaded, typed=self.request.typed_model)
         model = network.fresh(seed=0)
         _check(config, loaded, clean, model)
+        extras = conveniences.found()
         folder = self._folder or RunFolder.create(
             self.request.out,
             preset=config.preset,
@@ -71,8 +73,23 @@ class Preparation:
             config_yaml=config.to_yaml(),
         )
         self._folder = None
-        recorded = read_events(folder.path).events
-        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded)
+        return Session(
+            self.request, plan, control, device, loaded, clean, network, model, extras, files, folder, recorded
+        )
+
+    def _taken_up(self) -> list[Event]:
+        """What the record of a run to be resumed holds; nothing for a new one.
+
+        Raises:
+            RequestError: it cannot be resumed, or the weights of a stage are not those that it ended with.
+        """
+        if self.request.resume is None:
+            return []
+        self._folder = RunFolder.open_for_resume(self.request.resume)
+        mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        recorded = read_events(self._folder.path).events
+        inputs.check_stages(recorded, self._folder)
+        return recorded
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -89,16 +106,6 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
             with contextlib.suppress(queue.Empty):
                 yield reports.get(timeout=0.05)
         return loading.result()
-
-
-def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
-    """Queue for the processors; an event whenever the run's place changes."""
-    last = None
-    while (waiting := claim.poll()) is not None:
-        if waiting != last:
-            yield Queued(position=waiting.position, holders=waiting.holders)
-            last = waiting
-        control.wait(0.5)
 
 
 def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
+from engine.running.conveniences import Conveniences
 from engine.running.network import Network
 from engine.running.request import RunRequest
 
@@ -32,6 +34,9 @@ class Session:
     network: Network
     model: nn.Module
     """The network with weights drawn anew, on the CPU: what was checked before anything was written."""
+    conveniences: Conveniences
+    inputs: dict[str, dict[str, Any]]
+    """The fingerprints of the files that the configuration names (`engine.running.inputs`)."""
     folder: RunFolder
     recorded: list[Event]
     """What the record held when the run was taken up: nothing of a new run."""

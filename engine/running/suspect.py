@@ -13,7 +13,6 @@ from engine import models, zoo
 from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.joint import Joint, objective
 from engine.defenses.base import LabeledImages
-from engine.errors import RequestError
 from engine.events import Event, Message
 from engine.models.inference import freeze, predict
 from engine.running.lending import lend
@@ -46,6 +45,7 @@ def make_suspect(session: Session, runner: StageRunner) -> Generator[Event, None
         session.device,
         session.control,
         session.folder.path / PRODUCTS,
+        session.conveniences.cache,
         recall=session.request.cache,
     )
     train = session.train
@@ -127,7 +127,7 @@ def _attacked(
     if SUSPECT in runner.finished:
         _recall(runner, joint, session.folder.path / LEARNED)
         return runner.load(SUSPECT, model)
-    cache = ArtifactCache()
+    cache = session.conveniences.cache
     key = cache.key(_shapers(session, attack))
     cached = _cached(cache, key, joint) if session.request.cache else None
     if cached is not None:
@@ -160,13 +160,13 @@ def _trained(
 
 
 def _keep(session: Session, cache: ArtifactCache, key: str, joint: Joint | None) -> Generator[Event, None, None]:
-    try:
-        cache.put(SUSPECT, key, session.folder.checkpoint(SUSPECT))
-        if joint is not None:
-            cache.put("learned", key, session.folder.path / LEARNED)
-    except RequestError as error:
-        # The run has its model; only the next run will miss it.
-        yield Message(level="warning", text=str(error))
+    files = {SUSPECT: session.folder.checkpoint(SUSPECT)}
+    if joint is not None:
+        files["learned"] = session.folder.path / LEARNED
+    for kind, file in files.items():
+        problem = cache.offer(kind, key, file)
+        if problem:
+            yield Message(level="warning", text=problem)
 
 
 def _remarks(session: Session, runner: StageRunner, attack: Attack, model: nn.Module) -> Generator[Event, None, None]:

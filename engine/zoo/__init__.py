@@ -25,7 +25,8 @@ def name_of(preset: str, dataset: str, seed: int, model: str = DEFAULT_MODEL, *,
 
 def folder() -> Path:
     """Where the zoo is kept: in the package."""
-    return Path(str(resources.files("presets").joinpath("zoo")))  # of a namespace package: the folder that has it
+    # Of a package without a file of its own the parts are paths, the whole is none.
+    return Path(str(resources.files("presets").joinpath("zoo")))
 
 
 @functools.cache
