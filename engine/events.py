@@ -154,6 +154,8 @@ class RunStarted(Event, kind="run-started"):
     shown of a triggered image is empty."""
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
     """Of the nadtui that wrote it, also where its record was brought up for reading."""
 
@@ -300,6 +302,8 @@ class StageFinished(Event, kind="stage-finished"):
     """Training images a second while training."""
     cached: bool = False
     """Taken from the artifact cache or a given file, not trained in this run."""
+    learned: str = ""
+    """Digest of the trigger that learned with the model; empty where none did."""
 
 
 @dataclass(frozen=True, kw_only=True)

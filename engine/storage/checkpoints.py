@@ -8,6 +8,7 @@ refused unexecuted.
 import pickle
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from engine.errors import RequestError
+from engine.plain import utf8
 from engine.storage.paths import write_atomically
 
 PICKLED = (".pt", ".pth", ".tar")
@@ -23,11 +25,13 @@ WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 LISTED_MISMATCHES = 3
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def save_weights(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, within: Path | None = None
+) -> None:
     """Write named tensors and text to a safetensors file, whole or not at all.
 
     Tensors of any device and layout are stored from the CPU, contiguous; their dtype and shape are kept.
-    Serves weights, training states and cached images alike.
+    Serves weights, training states and cached images alike. ``within`` is as in ``write_atomically``.
 
     Raises:
         RequestError: the folder cannot be written, or the disk is full.
@@ -36,7 +40,8 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    write_atomically(path, to_safetensors(plain, dict(metadata)))
+    about = {name: utf8(value).decode() for name, value in metadata.items()}
+    write_atomically(path, to_safetensors(plain, about), within=within)
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -47,12 +52,23 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     _check_readable(path)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with _named_in_letters(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             # Copied, since the file is mapped into memory: to change it later must not change the tensors.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise RequestError(f"{path} is not a whole safetensors file: {_first_line(error)}") from error
+
+
+@contextmanager
+def _named_in_letters(path: Path) -> Iterator[str]:
+    """A name for a file that safetensors takes: it wants UTF-8, which names of files need not be."""
+    name = str(path)
+    if name == name.encode("utf-8", "replace").decode():
+        yield name
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:
@@ -153,11 +169,11 @@ def _unwrap(found: object, path: Path) -> dict[str, Tensor]:
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
-        raise RequestError(f"no such file: {path}")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
+        raise RequestError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if empty:

@@ -3,6 +3,7 @@ attention maps follow the teacher's, tap by tap."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
@@ -47,6 +48,10 @@ class Nad(Defense):
     def epochs_field(self, stage: str) -> str | None:
         """The teacher's and the student's."""
         return f"{'teacher' if stage == TEACHER else 'distill'}.training.epochs"
+
+    def files(self) -> list[Path]:
+        """The teacher's, where it is given."""
+        return [] if self.teacher.file is None else [Path(self.teacher.file)]
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""

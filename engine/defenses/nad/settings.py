@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_val
 
 from engine import models
 from engine.errors import RequestError
-from engine.settings import ObjectiveSettings, Section, TrainingSettings
+from engine.settings import ObjectiveSettings, PathText, Section, TrainingSettings
 
 AUTHORS = ((1024, 500.0), (256, 1000.0), (64, 1000.0))
 """The cells of a WRN's maps at 32 pixels, and the authors' weights of the means over them."""
@@ -43,7 +43,7 @@ def _as_meant(value: Any) -> Any:
 class TeacherSettings(Section):
     """The teacher: the suspect, fine-tuned on the clean subset."""
 
-    file: str | None = None
+    file: PathText | None = None
     """A ready teacher's checkpoint, used instead of fine-tuning one."""
     model: str | None = None
     """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
