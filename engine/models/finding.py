@@ -94,7 +94,7 @@ def _calls(network: nn.Module, images: Tensor) -> dict[str, _Call]:
             return
         if isinstance(module, nn.LayerNorm):
             level.append(output)
-        if any(found.data_ptr() == each.data_ptr() for each in level):
+        if any(found.untyped_storage().data_ptr() == each.untyped_storage().data_ptr() for each in level):
             return
         before = _size(as_map(given[0], images)) if given else None
         row = type(module) is nn.Sequential and any(True for child in module for _ in child.children())

@@ -47,7 +47,7 @@ class TeacherSettings(Section):
     """A ready teacher's checkpoint, used instead of fine-tuning one."""
     model: str | None = None
     """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
-    its beginning (the paper, section 4.5). null = the suspect's."""
+    its beginning, as the paper tries, too. null = the suspect's."""
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
 
