@@ -145,7 +145,7 @@ class RunStarted(Event, kind="run-started"):
     dataset: dict[str, Any]
     """name, classes, class_names, train, test, clean."""
     model: dict[str, Any]
-    """name, parameters, taps (their names, in order)."""
+    """name, parameters, taps (their names, in order), mean and std (null = the images go in as they are)."""
     plan: tuple[PlannedStage, ...]
     config_sha256: str
     """Hex digest of the settings that shape something."""
@@ -154,6 +154,8 @@ class RunStarted(Event, kind="run-started"):
     shown of a triggered image is empty."""
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its sha256; empty = it has none."""
     schema: int = SCHEMA
     """Of the nadtui that wrote it, also where its record was brought up for reading."""
 

@@ -21,7 +21,7 @@ from engine.attacks.joint import objective
 from engine.control import Control
 from engine.data.base import fingerprint
 from engine.device import Device
-from engine.errors import RequestError
+from engine.errors import RequestError, StageError
 from engine.events import Event, Message, Preparing, RunPaused, Step
 from engine.models.inference import freeze
 from engine.settings import AttackTrainingSettings, TrainingSettings
@@ -107,6 +107,12 @@ class TrainingLab:
         clock = _Clock()
         self._carried = 0.0
         tensors = yield from clock.time(make())
+        broken = _not_finite(tensors)
+        if broken is not None:
+            raise StageError(
+                f"stage attack: {broken} of the {kind} is no longer finite; a lower training.lr (now "
+                f"{self.training.lr:g}) usually helps"
+            )
         spent = clock.seconds + self._carried
         self.seconds += spent
         if self.folder is not None:
@@ -125,7 +131,10 @@ class TrainingLab:
         cached = self.cache.get(kind, key) if self.cache is not None and self.recall else None
         if cached is None:
             return None
-        tensors, _ = load_weights(cached.path)
+        tensors = _usable(cached.path)
+        if tensors is None:
+            self.cache.drop(kind, key)
+            return None
         if self.folder is not None:
             save_weights(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
         return tensors
@@ -163,6 +172,7 @@ class TrainingLab:
             seed=seed,
             device=self.device,
             control=self.control,
+            advice=f"a lower training.lr (now {settings.lr:g}) usually helps",
         )
         state = self._state(kind) if self.folder is not None else None
         if state is not None and state.is_file():
@@ -208,6 +218,20 @@ class TrainingLab:
 
     def _state(self, kind: str) -> Path:
         return self.folder / f"{kind}.state.safetensors"
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor with a value that is not finite, or None."""
+    return next((name for name, each in tensors.items() if not bool(each.isfinite().all())), None)
+
+
+def _usable(path: Path) -> dict[str, Tensor] | None:
+    """A cached product; None where it cannot be read or holds values that are not finite."""
+    try:
+        tensors, _ = load_weights(path)
+    except RequestError:
+        return None
+    return tensors if _not_finite(tensors) is None else None
 
 
 class _Clock:

@@ -31,6 +31,7 @@ from engine.config.complaints import explained, fields_of
 from engine.config.shapes import ALL, shaping
 from engine.defenses.base import Defense
 from engine.errors import RequestError
+from engine.models.preprocessing import Preprocessing, preprocessing
 from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes
 
 TRAINED = "trained"
@@ -62,6 +63,11 @@ class DataSettings(Section):
         return value
 
 
+def _row(value: Any) -> Any:
+    """A number alone as a row of one."""
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class ModelSettings(Section):
     """The network of the suspect and of what defenses make of it."""
 
@@ -69,12 +75,27 @@ class ModelSettings(Section):
     """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016), or FILE.py:NAME for a network of one's own."""
     taps: Annotated[tuple[str, ...] | None, Shapes("defense")] = None
     """Where its maps are taken: dotted names of its modules, from input to output; null = the network's own."""
+    mean: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """Taken from the images (0 to 1) before its first layer: one number or three, or whose: cifar10, imagenet, gtsrb,
+    half ...; a name alone brings model.std with it; null = as a suspect's file says, else nothing."""
+    std: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """What the images are then divided by, likewise."""
 
     @field_validator("name")
     @classmethod
     def _family_exists(cls, value: str) -> str:
         models.check_name(value)
         return value
+
+    @model_validator(mode="after")
+    def _mean_and_std_go_together(self) -> ModelSettings:
+        preprocessing(self.mean, self.std)
+        return self
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What is done to the images before the first layer, as far as it was asked for."""
+        return preprocessing(self.mean, self.std)
 
 
 class EvaluationSettings(Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from engine import models
 from engine.attacks.lab import TrainingLab
 from engine.config.run import RunConfig
 from engine.control import Control
@@ -28,7 +27,7 @@ def lend(
     """Where the attack trains and optimizes, products kept in `folder`; `recall`: the cache may be read."""
     return TrainingLab(
         classes=data.classes,
-        model=models.identity(config.model.name),
+        model=network.identity,
         build=partial(network.fresh, device=device),
         training=config.training,
         mirror=config.data.mirror,

@@ -6,7 +6,6 @@ import contextlib
 import queue
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -23,12 +22,12 @@ from engine.record.folder import RunFolder
 from engine.record.reading import read_events
 from engine.running import mailbox
 from engine.running.defending import check_held
+from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
 from engine.running.processor_queue import Claim, check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
-from engine.storage.checkpoints import fit, load_foreign
 
 PROBE = 64
 """Clean images on which networks and defenses are tried before anything is trained."""
@@ -61,6 +60,8 @@ class Preparation:
         loaded = yield from load_data(config, control)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
         network = Network.of(config, loaded, typed=self.request.typed_model)
+        given = read_given(config, network)
+        network = network if given is None else given.network
         model = network.fresh(seed=0)
         _check(config, loaded, clean, model)
         folder = self._folder or RunFolder.create(
@@ -72,7 +73,7 @@ class Preparation:
         )
         self._folder = None
         recorded = read_events(folder.path).events
-        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded)
+        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded, given)
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -111,19 +112,12 @@ def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
-    _check_suspect(config, model)
+    _check_needs(config)
 
 
-def _check_suspect(config: RunConfig, model: nn.Module) -> None:
-    """Refuse a suspect's file that does not fit, and what cannot be had of a suspect that was not trained here."""
-    file = config.suspect_file
-    attack = config.attack
-    if file is not None:
-        if attack is not None and attack.learns:
-            raise RequestError(
-                f"suspect = {file!r}: the trigger of {attack.name} is learned with its model, which a given one was not"
-            )
-        fit(model, load_foreign(Path(file)), file)
+def _check_needs(config: RunConfig) -> None:
+    """Refuse what cannot be had of a suspect that was not trained here."""
+    file, attack = config.suspect_file, config.attack
     wanting = next((name for name, each in config.defenses.items() if "poisoned set" in each.needs), None)
     if wanting is not None and (file is not None or attack is None or attack.learns):
         why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"

@@ -14,6 +14,7 @@ from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
+from engine.running.given import Given
 from engine.running.network import Network
 from engine.running.request import RunRequest
 
@@ -35,6 +36,8 @@ class Session:
     folder: RunFolder
     recorded: list[Event]
     """What the record held when the run was taken up: nothing of a new run."""
+    given: Given | None = None
+    """The suspect's file, where it comes from one."""
 
     @property
     def config(self) -> RunConfig:
