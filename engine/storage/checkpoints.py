@@ -96,7 +96,8 @@ def as_tensors(normal: FoundNormalization | None) -> dict[str, Tensor]:
     if normal is None:
         return {}
     return {
-        name: torch.tensor(each).view(1, 3, 1, 1) for name, each in zip(OURS, (normal.mean, normal.std), strict=True)
+        name: torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1)
+        for name, each in zip(OURS, (normal.mean, normal.std), strict=True)
     }
 
 

@@ -52,7 +52,7 @@ class Frame:
 
     def pop(self) -> Any:
         """Take what is on top, above the last mark."""
-        if self.marks and len(self.stack) <= self.marks[-1]:
+        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise NotWholeError("its stack is empty where it takes something")
         return self.stack.pop()
 

@@ -77,7 +77,9 @@ def _argument(opcode: Any, data: Bytes, at: int) -> tuple[Any, int]:
 def _line_end(data: Bytes, at: int, longest: int) -> int:
     end = data.find(b"\n", at, at + longest)
     if end < 0:
-        raise NotWholeError("it ends in the middle of a line" if at + longest > len(data) else "a line of it has no end")
+        raise NotWholeError(
+            "it ends in the middle of a line" if at + longest > len(data) else "a line of it has no end"
+        )
     return end + 1
 
 

@@ -66,7 +66,7 @@ def _row(machine: Machine, data: Bytes, at: int) -> Any:
     """What follows the magic number: protocol, system, the object, the list of its storages, and their bytes."""
     protocol, at = machine.run(data, at)
     if protocol != 1001:
-        raise NotWholeError(f"its protocol is {protocol!r:.20}, not 1001")
+        raise NotWholeError("its protocol is another than 1001")
     _, at = machine.run(data, at)
     root, at = machine.run(data, at)
     keys, at = machine.run(data, at)

@@ -45,7 +45,7 @@ class Global:
     """Module and name, with a dot between."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Stub:
     """What a call of a name would have given: the name, and all that was handed to it. It does nothing."""
 

@@ -80,7 +80,9 @@ def found_in(contents: Contents) -> list[TensorMapping]:
 
 def _held(root: Any) -> str:
     if isinstance(root, dict) and root:
-        entries = [f"{key!r:.60} ({kind_of(value)})" for key, value in list(root.items())[:LISTED]]
+        # What is no text or number is not shown: to write it out may take for ever.
+        names = {key: repr(key)[:60] if isinstance(key, str | int) else kind_of(key) for key in list(root)[:LISTED]}
+        entries = [f"{name} ({kind_of(root[key])})" for key, name in names.items()]
         return f"{', '.join(entries)}{' ...' if len(root) > LISTED else ''}"
     return kind_of(root) if root in ({}, [], ()) else f"a {kind_of(root)}"
 

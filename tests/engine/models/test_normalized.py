@@ -47,7 +47,7 @@ def test_it_is_asked_for_by_name_or_by_numbers(mean, std, wanted):
     ("values", "told"),
     [
         ({"mean": "cifar11"}, "cifar10"),
-        ({"mean": [0.1, 0.2]}, "one number or three"),
+        ({"mean": [0.1, 0.2], "std": 1}, "one number or three"),
         ({"mean": 0.5}, "go together"),
         ({"std": [0.5, 0.5, 0.5]}, "go together"),
         ({"mean": 0.5, "std": 0}, "above 0"),
