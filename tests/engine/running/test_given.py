@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional as F
 
 from engine import models
+from engine.config.layers import merge, parse_override
+from engine.config.presets import resolve
 from engine.errors import RequestError
 from engine.events import Message, RunStarted
 from engine.models.preprocessing import KNOWN
@@ -19,7 +21,7 @@ from engine.running.doubts import chance, no_better_than_chance
 from engine.storage.checkpoints import load_weights
 from nadtui.runs.digest import Report
 from nadtui.runs.loading import load
-from tests.tiny import finished, run_all, runs_in, tiny_config
+from tests.tiny import TINY, finished, run_all, runs_in
 
 MEAN, STD = (torch.tensor(each).view(3, 1, 1) for each in KNOWN["cifar10"])
 
@@ -63,10 +65,10 @@ def home(tmp_path_factory):
 
 def adopted(home, tmp_path, suspect, *overrides):
     """Only taken over and measured: no defense."""
-    config = tiny_config(
-        "badnets", f"data.name={home / 'd.npz'}", f"suspect={home / suspect}", "evaluation.samples=1",
-        "data.train_images=null", "data.test_images=null", "data.clean_fraction=0.2", *overrides, defended_by=[],
-    )  # fmt: skip
+    sections = {name: section for name, section in TINY.items() if name != "defenses"}
+    values = merge(sections, {"data": {"train_images": None, "test_images": None}})
+    asked = [values, *map(parse_override, (f"suspect={home / suspect}", *overrides))]
+    config = resolve("badnets", dataset=str(home / "d.npz"), overrides=asked, defenses=[])
     events = run_all(config, tmp_path)
     return events, runs_in(tmp_path)[0]
 
@@ -100,7 +102,7 @@ def test_with_its_preprocessing_it_is_what_it_was(home, tmp_path, suspect, overr
     # The run's own checkpoint says it too: taken over again, it is the same model.
     weights, _ = load_weights(folder / "checkpoints" / "attack.safetensors")
     assert weights["normalize.mean"].flatten().tolist() == pytest.approx(list(KNOWN["cifar10"][0]))
-    again, _ = adopted(folder / "checkpoints", tmp_path / "again", "attack.safetensors", f"data.name={home / 'd.npz'}")
+    again, _ = adopted(home, tmp_path / "again", folder / "checkpoints" / "attack.safetensors")
     assert finished(again)["attack"].metrics == finished(events)["attack"].metrics
 
 

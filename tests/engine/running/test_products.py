@@ -9,9 +9,11 @@ import torch
 from torch import nn
 
 from engine import models
+from engine.attacks.base import AttackContext
+from engine.attacks.lab import TrainingLab
 from engine.defenses.base import Defense, Stage
 from engine.errors import StageError
-from engine.events import Message, RunFailed, RunFinished, StageFinished
+from engine.events import Message, RunFailed, RunFinished, StageFinished, outcome
 from engine.running.doubts import check_finite
 from engine.storage.artifacts import ArtifactCache
 from engine.storage.checkpoints import load_weights, save_weights
@@ -118,31 +120,36 @@ def test_a_bad_entry_is_dropped_on_reading_and_made_anew(tmp_path, kind):
     assert finished(run_all(tiny(), tmp_path / "third"))["attack"].cached
 
 
-def test_a_bad_product_of_an_attack_is_dropped_and_made_anew(tmp_path):
-    config = tiny_config("sig", *FEW, "attack.label_rule=clean-label", defended_by=[])
-    lab = tiny_config("trojan", *FEW, defended_by=[])
-    assert config.attack is not None
-    run_all(lab, tmp_path / "first")
-    entries = [
-        each
-        for kind in (tmp_path / "cache" / "artifacts").iterdir()
-        if kind.name != "attack"
-        for each in kind.iterdir()
-    ]
-    assert entries
+def made(lab, values):
+    """The product of a lab, which comes to these values where it has to be made."""
+    context = AttackContext(torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.arange(2), 2, 0, lab)
+    calls = []
+
+    def make():
+        calls.append(1)
+        yield from ()
+        return {"patch": torch.tensor(values)}
+
+    return outcome(lab.product("patch", {"steps": 3}, context, make)), len(calls)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_bad_product_of_an_attack_is_not_kept_and_one_in_the_cache_is_made_anew(tmp_path, value):
+    def lab(name):
+        return TrainingLab(2, cache=ArtifactCache(), folder=tmp_path / name)
+
+    with pytest.raises(StageError, match=r"patch of the patch is no longer finite; a lower training\.lr"):
+        made(lab("a"), [1.0, value])
+    assert made(lab("a"), [1.0, 2.0])[1] == 1
+    assert made(lab("b"), [1.0, 2.0])[1] == 0
+    (entry,) = (tmp_path / "cache" / "artifacts" / "patch").iterdir()
+    save_weights(tmp_path / "bad.safetensors", {"patch": torch.tensor([value])}, {})
     cache = ArtifactCache()
-    for entry in entries:
-        tensors, about = load_weights(entry / "content.safetensors")
-        name = next(name for name, each in tensors.items() if each.is_floating_point())
-        tensors[name] = torch.full_like(tensors[name], float("nan"))
-        save_weights(tmp_path / "bad.safetensors", tensors, about)
-        cache.drop(entry.parent.name, entry.name)
-        cache.put(entry.parent.name, entry.name, tmp_path / "bad.safetensors")
-    cache.drop("attack", next((tmp_path / "cache" / "artifacts" / "attack").iterdir()).name)
-    assert isinstance(run_all(lab, tmp_path / "second")[-1], RunFinished)
-    for entry in entries:
-        tensors, _ = load_weights(entry / "content.safetensors")
-        assert all(bool(each.isfinite().all()) for each in tensors.values())
+    cache.drop("patch", entry.name)
+    cache.put("patch", entry.name, tmp_path / "bad.safetensors")
+    product, calls = made(lab("c"), [1.0, 2.0])
+    assert (product["patch"].tolist(), calls) == ([1.0, 2.0], 1)
+    assert made(lab("d"), [1.0, 2.0])[1] == 0
 
 
 class Spoiling(Defense):
