@@ -63,8 +63,10 @@ class Normalized(nn.Module):
 
 def _inside(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Turn the names that `state_dict` gave into those that torch looks for here when it loads."""
-    for key in [key for key in state if key.startswith(prefix) and key.removeprefix(prefix) not in OURS]:
-        state[f"{prefix}network.{key.removeprefix(prefix)}"] = state.pop(key)
+    buffers = dict(zip(OURS, ("normalize.mean", "normalize.std"), strict=True))
+    for key in [key for key in state if key.startswith(prefix)]:
+        name = key.removeprefix(prefix)
+        state[prefix + buffers.get(name, f"network.{name}")] = state.pop(key)
 
 
 def bare(model: nn.Module) -> nn.Module:

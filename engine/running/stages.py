@@ -12,9 +12,9 @@ from engine.attacks.joint import Joint
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
 from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
-from engine.running.doubts import check_finite, doubt_of
+from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
-from engine.running.plan import epochs_fields, seed_of
+from engine.running.plan import SUSPECT, epochs_fields, seed_of
 from engine.running.session import Session
 from engine.settings import TrainingSettings
 from engine.storage.checkpoints import fit, load_weights, save_weights
@@ -123,7 +123,11 @@ class StageRunner:
         return model
 
     def _doubt(self, stage: str, metrics: Metrics, advice: str) -> Iterator[Event]:
-        return doubt_of(stage, metrics, self.observer.test.labels, advice)
+        """A line where the figures are no better than chance; whoever stands on a model like that is not to blame."""
+        labels, before = self.observer.test.labels, self.finished.get(SUSPECT)
+        if stage != SUSPECT and before is not None and no_better_than_chance(before.metrics, labels):
+            advice = "no more is its suspect"
+        return doubt_of(stage, metrics, labels, advice)
 
     def _advice(self, stage: str, settings: TrainingSettings) -> str:
         """What usually helps against a stage that diverges, by the field to change."""

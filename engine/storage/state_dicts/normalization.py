@@ -12,8 +12,8 @@ from engine.storage.pickles.values import NotWholeError, Stored, Stub
 from engine.storage.reading_tensors import TensorReader
 from engine.storage.state_dicts.mappings import table_of
 
-OURS = ("normalize.mean", "normalize.std")
-"""What they are called in our own files."""
+OURS = ("nadtui.preprocessing.mean", "nadtui.preprocessing.std")
+"""What they are called in our own files: as no tensor of a network is."""
 Channels = tuple[float, float, float]
 """Red, green, blue."""
 

@@ -158,3 +158,25 @@ def test_one_that_changes_nothing_is_none_and_one_without_a_place_is_refused(net
         dressed = Normalized(models.build("wrn-10-1", 5), IMAGENET)
         fit(dressed, state, tmp_path / "m.pt")
         assert dressed.preprocessing.mean == pytest.approx((0.4, 0.4, 0.4))
+
+
+class Own(nn.Module):
+    """A person's network that has a normalization of its own, called as anybody would call it."""
+
+    def __init__(self):
+        super().__init__()
+        self.normalize = Normalize((1, 3, 1, 1))
+        self.fc = nn.Linear(3, 5)
+
+    name, tap_names = "own", ()
+
+
+def test_a_network_with_a_normalization_of_its_own_keeps_it(tmp_path):
+    own = Own()
+    own.normalize.mean.fill_(0.3)
+    torch.save({"state_dict": own.state_dict()}, tmp_path / "m.pt")
+    other = Own()
+    fitted = read_for(tmp_path / "m.pt", other)
+    assert fitted.normalization is None
+    fit(other, fitted.tensors, tmp_path / "m.pt")
+    assert float(other.normalize.mean[0, 0, 0, 0]) == pytest.approx(0.3)

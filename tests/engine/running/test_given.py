@@ -19,6 +19,7 @@ from engine.record.reading import read_events
 from engine.record.view import fold
 from engine.running.doubts import chance, no_better_than_chance
 from engine.storage.checkpoints import load_weights
+from engine.storage.state_dicts.normalization import OURS
 from nadtui.runs.digest import Report
 from nadtui.runs.loading import load
 from tests.tiny import TINY, finished, run_all, runs_in
@@ -101,7 +102,7 @@ def test_with_its_preprocessing_it_is_what_it_was(home, tmp_path, suspect, overr
     assert "torch.save" in facts["suspect"]
     # The run's own checkpoint says it too: taken over again, it is the same model.
     weights, _ = load_weights(folder / "checkpoints" / "attack.safetensors")
-    assert weights["normalize.mean"].flatten().tolist() == pytest.approx(list(KNOWN["cifar10"][0]))
+    assert weights[OURS[0]].flatten().tolist() == pytest.approx(list(KNOWN["cifar10"][0]))
     again, _ = adopted(home, tmp_path / "again", folder / "checkpoints" / "attack.safetensors")
     assert finished(again)["attack"].metrics == finished(events)["attack"].metrics
 

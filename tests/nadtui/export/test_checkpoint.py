@@ -12,6 +12,7 @@ from torch import nn
 from engine import models
 from engine.models.preprocessing import KNOWN
 from engine.storage.checkpoints import load_weights
+from engine.storage.state_dicts.normalization import OURS
 from nadtui.cli.exits import ExitCode
 from nadtui.cli.main import dispatch
 from tests.tiny import run_all, runs_in, tiny_config
@@ -148,7 +149,7 @@ def test_the_owners_code_loads_the_purified_model(tmp_path, owner, capsys):
     model = load(clean)
     weights, _ = load_weights(folder / "checkpoints" / "fine-tuning.safetensors")
     ours = plain()
-    ours.load_state_dict({name: each for name, each in weights.items() if not name.startswith("normalize.")})
+    ours.load_state_dict({name: each for name, each in weights.items() if name not in OURS})
     images = torch.rand(4, 3, 32, 32)
     given = (
         (images - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
