@@ -64,7 +64,9 @@ class DataSettings(Section):
 
 
 def _row(value: Any) -> Any:
-    """A number alone as a row of one."""
+    """A number alone as a row of one, numbers with commas between as a row."""
+    if isinstance(value, str) and "," in value:
+        return tuple(part.strip() for part in value.strip("[]() ").split(","))
     return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -74,11 +74,17 @@ def preprocessing(mean: Given, std: Given) -> Preprocessing | None:
     return found
 
 
+def _bare(name: str) -> str:
+    """A name as anybody may write it: CIFAR-10, ImageNet."""
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
 def _channels(value: str | tuple[float, ...], place: int, field: str) -> Channels:
     if isinstance(value, str):
-        if value not in KNOWN:
+        known = next((numbers for name, numbers in KNOWN.items() if _bare(name) == _bare(value)), None)
+        if known is None:
             raise ValueError(f"{field} = {value!r}: one or three numbers are wanted, or one of {', '.join(KNOWN)}")
-        return KNOWN[value][place]
+        return known[place]
     if len(value) not in (1, 3):
         raise ValueError(f"{field}: one number or three are wanted, or one of {', '.join(KNOWN)}")
     red, green, blue = (float(each) for each in (*value,) * (3 // len(value)))

@@ -56,8 +56,9 @@ def open_checkpoint(path: Path) -> Contents:
             return Contents(path, "safetensors", size, _safetensors(path, head, size))
         read = _read(path, head)
     except RunsThingsError as error:
+        name = ascii(str(error)[:100])[1:-1]
         raise RequestError(
-            f"{path} refused: besides tensors it contains code ({str(error)[:100]}), which was not executed; if you "
+            f"{path} refused: besides tensors it contains code ({name}), which was not executed; if you "
             "trust its author, load it where that is safe and convert its state_dict() with safetensors.torch.save_file"
         ) from error
     except NotWholeError as error:

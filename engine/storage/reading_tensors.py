@@ -132,5 +132,5 @@ def read_all(tensors: Mapping[str, Stored], size: int) -> dict[str, Tensor]:
         try:
             found[name] = reader.read(tensor)
         except NotWholeError as error:
-            raise NotWholeError(f"{name[:200]}: {error}") from error
+            raise NotWholeError(f"{name[:120]!a}: {error}") from error
     return found

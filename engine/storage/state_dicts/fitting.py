@@ -19,6 +19,8 @@ from engine.storage.state_dicts.naming import Naming, match, needed
 from engine.storage.state_dicts.normalization import OURS, FoundNormalization
 from engine.storage.state_dicts.origin import describe
 
+LONGEST_NAME = 120
+"""Letters of a name that a line shows."""
 LISTED = 3
 """Mismatches, names and mappings that one line lists."""
 
@@ -93,11 +95,17 @@ def listed(texts: list[str]) -> str:
     return "; ".join(texts[:LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
+def shown(name: str) -> str:
+    """A name out of a file as part of a line: what steers a terminal or breaks the line as escapes, the end cut off."""
+    cut = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in cut)
+
+
 def _others(found: list[TensorMapping], closest: int) -> str:
     if len(found) == 1:
         return ""
-    names = [f"{each.where} ({len(each.tensors)} tensors)" for each in found[: 2 * LISTED]]
-    return f"; the closest of its mappings is {found[closest].where}, there are {', '.join(names)}"
+    names = [f"{shown(each.where)} ({len(each.tensors)} tensors)" for each in found[: 2 * LISTED]]
+    return f"; the closest of its mappings is {shown(found[closest].where)}, there are {', '.join(names)}"
 
 
 def misfits(
@@ -109,14 +117,14 @@ def misfits(
         theirs = naming.names.get(key)
         if theirs is None:
             if key in necessary:
-                yield f"{key}: missing in the file, {name} wants {shape(tensor)}"
+                yield f"{shown(key)}: missing in the file, {name} wants {shape(tensor)}"
         elif tuple(held[theirs].shape) != tuple(tensor.shape):
             if key in necessary or tensor.numel() != math.prod(held[theirs].shape):
-                yield f"{theirs}: file {shape(held[theirs])}, {name} wants {shape(tensor)}"
+                yield f"{shown(theirs)}: file {shape(held[theirs])}, {name} wants {shape(tensor)}"
         elif not _convertible(held[theirs], tensor):
-            yield f"{theirs}: file {dtype(held[theirs])}, {name} wants {dtype(tensor)}"
+            yield f"{shown(theirs)}: file {dtype(held[theirs])}, {name} wants {dtype(tensor)}"
     for theirs in naming.inside:
-        yield f"{theirs}: file {shape(held[theirs])}, {name} has no such tensor"
+        yield f"{shown(theirs)}: file {shape(held[theirs])}, {name} has no such tensor"
 
 
 def _convertible(held: Tensor | Stored, wanted: Tensor) -> bool:
@@ -142,7 +150,7 @@ def _problems(
     yield from misfits(wanted, mapping.tensors, plain, name)
     for theirs in naming.names.values():
         if mapping.tensors[theirs].layout == "meta":
-            yield f"{theirs}: stored without values (on the device meta)"
+            yield f"{shown(theirs)}: stored without values (on the device meta)"
             return
 
 
@@ -176,19 +184,19 @@ def _notes(
     contents: Contents, mapping: TensorMapping, naming: Naming, normal: FoundNormalization | None, more: list[str]
 ) -> Iterator[str]:
     if mapping.path:
-        also = f" (also there: {', '.join(more[:LISTED])})" if more else ""
-        yield f"took {mapping.where}{also}"
+        also = f" (also there: {', '.join(map(shown, more[:LISTED]))})" if more else ""
+        yield f"took {shown(mapping.where)}{also}"
     if mapping.module:
         yield "a whole model was saved: its weights were taken, its code was not run"
     if naming.prefix or naming.also:
-        also = f" (also there: {', '.join(naming.also[:LISTED])})" if naming.also else ""
-        yield f"names begin with '{naming.prefix}'{also}"
+        also = f" (also there: {', '.join(map(shown, naming.also[:LISTED]))})" if naming.also else ""
+        yield f"names begin with '{shown(naming.prefix or '')}'{also}"
     elif naming.prefix is None:
         yield "wrappers' words were taken out of the names"
     if normal is not None:
         from_bytes = ", for images of 0 to 255" if normal.of_bytes else ""
         idle = ", which changes nothing" if normal.identity else ""
-        yield f"normalization {normal.mean_name}, {normal.std_name}{from_bytes}{idle}"
+        yield f"normalization {shown(normal.mean_name)}, {shown(normal.std_name)}{from_bytes}{idle}"
     beside = {normal.mean_name, normal.std_name} if normal is not None else set()
     left = [*naming.bookkeeping, *(name for name in naming.outside if name not in beside), *mapping.others]
     if left:
@@ -202,7 +210,7 @@ def _notes(
 
 def _names(names: list[str]) -> str:
     more = len(names) - LISTED
-    return ", ".join(name[:80] for name in names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(shown, names[:LISTED])) + (f" and {more} more" if more > 0 else "")
 
 
 def shape(tensor: Tensor | Stored) -> str:

@@ -16,7 +16,7 @@ LEVELS = 2
 MOST = 500_000
 """Entries that are looked at in one file."""
 _WIDEST_ROW = 64
-_LONGEST_TEXT = 1_000
+_LONGEST_TEXT, _MOST_PLAIN = 1_000, 64
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,8 @@ def _plain(value: Any) -> dict[str, Any]:
         short = not isinstance(number, str) or len(number) < _LONGEST_TEXT
         if isinstance(key, str) and len(key) < 80 and number is not None and short:
             plain[key] = number
+        if len(plain) >= _MOST_PLAIN:
+            break
     return plain
 
 
@@ -130,7 +132,7 @@ def _mapping(path: tuple[str, ...], value: Any, beside: tuple[dict[str, Any], ..
 def kind_of(value: Any) -> str:
     """What a value is, in a word or two."""
     if isinstance(value, Stub):
-        return value.name[:80]
+        return ascii(value.name[:80])[1:-1]
     return "Tensor" if isinstance(value, Stored) else "nothing" if value in ({}, [], ()) else type(value).__name__
 
 

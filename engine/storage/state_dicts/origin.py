@@ -14,8 +14,8 @@ from engine.storage.state_dicts.mappings import TensorMapping
 from engine.storage.state_dicts.naming import Naming
 from engine.storage.state_dicts.normalization import OURS, FoundNormalization
 
-_MOST_KEPT = 64
-"""Counters, and names of what was left out, that are kept."""
+_MOST_KEPT, _LONGEST_NAME = 64, 200
+"""Counters, and names of what was left out, that are kept; letters of the longest such name."""
 
 
 def describe(
@@ -48,9 +48,10 @@ def describe(
         "counters": {
             name: {"dtype": str(value.dtype).removeprefix("torch."), "value": value.tolist()}
             for name, value in list(counters.items())[:_MOST_KEPT]
+            if len(name) <= _LONGEST_NAME
         },
         "beside": [dict(level) for level in mapping.beside],
-        "left_out": [*naming.outside, *mapping.others][:_MOST_KEPT],
+        "left_out": [name[:_LONGEST_NAME] for name in (*naming.outside, *mapping.others)][:_MOST_KEPT],
         "stubs": list(contents.stubs)[:_MOST_KEPT],
     }
 

@@ -33,6 +33,9 @@ def settings(**values):
     [
         ("imagenet", None, IMAGENET),
         (None, "imagenet", IMAGENET),
+        ("ImageNet", None, IMAGENET),
+        ("Image-Net", "image_net", IMAGENET),
+        ("0.485, 0.456,0.406", "[0.229,0.224,0.225]", IMAGENET),
         ("imagenet", "imagenet", IMAGENET),
         ([0.5], 0.25, Preprocessing((0.5,) * 3, (0.25,) * 3)),
         (0.5, [0.1, 0.2, 0.3], Preprocessing((0.5,) * 3, (0.1, 0.2, 0.3))),
@@ -180,3 +183,16 @@ def test_a_network_with_a_normalization_of_its_own_keeps_it(tmp_path):
     assert fitted.normalization is None
     fit(other, fitted.tensors, tmp_path / "m.pt")
     assert float(other.normalize.mean[0, 0, 0, 0]) == pytest.approx(0.3)
+
+
+def test_with_taps_of_ones_own(network):
+    tapped = models.build("wrn-10-1", 5, seed=1, taps=["block2", "block1.layer.0.conv1"]).eval()
+    dressed = Normalized(tapped, IMAGENET).eval()
+    images = torch.rand(2, 3, 32, 32)
+    logits, maps = dressed.forward_with_taps(images)
+    assert dressed.tap_names == ("block2", "block1.layer.0.conv1")
+    assert torch.equal(logits, Normalized(network, IMAGENET).eval()(images))
+    assert [tuple(each.shape) for each in maps] == [(2, 32, 16, 16), (2, 16, 32, 32)]
+    other = Normalized(models.build("wrn-10-1", 5, seed=2, taps=["block2"]), Preprocessing((0, 0, 0), (1, 1, 1)))
+    fit(other, dressed.state_dict(), "elsewhere")
+    assert torch.equal(other.eval()(images), logits)

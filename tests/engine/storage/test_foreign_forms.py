@@ -366,3 +366,15 @@ def test_cut_files_of_the_other_forms(tmp_path, network):
         assert "not a whole checkpoint" in refusal(path, network)
     (tmp_path / "folder.pth").mkdir()
     assert "it is a folder" in refusal(tmp_path / "folder.pth", network)
+
+
+@pytest.mark.parametrize("name", ["a\nb.weight", "a\x1b[31m.weight", "a" * 50_000, "\u202ea.weight"])
+def test_names_in_a_file_break_no_line_and_steer_no_terminal(tmp_path, network, name):
+    torch.save(
+        {"x\ny": {**network.state_dict(), name: torch.rand(3, 3)}, "z": {name: torch.rand(2)}}, tmp_path / "m.pt"
+    )
+    said = refusal(tmp_path / "m.pt", network)
+    assert len(said) < 600
+    assert said.isprintable()
+    torch.save({"net": network.state_dict(), "\n\x1b": {1: 2}, name: Callback()}, tmp_path / "n.pt")
+    assert all(note.isprintable() for note in read_for(tmp_path / "n.pt", network).notes)
