@@ -124,17 +124,18 @@ class TrainingLab:
     def _recalled(self, kind: str, key: str) -> dict[str, Tensor] | None:
         """The product from the run folder, else from the cache, or None."""
         if self.folder is not None and self._file(kind).is_file():
-            tensors, about = load_weights(self._file(kind))
-            if about.get("key") == key:
-                self.seconds += float(about["seconds"])
-                return tensors
+            held = _usable(self._file(kind))
+            if held is not None and held[1].get("key") == key:
+                self.seconds += float(held[1]["seconds"])
+                return held[0]
         cached = self.cache.get(kind, key) if self.cache is not None and self.recall else None
         if cached is None:
             return None
-        tensors = _usable(cached.path)
-        if tensors is None:
+        held = _usable(cached.path)
+        if held is None:
             self.cache.drop(kind, key)
             return None
+        tensors, _ = held
         if self.folder is not None:
             save_weights(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
         return tensors
@@ -225,13 +226,13 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
     return next((name for name, each in tensors.items() if not bool(each.isfinite().all())), None)
 
 
-def _usable(path: Path) -> dict[str, Tensor] | None:
-    """A cached product; None where it cannot be read or holds values that are not finite."""
+def _usable(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """A product and what is said of it; None where it cannot be read or holds values that are not finite."""
     try:
-        tensors, _ = load_weights(path)
+        tensors, about = load_weights(path)
     except RequestError:
         return None
-    return tensors if _not_finite(tensors) is None else None
+    return (tensors, about) if _not_finite(tensors) is None else None
 
 
 class _Clock:

@@ -21,7 +21,7 @@ from engine.storage.pickles.values import NotWholeError
 from engine.storage.reading_tensors import read_all
 from engine.storage.state_dicts import normalization
 from engine.storage.state_dicts.fitting import Fitted, MisfitError, fit_contents, found_in, listed, misfits
-from engine.storage.state_dicts.naming import Naming, common_prefix, match
+from engine.storage.state_dicts.naming import WRAPPING, Naming, common_prefix, match
 from engine.storage.state_dicts.normalization import OURS, FoundNormalization
 
 
@@ -78,7 +78,7 @@ def load_foreign(path: Path, like: nn.Module | None = None) -> dict[str, Tensor]
         fitted = fit_contents(contents, like.state_dict(), _name(like))
         return {**fitted.tensors, **as_tensors(fitted.normalization)}
     mapping = found_in(contents)[0]
-    prefix = common_prefix(mapping.tensors)
+    prefix = common_prefix(mapping.tensors, WRAPPING)
     try:
         read = read_all(mapping.tensors, contents.size)
     except NotWholeError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 Shape = tuple[int, ...]
 
@@ -39,7 +39,7 @@ class Naming:
     """Other prefixes under which every tensor is there too."""
 
 
-def needed(names: Iterator[str] | Mapping[str, object]) -> list[str]:
+def needed(names: Iterable[str]) -> list[str]:
     """A network's tensors without which it is not itself: batch counts are missing in old files."""
     return [name for name in names if not name.endswith("num_batches_tracked")]
 
@@ -57,11 +57,23 @@ def match(wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> Naming:
     whole = [prefix for (fitting, _), prefix in scored if fitting >= len(needed(wanted))]
     if whole:
         return _naming(wanted, found, {name: whole[0] + name for name in wanted}, whole[0], tuple(whole[1:]))
+    own = common_prefix(wanted)
+    if own and (inner := _without(own, wanted, found)) is not None:
+        return inner
     stripped = {ours: theirs for theirs, ours in _stripped(wanted, found)}
     if not scored or _score(wanted, found, stripped) > scored[0][0]:
         return _naming(wanted, found, stripped, None)
     best = scored[0][1]
     return _naming(wanted, found, {name: best + name for name in wanted}, best)
+
+
+def _without(own: str, wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> Naming | None:
+    """The naming where the network has something before every name that the file has not; None if that does not fit."""
+    bare = {name.removeprefix(own): shape for name, shape in wanted.items()}
+    naming = match(bare, found)
+    if any(found.get(naming.names.get(name, "")) != bare[name] for name in needed(bare)):
+        return None
+    return replace(naming, names={own + ours: theirs for ours, theirs in naming.names.items()}, prefix=None)
 
 
 def _prefixes(wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> set[str]:
@@ -136,14 +148,14 @@ def is_bookkeeping(name: str, shape: Shape) -> bool:
     return (single or shape == (0,)) and _BOOKKEEPING.search(name) is not None
 
 
-def common_prefix(names: Iterator[str] | Mapping[str, object]) -> str:
-    """What wrappers put before every one of the names, where no network is known that would tell."""
+def common_prefix(names: Iterable[str], words: Collection[str] = LEADING) -> str:
+    """What stands before every one of the names, of such words alone."""
     names = list(names)
     prefix = ""
     while names:
-        words = {name[len(prefix) :].partition(".")[0] for name in names}
-        word = words.pop()
-        if words or word not in LEADING or any(name == prefix + word for name in names):
+        others = {name[len(prefix) :].partition(".")[0] for name in names}
+        word = others.pop()
+        if others or word not in words or any(name == prefix + word for name in names):
             break
         prefix = f"{prefix}{word}."
     return prefix

@@ -378,3 +378,22 @@ def test_names_in_a_file_break_no_line_and_steer_no_terminal(tmp_path, network, 
     assert said.isprintable()
     torch.save({"net": network.state_dict(), "\n\x1b": {1: 2}, name: Callback()}, tmp_path / "n.pt")
     assert all(note.isprintable() for note in read_for(tmp_path / "n.pt", network).notes)
+
+
+class Holder(nn.Module):
+    """A network that keeps another, as its owner's file does not."""
+
+    name, tap_names = "holder", ()
+
+    def __init__(self, seed):
+        super().__init__()
+        self.net = models.build("wrn-10-1", 5, seed=seed)
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "net.", "model.net."])
+def test_a_network_with_a_word_of_its_own_before_its_names(tmp_path, network, prefix):
+    torch.save({"state_dict": before(prefix, network.state_dict())}, tmp_path / "m.pt")
+    for state in (load_foreign(tmp_path / "m.pt"), load_foreign(tmp_path / "m.pt", Holder(2))):
+        holder = Holder(2)
+        fit(holder, state, tmp_path / "m.pt")
+        assert torch.equal(holder.net.fc.weight, network.fc.weight)
