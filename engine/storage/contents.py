@@ -73,6 +73,8 @@ def _head(path: Path) -> tuple[bytes, int]:
         raise RequestError(f"no such file: {path}")
     if path.is_dir():
         raise RequestError(f"cannot read {path}: it is a folder; a checkpoint is one file")
+    if not path.is_file():
+        raise RequestError(f"cannot read {path}: it is no regular file")
     try:
         with path.open("rb") as file:
             head, size = file.read(HEAD), path.stat().st_size

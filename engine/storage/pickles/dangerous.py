@@ -9,10 +9,10 @@ from __future__ import annotations
 
 _MODULES = """
 os nt posix subprocess _posixsubprocess _winapi popen2 pty sys importlib _frozen_importlib imp runpy pkgutil zipimport
-pdb bdb cProfile timeit doctest pydoc idlelib lib2to3 ensurepip venv pip socket _socket socketserver ssl _ssl asyncio
+pdb bdb cProfile doctest pydoc idlelib lib2to3 ensurepip venv pip socket _socket socketserver ssl _ssl asyncio
 httplib urllib urllib2 aiohttp httpx ftplib smtplib telnetlib poplib imaplib nntplib xmlrpc webbrowser antigravity
-ctypes _ctypes cffi mmap marshal pickle _pickle cPickle shelve dill cloudpickle shutil tempfile fileinput linecache
-signal threading _thread multiprocessing concurrent operator _operator sqlite3 codeop logging.config numpy.f2py
+ctypes _ctypes cffi mmap marshal pickle _pickle cPickle shelve dill cloudpickle shutil tempfile fileinput
+threading _thread multiprocessing concurrent sqlite3 codeop logging.config numpy.f2py
 numpy.testing numpy.ctypeslib numpy.distutils torch.hub torch.utils.cpp_extension torch.utils.collect_env
 torch.utils.bottleneck torch._inductor.codecache torch._dynamo.guards torch.jit.unsupported_tensor_ops
 torch.utils._config_module torch.fx.experimental.symbolic_shapes torch.utils.data.datapipes.utils.decoder torch.package
@@ -20,7 +20,10 @@ torch.distributed.rpc pandas.io.pickle requests.api distutils.file_util distutil
 """
 """Modules of which every name counts, and those of the modules below them."""
 
-_WORDS = "code commands http io _io platform posixpath profile requests select trace types glob"
+_WORDS = """
+code commands http io _io platform posixpath profile requests select trace types glob signal operator _operator timeit
+linecache
+"""
 """Modules whose names people give to modules of their own too: these count alone, not what is below them."""
 
 _BUILTINS = """

@@ -175,7 +175,7 @@ def _fitted(
         raise RequestError(f"{contents.path} is not a whole checkpoint: {error}") from error
     tensors = {ours: read[theirs].reshape(wanted[ours].shape) for ours, theirs in naming.names.items()}
     kept = {name: read[name] for name in counters}
-    origin = describe(mapping, naming, normal, kept, contents, list(wanted))
+    origin = describe(mapping, naming, normal, kept, contents, wanted)
     notes = tuple(_notes(contents, mapping, naming, normal, more))
     return Fitted(tensors, origin, None if normal is None or normal.identity else normal, notes)
 

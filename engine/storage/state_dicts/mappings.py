@@ -82,13 +82,22 @@ def _within(root: Any) -> Iterator[Place]:
 
 
 def table_of(value: Any) -> Mapping[Any, Any]:
-    """What a value holds by name: a dictionary's items, those of a stub, or its attributes; empty for anything else."""
+    """What a value holds by name: a dictionary's items, a stub's or its attributes, a row's names and tensors."""
     if isinstance(value, dict):
         return value
+    if isinstance(value, list | tuple):
+        return dict(value) if value and all(_is_pair(each) for each in value) else {}
     if not isinstance(value, Stub):
         return {}
     state = value.state[0] if isinstance(value.state, tuple) and value.state else value.state
     return value.items or (state if isinstance(state, dict) else {})
+
+
+def _is_pair(value: Any) -> bool:
+    """Whether that is a name with its tensor, as `named_parameters` gives them."""
+    return (
+        isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str) and tensor_of(value[1]) is not None
+    )
 
 
 def _children(value: Any) -> dict[str, Any]:

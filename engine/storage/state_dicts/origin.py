@@ -24,7 +24,7 @@ def describe(
     normal: FoundNormalization | None,
     counters: Mapping[str, Tensor],
     contents: Contents,
-    wanted: list[str],
+    wanted: Mapping[str, Tensor],
 ) -> dict[str, Any]:
     """The shape of a checkpoint whose weights a network takes.
 
@@ -33,9 +33,13 @@ def describe(
     of those that have another, by their names; `normalization`; `counters`; `beside`: plain values of the mappings
     around it; `left_out`: names of other modules' tensors; `stubs`.
     """
-    types = {theirs: mapping.tensors[theirs].dtype for theirs in naming.names.values()}
-    floats = Counter(name for name in types.values() if name.startswith(("float", "bfloat")))
-    usual = floats.most_common(1)[0][0] if floats else "float32"
+    floats = {name for name, tensor in wanted.items() if tensor.is_floating_point()}
+    types = {ours: mapping.tensors[theirs].dtype for ours, theirs in naming.names.items()}
+    held = Counter(dtype for name, dtype in types.items() if name in floats and dtype.startswith(("float", "bfloat")))
+    usual = held.most_common(1)[0][0] if held else "float32"
+    others = {
+        naming.names[name]: dtype for name, dtype in types.items() if dtype != (usual if name in floats else "int64")
+    }
     return {
         "form": contents.form,
         "path": list(mapping.path),
@@ -43,7 +47,7 @@ def describe(
         **({"names": dict(naming.names)} if naming.prefix is None else {"prefix": naming.prefix}),
         "absent": [name for name in wanted if name not in naming.names],
         "dtype": usual,
-        "dtypes": {name: dtype for name, dtype in types.items() if dtype not in (usual, "int64")},
+        "dtypes": others,
         "normalization": None if normal is None else _normalization(normal, mapping),
         "counters": {
             name: {"dtype": str(value.dtype).removeprefix("torch."), "value": value.tolist()}
@@ -78,7 +82,8 @@ def in_shape(origin: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[s
         if ours in absent or ours in OURS:
             continue
         theirs = names[ours] if names is not None else f"{prefix}{ours}"
-        shaped[theirs] = _typed(tensor, origin.get("dtypes", {}).get(theirs, origin.get("dtype", "float32")))
+        usual = origin.get("dtype", "float32") if tensor.is_floating_point() else "int64"
+        shaped[theirs] = _typed(tensor, origin.get("dtypes", {}).get(theirs, usual))
     for name, kept in origin.get("counters", {}).items():
         if kept["value"] is None:  # it was not finite, which records do not hold
             continue
@@ -92,9 +97,9 @@ def in_shape(origin: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[s
 def _typed(tensor: Tensor, name: str) -> Tensor:
     """In the file's type; a value that this type cannot hold keeps the whole tensor as it is."""
     wanted = getattr(torch, name, None)
-    if not isinstance(wanted, torch.dtype):
+    if not isinstance(wanted, torch.dtype) or name.startswith("q"):  # what was quantized stays dense
         return tensor
-    typed = tensor.to(wanted) if tensor.is_floating_point() or not wanted.is_floating_point else tensor
+    typed = tensor.to(wanted)
     return typed if not typed.is_floating_point() or bool(typed.isfinite().all()) else tensor
 
 

@@ -183,6 +183,12 @@ def test_weights_in_a_row_with_others(tmp_path, network, content):
     check_loads(tmp_path / "m.pt", network)
 
 
+def test_weights_as_a_row_of_names_with_their_tensors(tmp_path, network):
+    for content in (list(network.state_dict().items()), {"params": tuple(network.state_dict().items())}):
+        torch.save(content, tmp_path / "m.pt")
+        check_loads(tmp_path / "m.pt", network)
+
+
 def test_of_several_mappings_that_fit_the_likeliest_is_taken_and_the_others_are_named(tmp_path, network):
     averaged = models.build("wrn-10-1", 5, seed=7).state_dict()
     torch.save({"ema": averaged, "state_dict": network.state_dict()}, tmp_path / "m.pt")
