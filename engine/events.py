@@ -143,7 +143,7 @@ class RunStarted(Event, kind="run-started"):
     config: dict[str, Any]
     environment: dict[str, Any]
     dataset: dict[str, Any]
-    """name, classes, class_names, train, test, clean."""
+    """name, classes, class_names, train, test, clean, fingerprint."""
     model: dict[str, Any]
     """name, parameters, taps (their names, in order), mean and std (null = the images go in as they are)."""
     plan: tuple[PlannedStage, ...]
@@ -155,7 +155,9 @@ class RunStarted(Event, kind="run-started"):
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
     origin: dict[str, Any] = field(default_factory=dict)
-    """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its sha256; empty = it has none."""
+    """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
     """Of the nadtui that wrote it, also where its record was brought up for reading."""
 
@@ -302,6 +304,8 @@ class StageFinished(Event, kind="stage-finished"):
     """Training images a second while training."""
     cached: bool = False
     """Taken from the artifact cache or a given file, not trained in this run."""
+    learned: str = ""
+    """Digest of the trigger that learned with the model; empty where none did."""
 
 
 @dataclass(frozen=True, kw_only=True)

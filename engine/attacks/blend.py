@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -12,6 +12,7 @@ from pydantic import Field
 from engine.attacks.base import Attack, AttackContext, generator, to_uint8
 from engine.errors import RequestError
 from engine.events import Event
+from engine.settings import PathText
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ class Blend(Attack):
     name: Literal["blend"] = "blend"
     alpha: float = Field(0.2, gt=0, le=1)
     """The pattern's share of the blend."""
-    image: str | None = None
+    image: PathText | None = None
     """An image file to blend in; null = uniform random noise drawn once from the attack's seed."""
 
     def files(self) -> list[Path]:
@@ -54,6 +55,10 @@ class Blend(Attack):
         super().check(classes, height, width)
         if self.image is not None:
             read_pattern(self.image, height, width)
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> BlendTrigger:
+        """The pattern, blended in as the settings say."""
+        return BlendTrigger(tensors["pattern"], self.alpha)
 
     def build(self, context: AttackContext) -> Generator[Event, None, BlendTrigger]:
         """Draw the noise, or read the image and resize it to the data set's size."""

@@ -116,7 +116,7 @@ class TrainingLab:
         spent = clock.seconds + self._carried
         self.seconds += spent
         if self.folder is not None:
-            save_weights(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
+            self._save(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
             self._state(kind).unlink(missing_ok=True)
             yield from self._offer(kind, key)
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
@@ -137,17 +137,15 @@ class TrainingLab:
             return None
         tensors, _ = held
         if self.folder is not None:
-            save_weights(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
+            self._save(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
         return tensors
 
     def _offer(self, kind: str, key: str) -> Generator[Event, None, None]:
         if self.cache is None:
             return
-        try:
-            self.cache.put(kind, key, self._file(kind))
-        except RequestError as error:
-            # The run has its product; only the next run will miss it.
-            yield Message(level="warning", text=str(error))
+        problem = self.cache.offer(kind, key, self._file(kind))
+        if problem:
+            yield Message(level="warning", text=problem)
 
     def train(
         self,
@@ -184,7 +182,7 @@ class TrainingLab:
             for event in loop.run_epoch():
                 yield Preparing(what=what, done=event.step, total=total) if isinstance(event, Step) else event
             if state is not None and loop.progress.epoch < settings.epochs:
-                save_weights(state, *loop.state())
+                self._save(state, *loop.state())
         return model
 
     def learned(self, attack: Attack, context: AttackContext, trigger: Trigger) -> Generator[Event, None, Trigger]:
@@ -213,6 +211,10 @@ class TrainingLab:
     def steps(self, what: str, total: int) -> ToldSteps:
         """The steps of an optimization, to be told of and to be paused between."""
         return ToldSteps(self.control, what, total)
+
+    def _save(self, file: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        assert self.folder is not None
+        save_weights(file, tensors, about, within=self.folder.parent)
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"{kind}.safetensors"

@@ -6,6 +6,7 @@ Importing this module, and reading what is in the cache, needs no torch; drawing
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.attacks.base import Attack
+from engine.errors import RequestError
 from engine.events import outcome
 from engine.storage.paths import cache_dir, write_atomically
 
@@ -99,26 +101,13 @@ def _pixels(image: Tensor) -> bytes:
 def cached(attack: Attack, data: DataRequest | None = None) -> TriggerPreview | None:
     """The preview as it was drawn before, None where it was not. Needs no torch."""
     try:
-        values = json.loads(_place(attack, data).read_bytes())
-        preview = TriggerPreview(
-            height=int(values["height"]),
-            width=int(values["width"]),
-            label=str(values["label"]),
-            clean=base64.b64decode(values["clean"], validate=True),
-            triggered=base64.b64decode(values["triggered"], validate=True),
-        )
-    except (OSError, ValueError, TypeError, KeyError):  # absent, or damaged: it is drawn again
+        return unpacked(_place(attack, data).read_bytes())
+    except OSError:
         return None
-    whole = 3 * preview.height * preview.width
-    return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
 
 
-def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = None) -> None:
-    """Put a preview into the cache.
-
-    Raises:
-        RequestError: it cannot be written.
-    """
+def packed(preview: TriggerPreview) -> str:
+    """A preview as JSON."""
     values = {
         "height": preview.height,
         "width": preview.width,
@@ -126,14 +115,37 @@ def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = Non
         "clean": base64.b64encode(preview.clean).decode(),
         "triggered": base64.b64encode(preview.triggered).decode(),
     }
-    write_atomically(_place(attack, data), json.dumps(values).encode())
+    return json.dumps(values)
+
+
+def unpacked(content: str | bytes) -> TriggerPreview | None:
+    """The preview in a JSON document; None where it is absent or damaged."""
+    try:
+        values = json.loads(content)
+        preview = TriggerPreview(
+            height=int(values["height"]),
+            width=int(values["width"]),
+            label=str(values["label"]),
+            clean=base64.b64decode(values["clean"], validate=True),
+            triggered=base64.b64decode(values["triggered"], validate=True),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+    whole = 3 * preview.height * preview.width
+    return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
+
+
+def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = None) -> None:
+    """Put a preview into the cache, where there is one: else it is drawn again."""
+    with contextlib.suppress(RequestError, OSError):
+        write_atomically(_place(attack, data), packed(preview).encode())
 
 
 def _place(attack: Attack, data: DataRequest | None) -> Path:
     settings = attack.model_dump(mode="json")
     images = [] if data is None or data.name == "signs" else [data.name, data.size]
     # A file that a setting names may change behind its name.
-    files = [*attack.files(), *(Path(name).expanduser() for name in images[:1] if "." in name or "/" in name)]
+    files = [*attack.files(), *(Path(name) for name in images[:1] if "." in name or "/" in name)]
     stamps = [file.stat().st_mtime_ns for file in files if file.exists()]
     content = json.dumps([VERSION, SIZE, settings, images, stamps], sort_keys=True)
     return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -22,7 +23,7 @@ from engine.attacks.reflections import (
 )
 from engine.errors import RequestError
 from engine.events import Event
-from engine.settings import Section
+from engine.settings import PathText, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +105,7 @@ class Refool(Attack):
     """Share of the target class's images that is poisoned (of all images under a dirty-label rule)."""
     kinds: tuple[Kind, ...] = ("in-focus", "out-of-focus", "ghost")
     """The kinds of reflection, chosen at random for each image."""
-    reflection_folder: str | None = None
+    reflection_folder: PathText | None = None
     """A folder of images to reflect; null = training images of other classes (test images are never among them)."""
     reflections: int = Field(50, ge=1, le=10_000)
     """How many images are reflected."""
@@ -164,13 +165,17 @@ class Refool(Attack):
         if self.reflection_folder is not None:
             read_images(self.files(), height, width)
 
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> ReflectionTrigger:
+        """The reflections, composed as the settings say."""
+        return self._reflecting(tensors["reflections"], context.seed)
+
+    def _reflecting(self, images: Tensor, seed: int) -> ReflectionTrigger:
+        return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, seed)
+
     def build(self, context: AttackContext) -> Generator[Event, None, ReflectionTrigger]:
         """Read the reflections, or draw them from the training images of other classes, and choose among them."""
         pool = self._pool(context)
-
-        def reflecting(images: Tensor) -> ReflectionTrigger:
-            return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, context.seed)
-
+        reflecting = partial(self._reflecting, seed=context.seed)
         if self.selection.rounds:
             from engine.attacks.selection import Selection
 

@@ -38,10 +38,25 @@ def read_yaml(text: str) -> Any:
         yaml.YAMLError: it is not valid YAML.
     """
     try:
-        return yaml.safe_load(text)
+        return _restored(yaml.safe_load(text.translate(_HIDDEN))) if _BYTES.search(text) else yaml.safe_load(text)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
         raise yaml.YAMLError(str(error)) from None
+
+
+_BYTES = re.compile("[\udc80-\udcff]")
+"""How Python keeps the bytes of a path that are no UTF-8; YAML has no such characters."""
+_HIDDEN = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
+"""What stands for them while YAML is read: characters for private use."""
+_SHOWN = {hidden: shown for shown, hidden in _HIDDEN.items()}
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_SHOWN)
+    if isinstance(value, Mapping):
+        return {_restored(key): _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value
 
 
 def parse_override(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ the group ``nadtui.data``. Importing this package loads no torch: names are chec
 
 import difflib
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def present(name: str) -> bool:
     A package's source says so by ``present() -> bool``; one that does not, has them.
     """
     if name in SOURCES.ours:
-        return name not in _STORED or any((data_dir() / each).exists() for each in _STORED[name])
+        return name not in _STORED or any(os.path.lexists(data_dir() / each) for each in _STORED[name])
     if name in SOURCES:
         try:
             return bool(getattr(SOURCES.get(name), "present", lambda: True)())
@@ -85,7 +86,11 @@ def load(settings: "DataRequest", progress: "Progress | None" = None) -> "ImageD
             raise RequestError(str(error)) from error
     else:
         source = importlib.import_module(_module(settings.name))
-    return source.load(settings, progress or silent)
+    try:
+        return source.load(settings, progress or silent)
+    except OSError as error:  # what no source has foreseen: a folder that may not be looked into, a disk that fails
+        where = f"{error.filename}: " if error.filename else ""
+        raise RequestError(f"data set {settings.name!r}: {where}{error.strerror or error}") from error
 
 
 def _module(name: str) -> str:

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.places import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,8 +87,8 @@ def named(name: str) -> NetworkFile | None:
     if not (colon and maker.isidentifier() and re.search(r"[^/\\]\.py$", file)):
         return None
     path = Path(file)
-    with suppress(RuntimeError):  # the home of nobody: the file is then not found
-        path = path.expanduser()
+    with suppress(RequestError):  # the home of nobody: the file is then not found
+        path = expanded(file)
     return NetworkFile(name, path, maker)
 
 

@@ -31,11 +31,13 @@ from engine.device import choose
 from engine.errors import RequestError
 from engine.evaluation.metrics import live_draw
 from engine.evaluation.visibility import Visibility, visibility
-from engine.events import Event
+from engine.events import Event, Message
+from engine.running import conveniences
+from engine.running.conveniences import wait_for
 from engine.running.lending import lend
 from engine.running.network import Network
-from engine.running.prepare import load_data, wait_for
-from engine.running.processor_queue import Claim, check_threads
+from engine.running.prepare import load_data
+from engine.running.processor_queue import check_threads
 from engine.storage.checkpoints import save_weights
 from engine.storage.paths import write_atomically
 
@@ -71,12 +73,15 @@ def make(
     config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
     config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
     torch.set_num_threads(threads)
+    extras = conveniences.found()
+    if extras.warning:
+        yield Message(level="warning", text=extras.warning)
     with ExitStack() as held:
-        claim = held.enter_context(Claim(config.threads, "attack", device=str(device)))
+        claim = held.enter_context(extras.claim(config.threads, "attack", str(device)))
         yield from wait_for(claim, control)
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="nadtui-")))
         network = Network.of(config, loaded, typed=typed_model)
-        lent = lend(config, loaded, network, device, control, scratch, recall=True)
+        lent = lend(config, loaded, network, device, control, scratch, extras.cache, recall=True)
         images, labels = loaded.x_train.to(device.torch), loaded.y_train.to(device.torch)
         context = AttackContext(images, labels, loaded.classes, config.attack_seed, lent)
         trigger = yield from config.attack.build(context)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,7 @@ class Given:
     network: Network
     """The run's, with the preprocessing that the file brings."""
     origin: dict[str, Any]
-    """How the file is made up, in JSON's types, and its sha256."""
+    """Its path, and how it is made up, in JSON's types."""
     notes: tuple[str, ...]
     """What was taken and what was left out."""
 
@@ -53,7 +52,7 @@ def read_given(config: RunConfig, network: Network) -> Given | None:
     fitted = _fitted(path, network)
     network = replace(network, preprocessing=_preprocessing(file, network.preprocessing, fitted))
     fit(network.fresh(seed=0), fitted.tensors, file)
-    origin = {"file": str(path), "sha256": _digest(path), **fitted.origin}
+    origin = {"file": str(path), **fitted.origin}
     return Given(fitted.tensors, network, origin, fitted.notes)
 
 
@@ -86,8 +85,3 @@ def _preprocessing(file: str, asked: Preprocessing | None, fitted: Fitted) -> Pr
             f"model.std say {asked.said()}: leave them out, or give the file's"
         )
     return found
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,20 +21,21 @@ def lend(
     device: Device,
     control: Control,
     folder: Path,
+    cache: ArtifactCache,
     *,
     recall: bool,
 ) -> TrainingLab:
-    """Where the attack trains and optimizes, products kept in `folder`; `recall`: the cache may be read."""
+    """Where the attack trains and optimizes, products kept in `folder` and `cache`; `recall`: that may be read."""
     return TrainingLab(
         classes=data.classes,
         model=network.identity,
-        build=partial(network.fresh, device=device),
+        build=partial(network.to_train, device=device, images=data.x_train, training=config.training),
         training=config.training,
         mirror=config.data.mirror,
         device=device,
         control=control,
         folder=folder,
-        cache=ArtifactCache(),
+        cache=cache,
         recall=recall,
         data=data.fingerprint,
     )

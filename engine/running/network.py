@@ -17,6 +17,8 @@ from engine.models.hooked import find_taps
 from engine.models.inference import as_input
 from engine.models.normalized import Normalized
 from engine.models.preprocessing import Preprocessing
+from engine.settings import AttackTrainingSettings
+from engine.training.conditioning import whiten_first_layer
 
 PROBE = 4
 """Images on which taps are looked for."""
@@ -65,6 +67,13 @@ class Network:
         if self.preprocessing is not None:
             model = Normalized(model, self.preprocessing)
         return model if device is None else model.to(device.torch, memory_format=torch.channels_last)
+
+    def to_train(self, seed: int, device: Device, images: Tensor, training: AttackTrainingSettings) -> nn.Module:
+        """A fresh one as the attacker, or his victim, begins to train it on these images, uint8 [N, 3, H, W]."""
+        model = self.fresh(seed, device)
+        if training.first_layer == "whitened":
+            whiten_first_layer(model, images)
+        return model
 
 
 def _found_taps(config: RunConfig, network: nn.Module, images: Tensor) -> tuple[str, ...]:

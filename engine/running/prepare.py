@@ -9,23 +9,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 from torch import Tensor, nn
 
-from engine import data
+from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
 from engine.data.base import ImageData
 from engine.data.subset import clean_subset
 from engine.device import choose
 from engine.errors import RequestError
-from engine.events import Event, Preparing, Queued
+from engine.events import Event, Preparing
 from engine.models.inference import as_input
 from engine.record.folder import RunFolder
 from engine.record.reading import read_events
-from engine.running import mailbox
+from engine.running import conveniences, inputs, mailbox
 from engine.running.defending import check_held
 from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
-from engine.running.processor_queue import Claim, check_threads
+from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
 
@@ -52,18 +52,20 @@ class Preparation:
             RequestError: the request is wrong; nothing was written.
         """
         config = self.request.config
-        if self.request.resume is not None:
-            self._folder = RunFolder.open_for_resume(self.request.resume)
-            mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        recorded = self._taken_up()
+        started = inputs.begun(recorded)
         plan = make_plan(config)
         device = choose(config.device, config.precision)
+        files = inputs.check_files(started, config)
         loaded = yield from load_data(config, control)
+        inputs.check_data(started, loaded, config)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
         network = Network.of(config, loaded, typed=self.request.typed_model)
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
         _check(config, loaded, clean, model)
+        extras = conveniences.found()
         folder = self._folder or RunFolder.create(
             self.request.out,
             preset=config.preset,
@@ -72,8 +74,23 @@ class Preparation:
             config_yaml=config.to_yaml(),
         )
         self._folder = None
-        recorded = read_events(folder.path).events
-        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded, given)
+        return Session(
+            self.request, plan, control, device, loaded, clean, network, model, extras, files, folder, recorded, given
+        )
+
+    def _taken_up(self) -> list[Event]:
+        """What the record of a run to be resumed holds; nothing for a new one.
+
+        Raises:
+            RequestError: it cannot be resumed, or the weights of a stage are not those that it ended with.
+        """
+        if self.request.resume is None:
+            return []
+        self._folder = RunFolder.open_for_resume(self.request.resume)
+        mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        recorded = read_events(self._folder.path).events
+        inputs.check_stages(recorded, self._folder)
+        return recorded
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -92,16 +109,6 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         return loading.result()
 
 
-def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
-    """Queue for the processors; an event whenever the run's place changes."""
-    last = None
-    while (waiting := claim.poll()) is not None:
-        if waiting != last:
-            yield Queued(position=waiting.position, holders=waiting.holders)
-            last = waiting
-        control.wait(0.5)
-
-
 def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:
     """Refuse what the data set, the network or the given files cannot bear."""
     check_threads(config.threads)
@@ -112,13 +119,31 @@ def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
-    _check_needs(config)
+    _check_needs(config, loaded)
 
 
-def _check_needs(config: RunConfig) -> None:
+def _check_needs(config: RunConfig, loaded: ImageData) -> None:
     """Refuse what cannot be had of a suspect that was not trained here."""
     file, attack = config.suspect_file, config.attack
+    if config.zoo_name is not None:
+        _check_zoo(config, config.zoo_name, loaded)
     wanting = next((name for name, each in config.defenses.items() if "poisoned set" in each.needs), None)
     if wanting is not None and (file is not None or attack is None or attack.learns):
         why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"
         raise RequestError(f"defense {wanting} needs the poisoned set the suspect was trained on: {why}")
+
+
+def _check_zoo(config: RunConfig, name: str, loaded: ImageData) -> None:
+    """Refuse images that a suspect of the zoo cannot take, and defenses that want more of it than it came with."""
+    made, (height, width) = zoo.card(name).data, loaded.x_train.shape[-2:]
+    if (made["classes"], made["height"], made["width"]) != (loaded.classes, height, width):
+        raise RequestError(
+            f"suspect = {config.suspect!r}: {name} knows {made['classes']} classes in images of {made['width']}x"
+            f"{made['height']} pixels, not {loaded.classes} in {width}x{height}"
+        )
+    wanting = next((each for each, defense in config.defenses.items() if "poisoned set" in defense.needs), None)
+    if wanting is not None and config.attack is not None and not config.attack.remakes:
+        raise RequestError(
+            f"defense {wanting} needs the poisoned set the suspect was trained on, which {name} comes without: "
+            "--suspect trained makes it"
+        )

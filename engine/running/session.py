@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
+from engine.running.conveniences import Conveniences
 from engine.running.given import Given
 from engine.running.network import Network
 from engine.running.request import RunRequest
@@ -33,6 +35,9 @@ class Session:
     network: Network
     model: nn.Module
     """The network with weights drawn anew, on the CPU: what was checked before anything was written."""
+    conveniences: Conveniences
+    inputs: dict[str, dict[str, Any]]
+    """The fingerprints of the files that the configuration names (`engine.running.inputs`)."""
     folder: RunFolder
     recorded: list[Event]
     """What the record held when the run was taken up: nothing of a new run."""
@@ -75,6 +80,10 @@ class Session:
     def build(self, seed: int) -> nn.Module:
         """A network of the run's kind, its weights drawn by `seed`, on the device."""
         return self.network.fresh(seed, self.device)
+
+    def build_suspect(self) -> nn.Module:
+        """The network as the attack begins to train it, on the device."""
+        return self.network.to_train(self.config.attack_seed, self.device, self.data.x_train, self.config.training)
 
     @property
     def attention(self) -> tuple[str, float]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine.attacks.joint import Joint
 from engine.data.base import fingerprint
@@ -163,7 +163,7 @@ class StageRunner:
                 yield from self.observer.observe(loop.stage, loop.model, done, step, watched, final=False)
             tensors, numbers = loop.state()
             numbers["evaluation_seconds"] = repr(watched.seconds)
-            save_weights(self.folder.state(loop.stage), tensors, numbers)
+            save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
             self.epoch = done
         if watch is not None:
             yield AttentionHealth(stage=loop.stage, epoch=loop.progress.epoch, taps=watch(loop.model))
@@ -200,16 +200,20 @@ class StageRunner:
     ) -> StageFinished:
         """Save the weights and say so."""
         file = self.folder.checkpoint(stage)
+        learned = {}
         if isinstance(model, Joint):
-            save_weights(self.folder.path / LEARNED, model.learner.state_dict(), {"stage": stage})
+            learned = model.learner.state_dict()
+            save_weights(self.folder.path / LEARNED, learned, {"stage": stage}, within=self.folder.path)
             model = model.classifier
         weights = model.state_dict()
-        save_weights(file, weights, {"stage": stage, "model": self.session.config.model.name})
+        about = {"stage": stage, "model": self.session.config.model.name}
+        save_weights(file, weights, about, within=self.folder.path)
         event = StageFinished(
             stage=stage,
             metrics=metrics,
             checkpoint=str(file.relative_to(self.folder.path)),
-            sha256=fingerprint(*(weights[name] for name in sorted(weights))),
+            sha256=digest(weights),
+            learned=digest(learned) if learned else "",
             epochs=epochs,
             seconds=self.spent[stage] + train_seconds + evaluation_seconds,
             evaluation_seconds=evaluation_seconds,
@@ -218,6 +222,11 @@ class StageRunner:
         )
         self.finished[stage] = event
         return event
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors' shapes and bytes, in the order of their names, in hex."""
+    return fingerprint(*(weights[name] for name in sorted(weights)))
 
 
 def saved_epoch(state: Path) -> int:

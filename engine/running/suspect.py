@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine import models
+from engine import models, zoo
 from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.joint import Joint, objective
 from engine.defenses.base import LabeledImages
@@ -25,6 +25,7 @@ from engine.settings import ObjectiveSettings
 from engine.storage.artifacts import ArtifactCache
 from engine.storage.checkpoints import fit, load_weights
 from engine.training.objectives import CleanObjective
+from engine.zoo.contents import load
 
 VERSION = 2
 """Part of the key of a cached suspect: raised when the same settings come to train another model."""
@@ -46,10 +47,13 @@ def make_suspect(session: Session, runner: StageRunner) -> Generator[Event, None
         session.device,
         session.control,
         session.folder.path / PRODUCTS,
+        session.conveniences.cache,
         recall=session.request.cache,
     )
     train = session.train
     context = AttackContext(train.images, train.labels, session.data.classes, session.config.attack_seed, lab)
+    if session.config.zoo_name is not None:
+        return (yield from _from_zoo(session, runner, context))
     trigger = yield from attack.build(context)
     runner.spent[SUSPECT] = lab.seconds
     runner.observer.show(trigger)
@@ -93,6 +97,29 @@ def _from_file(session: Session, runner: StageRunner) -> Generator[Event, None, 
     return model
 
 
+def _from_zoo(session: Session, runner: StageRunner, context: AttackContext) -> Generator[Event, None, Suspect]:
+    """A suspect ready made, with its trigger."""
+    attack, name = session.config.attack, session.config.zoo_name
+    assert attack is not None and name is not None
+    card = zoo.card(name)
+    found = load(card)
+    trigger = attack.recalled(found.trigger, context)
+    runner.observer.show(trigger)
+    yield from runner.observer.samples()
+    model = session.build(card.attack_seed)
+    if SUSPECT in runner.finished:
+        return Suspect(freeze(runner.load(SUSPECT, model)), context, trigger)
+    said = ", ".join(
+        f"{key.upper()} {figure.value:.1f}" for key, figure in card.figures.items() if key in ("acc", "asr")
+    )
+    yield Message(text=f"suspect: {name} of the zoo, trained in {card.precision} on {card.made}, {said}")
+    if card.data["fingerprint"] != session.data.fingerprint:
+        yield Message(level="warning", text=f"{name} was trained on other images of {card.dataset} than these")
+    fit(model, found.weights, Path(name))
+    yield from runner.adopt(SUSPECT, model)
+    return Suspect(freeze(model), context, trigger)
+
+
 def _attacked(
     session: Session, runner: StageRunner, context: AttackContext, trigger: Trigger
 ) -> Generator[Event, None, nn.Module]:
@@ -101,12 +128,12 @@ def _attacked(
         return (yield from _from_file(session, runner))
     attack = session.config.attack
     assert attack is not None
-    model = session.build(session.config.attack_seed)
+    model = session.build_suspect()
     joint = attack.joint(model, trigger, context)
     if SUSPECT in runner.finished:
         _recall(runner, joint, session.folder.path / LEARNED)
         return runner.load(SUSPECT, model)
-    cache = ArtifactCache()
+    cache = session.conveniences.cache
     key = cache.key(_shapers(session, attack))
     cached = _cached(cache, key, joint) if session.request.cache else None
     if cached is not None:
@@ -119,7 +146,7 @@ def _attacked(
             yield Message(level="warning", text=f"{error}: it is dropped from the cache and made anew")
             for kind in cached:
                 cache.drop(kind, key)
-            model = session.build(session.config.attack_seed)
+            model = session.build_suspect()
             joint = attack.joint(model, trigger, context)
         else:
             yield from runner.adopt(SUSPECT, joint or model)
@@ -148,13 +175,13 @@ def _trained(
 
 
 def _keep(session: Session, cache: ArtifactCache, key: str, joint: Joint | None) -> Generator[Event, None, None]:
-    try:
-        cache.put(SUSPECT, key, session.folder.checkpoint(SUSPECT))
-        if joint is not None:
-            cache.put("learned", key, session.folder.path / LEARNED)
-    except RequestError as error:
-        # The run has its model; only the next run will miss it.
-        yield Message(level="warning", text=str(error))
+    files = {SUSPECT: session.folder.checkpoint(SUSPECT)}
+    if joint is not None:
+        files["learned"] = session.folder.path / LEARNED
+    for kind, file in files.items():
+        problem = cache.offer(kind, key, file)
+        if problem:
+            yield Message(level="warning", text=problem)
 
 
 def _remarks(session: Session, runner: StageRunner, attack: Attack, model: nn.Module) -> Generator[Event, None, None]:

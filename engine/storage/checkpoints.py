@@ -15,8 +15,9 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from engine.errors import RequestError
+from engine.plain import utf8
 from engine.storage.contents import open_checkpoint
-from engine.storage.paths import write_atomically
+from engine.storage.paths import named_in_letters, write_atomically
 from engine.storage.pickles.values import NotWholeError
 from engine.storage.reading_tensors import read_all
 from engine.storage.state_dicts import normalization
@@ -25,16 +26,18 @@ from engine.storage.state_dicts.naming import WRAPPING, Naming, common_prefix, m
 from engine.storage.state_dicts.normalization import OURS, FoundNormalization
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def save_weights(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, within: Path | None = None
+) -> None:
     """Write named tensors and text to a safetensors file, whole or not at all.
 
     Tensors of any device and layout are stored from the CPU, contiguous; their dtype and shape are kept.
-    Serves weights, training states and cached images alike.
+    Serves weights, training states and cached images alike. ``within`` is as in ``write_atomically``.
 
     Raises:
         RequestError: the folder cannot be written, or the disk is full.
     """
-    write_atomically(path, weights_as_bytes(tensors, metadata))
+    write_atomically(path, weights_as_bytes(tensors, metadata), within=within)
 
 
 def weights_as_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -43,7 +46,7 @@ def weights_as_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    return to_safetensors(plain, dict(metadata))
+    return to_safetensors(plain, {name: utf8(value).decode() for name, value in metadata.items()})
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -54,7 +57,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     _check_readable(path)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with named_in_letters(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             # Copied, since the file is mapped into memory: to change it later must not change the tensors.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
@@ -155,11 +158,11 @@ def _name(model: nn.Module) -> str:
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
-        raise RequestError(f"no such file: {path}")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
+        raise RequestError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if empty:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from engine.errors import RequestError
 from engine.storage.looks import cause
+from engine.storage.paths import named_in_letters
 from engine.storage.pickles.machine import RunsThingsError
 from engine.storage.pickles.torch_files import ITEMSIZE, Read, read_pickles, read_zip
 from engine.storage.pickles.values import NotWholeError, Region, Storage, Stored
@@ -69,15 +70,15 @@ def open_checkpoint(path: Path) -> Contents:
 
 
 def _head(path: Path) -> tuple[bytes, int]:
-    if not path.exists():
-        raise RequestError(f"no such file: {path}")
-    if path.is_dir():
-        raise RequestError(f"cannot read {path}: it is a folder; a checkpoint is one file")
-    if not path.is_file():
-        raise RequestError(f"cannot read {path}: it is no regular file")
     try:
+        if path.is_dir():
+            raise RequestError(f"cannot read {path}: it is a folder; a checkpoint is one file")
+        if path.exists() and not path.is_file():
+            raise RequestError(f"cannot read {path}: it is no regular file")
         with path.open("rb") as file:
             head, size = file.read(HEAD), path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
+        raise RequestError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if not head:
@@ -110,8 +111,9 @@ def _safetensors(path: Path, head: bytes, size: int) -> dict[str, Stored]:
     if 8 + length > size:
         raise NotWholeError("it is cut short: a safetensors file that ends within its header")
     try:
-        # Kept open: its header is read once, and each tensor when it is wanted.
-        file = safe_open(path, framework="pt", device="cpu")
+        with named_in_letters(path) as letters:
+            # Kept open: its header is read once, and each tensor when it is wanted.
+            file = safe_open(letters, framework="pt", device="cpu")
         return {name: _described(file, name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]

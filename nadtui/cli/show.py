@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 from nadtui.cli.options import Out, Run
+from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
     from nadtui.runs.digest import Report
@@ -64,5 +65,5 @@ def _remarks(report: Report) -> list[str]:
     if view.failure is not None:
         return [*warnings, f"failed in {view.failure.stage}: {view.failure.message}"]
     if report.state.resumable and view.writable:
-        return [*warnings, f"to go on: nadtui run --resume {view.run} --headless"]
+        return [*warnings, f"to go on: nadtui run --resume {typed(report.folder)} --headless"]
     return warnings

@@ -1,7 +1,7 @@
 """A preset's trigger, drawn by a process of its own.
 
-Drawing it needs torch, whose import would hold the interface up for a second: a child process does that and leaves the
-result in the cache.
+Drawing it needs torch, whose import would hold the interface up for a second: a child process does that, writes the
+result to its standard output, and keeps it in the cache if there is one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from engine.attacks.preview import TriggerPreview, cached
+from engine.attacks.preview import TriggerPreview, cached, unpacked
 from engine.errors import RequestError
 
 if TYPE_CHECKING:
@@ -30,18 +30,11 @@ def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     Raises:
         RequestError: it cannot be drawn; the message says why.
     """
-    known = cached(attack, data)
-    if known is not None:
-        return known
-    _draw(attack, data)
-    drawn = cached(attack, data)
-    if drawn is None:
-        raise RequestError("the trigger cannot be drawn: the cache keeps nothing")
-    return drawn
+    return cached(attack, data) or _drawn(attack, data)
 
 
-def _draw(attack: Attack, data: DataSettings | None) -> None:
-    """Have a process draw the trigger into the cache.
+def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
+    """Have a process draw the trigger.
 
     Raises:
         RequestError: it cannot be drawn.
@@ -59,15 +52,17 @@ def _draw(attack: Attack, data: DataSettings | None) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"the trigger cannot be drawn: {error}") from None
-    if done.returncode:
+    preview = None if done.returncode else unpacked(done.stdout.rpartition("\n")[2])
+    if preview is None:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise RequestError(f"the trigger cannot be drawn: {last[0]}")
+    return preview
 
 
 def _child() -> None:
-    """The drawing process: settings of attack and data on standard input, the preview into the cache."""
+    """The drawing process: settings of attack and data on standard input, the preview on standard output."""
     from engine.attacks import settings_class
-    from engine.attacks.preview import draw, keep
+    from engine.attacks.preview import draw, keep, packed
     from engine.config.run import DataSettings
 
     if hasattr(os, "nice"):
@@ -76,6 +71,8 @@ def _child() -> None:
         wanted = json.load(sys.stdin)
         attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
         data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
-        keep(attack, draw(attack, data), data)
+        preview = draw(attack, data)
+        keep(attack, preview, data)
+        sys.stdout.write(f"\n{packed(preview)}")  # on a line of its own: a package may have printed something
     except RequestError as error:
         sys.exit(str(error))

@@ -9,6 +9,8 @@ from pathlib import Path
 from textual.app import App
 
 from engine.errors import RequestError
+from engine.places import expanded
+from engine.plain import utf8
 from engine.storage.paths import write_atomically
 from nadtui import formatting
 from nadtui.export import checkpoint
@@ -50,13 +52,13 @@ class Exporting:
 
     def _write_if(self, render: Render, form: str, name: str | None) -> None:
         if name is not None:
-            work = partial(self._write, render, form, Path(name).expanduser())
+            work = partial(self._write, render, form, expanded(name))
             self._app.run_worker(work, group="export", exit_on_error=False, thread=True)
 
     def _write(self, render: Render, form: str, file: Path) -> None:
         try:
             document = render(form)
-            write_atomically(file, document if isinstance(document, bytes) else document.encode())
+            write_atomically(file, document if isinstance(document, bytes) else utf8(document))
         except RequestError as error:
             self._tell(str(error), "error")
         else:
@@ -77,7 +79,9 @@ def _run(folder: Path, form: str) -> str | bytes:
 
 
 def _file_wrong(name: str) -> str:
-    path = Path(name).expanduser()
     if not name.strip():
         return "a file name is wanted"
-    return "that is a folder" if path.is_dir() else ""
+    try:
+        return "that is a folder" if expanded(name).is_dir() else ""
+    except RequestError as error:
+        return str(error)

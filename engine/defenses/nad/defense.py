@@ -50,6 +50,10 @@ class Nad(Defense):
         """The teacher's and the student's."""
         return f"{'teacher' if stage == TEACHER else 'distill'}.training.epochs"
 
+    def files(self) -> list[Path]:
+        """The teacher's, where it is given."""
+        return [] if self.teacher.file is None else [Path(self.teacher.file)]
+
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""
         from engine.defenses.nad.objective import refuse_dead_taps

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_validator
 
 from engine.errors import RequestError
-from engine.settings import ObjectiveSettings, Section, TrainingSettings
+from engine.settings import ObjectiveSettings, PathText, Section, TrainingSettings
 
 FIRST_BETA, BETA = 500.0, 1000.0
 """The authors' weights of a WRN's first group, and of the other two."""
@@ -38,7 +38,7 @@ def _as_meant(value: Any) -> Any:
 class TeacherSettings(Section):
     """The teacher: the suspect, fine-tuned on the clean subset."""
 
-    file: str | None = None
+    file: PathText | None = None
     """A ready teacher's checkpoint, used instead of fine-tuning one."""
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()

@@ -127,7 +127,12 @@ def test_its_settings_are_those_of_its_first_event(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_its_settings_are_a_configuration_of_today(name):
     settings = read_settings(RECORDS / name)
-    assert validate(settings).to_dict() == settings
+    known = validate(settings).to_dict()
+    if name == "files":  # their paths are kept in full now
+        assert known["suspect"] == str(Path(settings["suspect"]).absolute())
+        known["suspect"] = settings["suspect"]
+        known["defenses"]["nad"]["teacher"]["file"] = settings["defenses"]["nad"]["teacher"]["file"]
+    assert known == settings
 
 
 @pytest.mark.parametrize("damage", [{"stages": 5}, {"stages": [3]}, {"stages": None}])

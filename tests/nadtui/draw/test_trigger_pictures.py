@@ -64,6 +64,13 @@ def test_a_process_of_its_own_draws_and_says_what_is_wrong():
         trigger_process.preview(badnets(target=10))
 
 
+def test_a_trigger_is_drawn_without_a_cache(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NADTUI_CACHE", str(tmp_path / "file"))
+    assert preview.cached(badnets()) is None
+    assert changed(trigger_process.preview(badnets()))
+
+
 def test_the_trigger_is_put_on_the_data_set_that_was_chosen(tmp_path):
     """Three classes of 80x100 pixels, each of one color: the picture is one of them, reduced to 51x64."""
     file = tmp_path / "own.npz"
