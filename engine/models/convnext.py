@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, scaled, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,5 +46,6 @@ FAMILY = Family(
     fits=possible,
     build=_build,
     sized=True,
-    smallest="convnext-tiny@0.1",
+    candidates=proposed({"convnext-tiny": 768}),
+    smallest="convnext-tiny@0.125",
 )

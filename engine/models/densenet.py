@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, scaled, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,5 +37,6 @@ FAMILY = Family(
     fits=possible,
     build=_build,
     sized=True,
-    smallest="densenet-121@0.1",
+    candidates=proposed({"densenet-121": 1024}),
+    smallest="densenet-121@0.125",
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,5 +42,6 @@ FAMILY = Family(
     fits=possible,
     build=_build,
     sized=True,
+    candidates=proposed({"efficientnet-b0": 1280}),
     smallest="efficientnet-b0@0.1",
 )

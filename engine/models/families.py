@@ -7,7 +7,7 @@ when a network of it is built.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -57,6 +57,9 @@ class Family:
     """Whether `build` wants `size` by keyword as well: height and width of the images in pixels."""
     taps: Callable[..., tuple[Tap, ...]] | None = None
     """The taps of the network of these parameters, from input to output; None = known once it is built."""
+    candidates: Callable[[Sequence[tuple[int, ...]]], Iterable[str]] | None = None
+    """Names of its networks that weights of these shapes (of two dimensions and more, in their order) may belong to: by
+    them a stranger's checkpoint is recognized; None = `smallest` alone is compared."""
     smallest: str = ""
     """The name of a network that is quick to train: what `nadtui check` tries the family on; "" = none is said."""
 

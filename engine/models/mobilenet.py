@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,5 +39,6 @@ FAMILY = Family(
     fits=possible,
     build=_build,
     sized=True,
-    smallest="mobilenet-v2@0.1",
+    candidates=proposed({"mobilenet-v2": 32}, place=0),
+    smallest="mobilenet-v2@0.25",
 )

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, STRIDED, WIDTH_FORM, Size, is_small, possible, scaled, width
+from engine.models.scale import AT_WIDTH, STRIDED, WIDTH_FORM, Size, is_small, possible, proposed, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -71,5 +71,6 @@ FAMILY = Family(
     fits=lambda depth, factor: possible(factor),
     build=_build,
     sized=True,
-    smallest="resnet-18@0.1",
+    candidates=proposed({"resnet-18": 512, "resnet-34": 512, "resnet-50": 2048}),
+    smallest="resnet-18@0.125",
 )

@@ -6,6 +6,8 @@ times smaller; for images of up to `SMALL` pixels a side that first step is left
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
 Size = tuple[int, int]
 """Height and width of images, in pixels."""
 USUAL: Size = (32, 32)
@@ -39,3 +41,25 @@ def scaled(channels: int, factor: float, multiple: int = 8) -> int:
 def is_small(size: Size) -> bool:
     """Whether images of that size want a network that begins as on CIFAR."""
     return max(size) <= SMALL
+
+
+def proposed(names: Mapping[str, int], place: int = -1) -> Callable[[Sequence[Sequence[int]]], Iterator[str]]:
+    """What proposes networks for a checkpoint's weights (`Family.candidates`): each at the width that they have.
+
+    Args:
+        names: of networks, each with what is 1 times as wide in the weight that is looked at: the last one's inputs, or
+            the first one's outputs.
+        place: -1 for the last weight, 0 for the first.
+    """
+
+    def propose(weights: Sequence[Sequence[int]]) -> Iterator[str]:
+        if not weights:
+            return
+        wide = weights[-1][1] if place else weights[0][0]
+        factors = {name: round(wide / plain, 4) for name, plain in names.items()}
+        # As they are published first: a vit-tiny@2 has the shapes of a vit-small.
+        for name, factor in sorted(factors.items(), key=lambda each: each[1] != 1):
+            if possible(factor):
+                yield name if factor == 1 else f"{name}@{factor:g}"
+
+    return propose

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, scaled, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,5 +72,6 @@ FAMILY = Family(
     fits=lambda depth, factor: possible(factor),
     build=_build,
     sized=True,
-    smallest="vgg-11@0.1",
+    candidates=proposed({f"vgg-{depth}": 512 for depth in LAYERS}),
+    smallest="vgg-11@0.125",
 )

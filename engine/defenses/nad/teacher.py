@@ -14,6 +14,7 @@ from engine.errors import RequestError
 from engine.models.finding import with_taps
 from engine.models.foreign import check_logits
 from engine.models.inference import in_eval_mode
+from engine.models.normalized import Normalized
 from engine.storage.checkpoints import fit, load_foreign
 
 
@@ -33,7 +34,7 @@ def made(settings: TeacherSettings, model: nn.Module, images: Tensor, seed: int)
     else:
         teacher = _another(settings.model, model, images, seed)
     if settings.file is not None:
-        fit(teacher, load_foreign(Path(settings.file)), settings.file)
+        fit(teacher, load_foreign(Path(settings.file), teacher), settings.file)
     return teacher
 
 
@@ -45,6 +46,8 @@ def _another(name: str, model: nn.Module, images: Tensor, seed: int) -> nn.Modul
     teacher = teacher.to(images.device, memory_format=torch.channels_last)
     try:
         check_logits(teacher, images, classes)
-        return with_taps(teacher, images)
+        teacher = with_taps(teacher, images)
     except RequestError as error:
         raise RequestError(f"defenses.nad.teacher.model = {name!r}: {error}") from error
+    # What is done to the images before the suspect's first layer is done to them before the teacher's.
+    return Normalized(teacher, model.preprocessing).to(images.device) if isinstance(model, Normalized) else teacher

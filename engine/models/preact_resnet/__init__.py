@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, is_small, possible, proposed, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,5 +24,6 @@ FAMILY = Family(
     fits=possible,
     build=_build,
     sized=True,
-    smallest="preact-resnet-18@0.1",
+    candidates=proposed({"preact-resnet-18": 512}),
+    smallest="preact-resnet-18@0.125",
 )

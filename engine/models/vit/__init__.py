@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.models.families import Family
-from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, possible, scaled, width
+from engine.models.scale import AT_WIDTH, WIDTH_FORM, Size, possible, proposed, scaled, width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,5 +33,6 @@ FAMILY = Family(
     fits=lambda kind, factor: possible(factor),
     build=_build,
     sized=True,
-    smallest="vit-tiny@0.1",
+    candidates=proposed({"vit-tiny": 192, "vit-small": 384}),
+    smallest="vit-tiny@0.125",
 )

@@ -45,7 +45,7 @@ TAPS = {
     "preact-resnet-18@0.1": ("layer1", "layer2", "layer3", "layer4"),
     "resnet-50@0.05": ("layer1", "layer2", "layer3", "layer4"),
     "vgg-11@0.1": ("features.2", "features.6", "features.13", "features.20", "features.27"),
-    "mobilenet-v2@0.1": ("features.3", "features.6", "features.13", "features"),
+    "mobilenet-v2@0.25": ("features.3", "features.6", "features.13", "features"),
     "densenet-121@0.05": ("features.denseblock1", "features.denseblock2", "features.denseblock3", "features"),
     "efficientnet-b0@0.1": ("features.1", "features.2", "features.3", "features.5", "features"),
     "convnext-tiny@0.1": ("features.1", "features.3", "features.5", "features"),
