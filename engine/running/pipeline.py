@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 
 import torch
 
 from engine.control import Control, Stopped
 from engine.device import environment, peak_memory
 from engine.errors import RequestError, StageError
-from engine.events import Event, RunFailed, RunFinished, RunResumed, RunStarted, RunStopped
+from engine.events import (
+    Event,
+    Message,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StageFinished,
+)
+from engine.overheard import Ear, listening
 from engine.record.reading import read_events
 from engine.record.summary import summarize
 from engine.record.view import fold
@@ -37,17 +47,18 @@ def run(request: RunRequest, control: Control | None = None) -> Generator[Event,
         RequestError: the request is wrong; nothing was written.
     """
     control = control or Control()
-    with contextlib.closing(Preparation(request)) as preparation:
-        session = yield from preparation.session(control)
-    with session.folder, heard(session.folder.path, control):
-        yield from _recorded(session)
+    with listening() as ear:
+        with contextlib.closing(Preparation(request)) as preparation:
+            session = yield from preparation.session(control)
+        with session.folder, heard(session.folder.path, control):
+            yield from _recorded(session, ear)
 
 
-def _recorded(session: Session) -> Generator[Event, None, None]:
+def _recorded(session: Session, ear: Ear) -> Generator[Event, None, None]:
     """Record and yield the run's events; an error inside a stage becomes the record's last event."""
     runner = StageRunner(session, Observer(session))
     try:
-        for event in _run(session, runner):
+        for event in _with_warnings(_run(session, runner), ear):
             yield session.folder.append(event)
     except Stopped:
         yield session.folder.append(RunStopped(stage=runner.stage, epoch=runner.epoch))
@@ -59,9 +70,20 @@ def _recorded(session: Session) -> Generator[Event, None, None]:
         yield session.folder.append(failed)
 
 
+def _with_warnings(events: Iterable[Event], ear: Ear) -> Iterator[Event]:
+    """The events, and before each that ends something what libraries warned of until then."""
+    for event in events:
+        if isinstance(event, StageFinished | RunFinished):
+            yield from (Message(level="warning", text=line) for line in ear.untold())
+        yield event
+
+
 def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
     torch.set_num_threads(check_threads(session.config.threads))
     yield _opening(session)
+    if not session.resumed:
+        for note in session.remarks:
+            yield Message(level="warning" if note.warning else "info", text=note.text)
     with Claim(session.config.threads, session.folder.id, device=str(session.device)) as claim:
         yield from wait_for(claim, session.control)
         suspect = yield from make_suspect(session, runner)
@@ -93,6 +115,7 @@ def _opening(session: Session) -> Event:
             "test": len(loaded.x_test),
             "clean": len(session.clean),
             "fingerprint": loaded.fingerprint,
+            "poisoned": session.poisoned,
         },
         model={
             "name": config.model.name,

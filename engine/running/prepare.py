@@ -6,6 +6,7 @@ import contextlib
 import queue
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from engine import data
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.data.subset import clean_subset
 from engine.device import choose
 from engine.errors import RequestError
@@ -21,7 +22,7 @@ from engine.events import Event, Preparing, Queued
 from engine.models.inference import as_input
 from engine.record.folder import RunFolder
 from engine.record.reading import read_events
-from engine.running import mailbox
+from engine.running import mailbox, scarce
 from engine.running.defending import check_held
 from engine.running.network import Network
 from engine.running.plan import make_plan
@@ -52,19 +53,21 @@ class Preparation:
         Raises:
             RequestError: the request is wrong; nothing was written.
         """
-        config = self.request.config
-        if self.request.resume is not None:
-            self._folder = RunFolder.open_for_resume(self.request.resume)
+        request, config = self.request, self.request.config
+        if request.resume is not None:
+            self._folder = RunFolder.open_for_resume(request.resume)
             mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
         plan = make_plan(config)
         device = choose(config.device, config.precision)
         loaded = yield from load_data(config, control)
+        config, said = aimed(config, loaded)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
-        network = Network.of(config, loaded, typed=self.request.typed_model)
+        network = Network.of(config, loaded, typed=request.typed_model)
         model = network.fresh(seed=0)
-        _check(config, loaded, clean, model)
+        count = _check(config, loaded, clean, model)
+        said += scarce.warnings(config, loaded, clean, count)
         folder = self._folder or RunFolder.create(
-            self.request.out,
+            request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
@@ -72,7 +75,32 @@ class Preparation:
         )
         self._folder = None
         recorded = read_events(folder.path).events
-        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded)
+        return Session(
+            replace(request, config=config),
+            plan,
+            control,
+            device,
+            loaded,
+            clean,
+            network,
+            model,
+            folder,
+            recorded,
+            poisoned=count,
+            remarks=[*loaded.notes, *(Note(line, warning=True) for line in said)],
+        )
+
+
+def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:
+    """The configuration with the attack's target by its id, and what is to be said of how that was read.
+
+    Raises:
+        RequestError: no class has that id or name.
+    """
+    if config.attack is None:
+        return config, []
+    attack, said = config.attack.aimed(loaded.class_names)
+    return config.model_copy(update={"attack": attack}), [said] if said else []
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -101,17 +129,19 @@ def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
         control.wait(0.5)
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:
-    """Refuse what the data set, the network or the given files cannot bear."""
+def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> int | None:
+    """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
-        config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+        scarce.check_eligible(config.attack, loaded)
+    count = scarce.poisoned(config, loaded)
     probe = as_input(loaded.x_train[clean[:PROBE]])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
     _check_suspect(config, model)
+    return count
 
 
 def _check_suspect(config: RunConfig, model: nn.Module) -> None:

@@ -146,9 +146,12 @@ def _conclude(view: RunView, folder: Path, *, json: bool) -> ExitCode:
         output.json_document(summarize(view))
     elif any(stage.metrics for stage in view.stages.values()):
         from nadtui.cli import tables
+        from nadtui.runs.digest import missing
 
         summary = summarize(view)
         output.show(lambda width: tables.stages(summary, width))
+        for said in missing(summary):
+            output.line(said)
     return _outcome(view, folder)
 
 
