@@ -21,9 +21,8 @@ def class_id(target: int | str, names: Sequence[str]) -> tuple[int, str]:
     first, second = (by_id, by_name) if isinstance(target, int) else (by_name, by_id)
     chosen = second if first is None else first
     if chosen is None:
-        raise RequestError(
-            f"attack.target = {target}: the data set has classes 0 to {len(names) - 1}{_hint(target, names)}"
-        )
+        allowed = f"the data set has classes 0 to {len(names) - 1}{_hint(target, names)}"
+        raise RequestError(f"attack.target = {str(target)[:80]}: {allowed}")
     if first is None:
         lacking = f"id {target}" if isinstance(target, int) else f"name {target!r}"
         return chosen, f"attack.target = {target}: no class has the {lacking}; taken is {told(chosen, names)}"
@@ -33,9 +32,13 @@ def class_id(target: int | str, names: Sequence[str]) -> tuple[int, str]:
     return chosen, ""
 
 
-def told(label: int, names: Sequence[str]) -> str:
+def told(label: int | str, names: Sequence[str]) -> str:
     """`class 'stop' (id 0)`."""
-    return f"class {names[label]!r} (id {label})" if 0 <= label < len(names) else f"class {label}"
+    return (
+        f"class {names[label]!r} (id {label})"
+        if isinstance(label, int) and 0 <= label < len(names)
+        else f"class {label}"
+    )
 
 
 def _id(target: int | str, count: int) -> int | None:

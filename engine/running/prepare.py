@@ -87,7 +87,11 @@ class Preparation:
             folder,
             recorded,
             poisoned=count,
-            remarks=[*loaded.notes, *(Note(line, warning=True) for line in said)],
+            remarks=[
+                *loaded.notes,
+                *(Note(line) for line in scarce.aim(config, loaded, count)),
+                *(Note(line, warning=True) for line in said),
+            ],
         )
 
 

@@ -59,6 +59,16 @@ def _least(of: int) -> float:
     return round(least, 15)
 
 
+def aim(config: RunConfig, loaded: ImageData, count: int | None) -> Iterator[str]:
+    """What the attacker does to how many of the training images, in a line; none where that is not counted."""
+    attack = config.attack
+    if attack is not None and attack.marks and count is not None:
+        where = (
+            "each class to the next" if attack.label_rule == "all-to-all" else told(attack.target, loaded.class_names)
+        )
+        yield f"{attack.name}: {count:,} of {len(loaded.y_train):,} training images are poisoned; target: {where}"
+
+
 def check_eligible(attack: Attack, loaded: ImageData) -> None:
     """Refuse an attack whose success no test image can show.
 
@@ -66,7 +76,7 @@ def check_eligible(attack: Attack, loaded: ImageData) -> None:
         RequestError: there is none that the attacker wants moved.
     """
     if attack.marks and not attack.eligible(loaded.y_test, loaded.classes).any():
-        where = told(int(attack.target), loaded.class_names)
+        where = told(attack.target, loaded.class_names)
         raise RequestError(
             f"attack.target = {attack.target}: 0 images to count ASR on: all {len(loaded.y_test)} test images are of "
             f"{where}, the attacker's own; wants test images of other classes, or another target"
@@ -79,7 +89,7 @@ def warnings(config: RunConfig, loaded: ImageData, clean: Tensor, count: int | N
     if count == 0 and attack is not None and attack.marks:
         yield "attack.poisoning_rate = 0: 0 images are poisoned, the suspect learns no backdoor"
     if attack is not None and not attack.marks and not attack.eligible(loaded.y_test, loaded.classes).any():
-        where = told(int(attack.target), loaded.class_names)
+        where = told(attack.target, loaded.class_names)
         yield f"all {len(loaded.y_test)} test images are of {where}: no base rate"
     share = config.data.clean_fraction * len(loaded.y_train)
     if round(share) == 0:

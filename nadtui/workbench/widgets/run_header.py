@@ -118,10 +118,10 @@ class RunHeader(Widget):
             part
             for part in (
                 view.preset,
-                aim(view),
                 str(view.dataset.get("name", "")),
                 f"seed {view.config['seed']}" if "seed" in view.config else "",
                 str(view.model.get("name", "")),
+                aim(view),
             )
             if part
         )

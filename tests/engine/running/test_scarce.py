@@ -174,6 +174,7 @@ def test_a_run_is_recorded_with_how_its_data_was_understood(strange):
     for wanted in (
         "train_images and train_labels train, test_images and test_labels test",
         "labels 1 to 3 read as classes 0 to 2",
+        "badnets: 12 of 120 training images are poisoned; target: class '2' (id 1)",
         "float64 from 0 to 1 read as uint8 0-255",
         "attack.target = 2: read as a name, class '2' (id 1); not class '3' (id 2)",
         "1 of 3 classes have no image in the test part of 40 images: '3'",
