@@ -1,7 +1,9 @@
 """Image files of any size, brought to one size."""
 
+import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +25,16 @@ _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 def formats() -> tuple[str, ...]:
     """The formats that can be decoded here, as Pillow calls them."""
     Image.init()
+    _hush_libtiff()
     return tuple(name for name in Image.OPEN if name not in _NO_PICTURES)
+
+
+def _hush_libtiff() -> None:
+    """Keep libtiff from writing to the terminal by itself what Pillow raises as an error anyway."""
+    with suppress(OSError, AttributeError):  # Pillow was built without it, or has it hidden
+        handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        handler(None)
 
 
 @cache

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from engine import overheard
-from tests.engine.data.sources import load, notes, shades
+from engine import events, overheard
+from engine.running.pipeline import _with_warnings
+from tests.engine.data.sources import load, notes, refusal, shades
+from tests.scripted_run import stage
 
 
 def test_a_warning_is_told_once_with_how_often_it_came(capfd):
@@ -111,3 +113,36 @@ def test_what_pillow_warns_of_becomes_a_note_with_the_file(tmp_path, monkeypatch
     assert "(the first of 3 such warnings)" in said
     assert said.count("\n") == 0
     assert capfd.readouterr().err == ""
+
+
+def test_what_the_decoders_in_c_have_to_say_reaches_no_terminal(tmp_path, capfd):
+    shades(tmp_path, count=3)
+    for index in range(3):
+        noise = np.random.default_rng(index).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        path = tmp_path / "b" / f"{index}.tif"
+        Image.fromarray(noise).save(path, compression=("tiff_deflate", "tiff_lzw", "jpeg")[index])
+        content = bytearray(path.read_bytes())
+        content[300:400] = bytes(100)
+        path.write_bytes(content)
+    assert "cannot read" in refusal(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_run_records_what_was_heard_before_the_stage_ends():
+    def stages():
+        for name in ("attack", "nad"):
+            yield events.StageStarted(stage=name, epochs=1, steps=1)
+            for _ in range(3):
+                warnings.warn("lr_scheduler.step() before optimizer.step()", stacklevel=1)
+            yield stage(name, [(90.0, 9.0)])[-1]
+
+    with overheard.listening() as ear:
+        told = list(_with_warnings(stages(), ear))
+    assert [type(event) for event in told] == [
+        events.StageStarted,
+        events.Message,
+        events.StageFinished,
+        events.StageStarted,
+        events.StageFinished,
+    ]
+    assert (told[1].level, told[1].text) == ("warning", "lr_scheduler.step() before optimizer.step() (3 times)")
