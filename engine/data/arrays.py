@@ -10,6 +10,10 @@ from torch import Tensor
 from engine.data.base import Note, few, in_order
 from engine.errors import RequestError
 
+_SLACK = 0.25
+"""Of 255, by which floats may exceed their range: what computing with them leaves."""
+_DARK = 32
+"""A brightest pixel, of 255, below which floats are no images from 0 to 255 but from 0 to something else."""
 _CHUNK = 1_000
 """Images converted at a time: floats take eight times the room of the bytes that come of them."""
 
@@ -80,9 +84,13 @@ def _scale(array: np.ndarray, where: str) -> _Scale:
     low, high = array.min(), array.max()
     if not np.isfinite([low, high]).all():
         raise RequestError(f"{where} holds NaN or infinite values; wants pixels, as uint8 0-255")
-    scales = (_UNIT, _BYTES, _SIGNED) if array.dtype.kind == "f" else (_BYTES,)
-    for scale in scales:
-        if low * scale.factor + scale.offset >= 0 and high * scale.factor + scale.offset <= 255:
+    floats = array.dtype.kind == "f"
+    for scale in (_UNIT, _BYTES, _SIGNED) if floats else (_BYTES,):
+        slack = _SLACK if floats else 0
+        if (
+            float(low) * scale.factor + scale.offset >= -slack
+            and float(high) * scale.factor + scale.offset <= 255 + slack
+        ):
             return scale
     normalized = " (normalized?)" if low < 0 else ""
     raise RequestError(f"{where} is {array.dtype} from {low:g} to {high:g}{normalized}; wants pixels, as uint8 0-255")
@@ -91,12 +99,16 @@ def _scale(array: np.ndarray, where: str) -> _Scale:
 def _to_bytes(array: np.ndarray, scale: _Scale, where: str, notes: list[Note]) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
+    if scale is _BYTES and array.dtype.kind == "f" and array.max(initial=0) < _DARK:
+        raise RequestError(
+            f"{where} is {array.dtype} from {array.min():g} to {array.max():g}, neither 0 to 1 nor 0 to 255; wants uint8"
+        )
     pixels, worst = np.empty(array.shape, np.uint8), 0.0
     for start in range(0, len(array), _CHUNK):
         values = array[start : start + _CHUNK].astype(np.float64) * scale.factor + scale.offset
         rounded = values.round()
         worst = max(worst, float(np.abs(values - rounded).max(initial=0)))
-        pixels[start : start + _CHUNK] = rounded
+        pixels[start : start + _CHUNK] = rounded.clip(0, 255)
     exact = array.dtype.kind != "f" or worst <= 255 * float(np.finfo(array.dtype).eps) + 1e-3
     if not exact and scale is _SIGNED:
         raise RequestError(f"{where} is {array.dtype}, normalized by a rule that it does not tell; wants uint8 0-255")

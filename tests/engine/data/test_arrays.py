@@ -40,6 +40,10 @@ def straight(tmp_path_factory):
 
 LOSSLESS = {
     "floats from 0 to 1": (both(lambda x: (x / 255).astype(np.float32)), "float32 from 0 to 1 read as uint8"),
+    "hardly above 1": (
+        both(lambda x: (x / 255).astype(np.float32) * np.float32(1.0000002)),
+        "float32 from 0 to 1 read",
+    ),
     "half floats": (both(lambda x: (x / 255).astype(np.float16)), "float16 from 0 to 1 read as uint8"),
     "doubles from 0 to 255": (both(lambda x: x.astype(float)), "float64 from 0 to 255 read as uint8"),
     "floats from -1 to 1": (both(lambda x: (x / 127.5 - 1).astype(np.float32)), "float32 from -1 to 1 read as uint8"),
@@ -96,6 +100,8 @@ def test_rounding_is_a_warning(tmp_path):
     [
         (both(lambda x: (x / 255 - 0.5) / 0.2), "(normalized?); wants pixels, as uint8 0-255"),
         (both(lambda x: (x / 255 - 0.47).astype(np.float32)), "normalized by a rule that it does not tell"),
+        (both(lambda x: x / 150), "from 0 to 1.7, neither 0 to 1 nor 0 to 255"),
+        (both(lambda x: x / 25.5), "from 0 to 10, neither 0 to 1 nor 0 to 255"),
         (both(lambda x: x.astype(np.uint16) * 257), "is uint16 from 0 to 65535; wants pixels"),
         (both(lambda x: x * np.float32("nan")), "holds NaN or infinite values"),
         (both(lambda x: np.full(x.shape, "x")), "x_train is <U1; wants images"),
