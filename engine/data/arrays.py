@@ -86,11 +86,9 @@ def _scale(array: np.ndarray, where: str) -> _Scale:
         raise RequestError(f"{where} holds NaN or infinite values; wants pixels, as uint8 0-255")
     floats = array.dtype.kind == "f"
     for scale in (_UNIT, _BYTES, _SIGNED) if floats else (_BYTES,):
-        slack = _SLACK if floats else 0
-        if (
-            float(low) * scale.factor + scale.offset >= -slack
-            and float(high) * scale.factor + scale.offset <= 255 + slack
-        ):
+        slack = _SLACK if floats else 0.0
+        darkest, brightest = (float(value) * scale.factor + scale.offset for value in (low, high))
+        if darkest >= -slack and brightest <= 255 + slack:
             return scale
     normalized = " (normalized?)" if low < 0 else ""
     raise RequestError(f"{where} is {array.dtype} from {low:g} to {high:g}{normalized}; wants pixels, as uint8 0-255")
@@ -101,7 +99,8 @@ def _to_bytes(array: np.ndarray, scale: _Scale, where: str, notes: list[Note]) -
         return array
     if scale is _BYTES and array.dtype.kind == "f" and array.max(initial=0) < _DARK:
         raise RequestError(
-            f"{where} is {array.dtype} from {array.min():g} to {array.max():g}, neither 0 to 1 nor 0 to 255; wants uint8"
+            f"{where} is {array.dtype} from {array.min():g} to {array.max():g}, neither 0 to 1 nor 0 to 255; "
+            "wants uint8 0-255"
         )
     pixels, worst = np.empty(array.shape, np.uint8), 0.0
     for start in range(0, len(array), _CHUNK):

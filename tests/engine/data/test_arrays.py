@@ -40,7 +40,7 @@ def straight(tmp_path_factory):
 
 LOSSLESS = {
     "floats from 0 to 1": (both(lambda x: (x / 255).astype(np.float32)), "float32 from 0 to 1 read as uint8"),
-    "hardly above 1": (
+    "just above 1": (
         both(lambda x: (x / 255).astype(np.float32) * np.float32(1.0000002)),
         "float32 from 0 to 1 read",
     ),

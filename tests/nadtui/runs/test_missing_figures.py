@@ -11,7 +11,7 @@ import pytest
 from engine.record.absent import absent, class_name, target_class
 from engine.record.state import RunState
 from engine.record.view import fold
-from nadtui.export import explained, markdown, tex_file
+from nadtui.export import csv_file, explained, markdown, tex_file
 from nadtui.runs import comparison, digest, narrate
 from nadtui.runs.digest import Report
 from nadtui.workbench.widgets import run_header
@@ -70,6 +70,8 @@ def test_the_reason_stands_with_every_reader(case):
     for document in (explained.figures(report), tex_file.render(report)):
         assert line in document
     assert markdown.escape(line) in markdown.render(report)
+    table = csv_file.render(report)
+    assert all(f"{figure}: {why}" in table for figure, why in reasons.items())
 
 
 @pytest.mark.parametrize(
