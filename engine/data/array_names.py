@@ -59,7 +59,7 @@ def roles(names: Sequence[str], where: str) -> Roles:
     pairs = [_pair(found, part, where) for part in ("test", "val")]
     pair = next((pair for pair in pairs if None not in pair), None)
     if None in train or (pair is None and any(pairs[0])):
-        raise _lacking(names, where)
+        raise _lacking(names, (*train, *pairs[0]), where)
     named = _one(found.get(("", CLASS_NAMES), ()), CLASS_NAMES, where)
     used = {*train, *(pair or ()), named}
     return Roles(train, pair, named, tuple(name for name in names if name not in used))
@@ -87,9 +87,10 @@ def _one(names: Collection[str], wanted: str, where: str) -> str | None:
     return wanted if wanted in names else next(iter(names), None)
 
 
-def _lacking(names: Sequence[str], where: str) -> RequestError:
+def _lacking(names: Sequence[str], known: Sequence[str | None], where: str) -> RequestError:
+    """`known`: what stands for each of the standard names."""
     wanted = ", ".join(STANDARD)
-    missing = [name for name in STANDARD if name not in names]
+    missing = [name for name, found in zip(STANDARD, known, strict=True) if found is None]
     others = [name for name in names if name not in (*STANDARD, CLASS_NAMES)]
     held = f"; it holds {', '.join(others[:8])}{' ...' * (len(others) > 8)}" if others else ""
     return RequestError(f"{where} lacks {', '.join(missing)}; wants the arrays {wanted}{held}")

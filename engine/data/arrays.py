@@ -174,6 +174,8 @@ def _flat(array: np.ndarray, where: str, notes: list[Note]) -> np.ndarray:
         if (((array == 0) | (array == 1)).all(axis=1) & ((array == 1).sum(axis=1) == 1)).all():
             notes.append(Note(f"{where}: one-hot rows of {array.shape[1]} read as the numbers of the classes"))
             return array.argmax(axis=1)
+        if len(array) == 1:
+            return array[0]
         raise RequestError(f"{where} has shape {_shape(array)} and is not one-hot; wants one number for each image")
     if array.ndim != 1:
         raise RequestError(f"{where} has shape {_shape(array)}; wants N: one number for each image")

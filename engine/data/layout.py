@@ -164,7 +164,7 @@ def _classes(branch: Branch) -> tuple[str, ...]:
         return names
     held = f"one class folder, {names[0]!r}" if names else "no class folders"
     images = [f"{len(branch.own)} images that lie in none"] if branch.own else []
-    left = [f"files that are no images: {endings(branch.left)}"] if branch.left else []
+    left = [f"files that are no images: {endings(branch.all_left)}"] if branch.all_left else []
     also = f" ({'; '.join([*images, *left])})" if images or left else ""
     raise RequestError(f"{branch} has {held}{also}; wants {WANTED}")
 

@@ -53,6 +53,7 @@ LOSSLESS = {
     "one-hot rows": (labels(lambda y: np.eye(3)[y]), "one-hot rows of 3 read as the numbers"),
     "booleans": (labels(lambda y: np.eye(3, dtype=bool)[y]), "one-hot rows of 3"),
     "a column": (labels(lambda y: y[:, None].astype(np.uint8)), ""),
+    "a row": (labels(lambda y: y[None]), ""),
     "whole floats": (labels(lambda y: y.astype(np.float32)), "float32 read as whole numbers"),
     "from 1": (labels(lambda y: y + 1), "labels 1 to 3 read as classes 0 to 2"),
     "names": (labels(lambda y: np.array(["ant", "bee", "cat"])[y]), "3 classes, in the order of their names"),
@@ -175,6 +176,11 @@ def test_one_part_is_split(tmp_path, names):
         (("arr_0", "arr_1", "arr_2", "arr_3"), "it holds arr_0, arr_1, arr_2, arr_3"),
         (("train_images", "X_train", "y_train", "z"), "train_images and X_train could each be x_train"),
         (("x_train", "y_train", "x_test", "z"), "lacks y_test"),
+        (
+            ("train_images", "train_labels", "test_images"),
+            "lacks y_test; wants the arrays x_train, y_train",
+        ),
+        (("train_images", "test_images", "test_labels"), "lacks y_train; wants"),
     ],
 )
 def test_arrays_that_cannot_be_told(tmp_path, names, told):

@@ -154,6 +154,9 @@ def test_what_fits_no_layout_is_refused_with_what_was_understood(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "train_32x32.mat").write_bytes(b"MATLAB 5.0")
+    (tmp_path / "raw" / "MNIST" / "raw").mkdir(parents=True)
+    (tmp_path / "raw" / "MNIST" / "raw" / "train-images-idx3-ubyte").write_bytes(bytes(99))
+    assert "one class folder, 'MNIST' (files that are no images: 1 no ending)" in refusal(tmp_path / "raw")
     assert "no class folders (files that are no images: 1 .mat)" in refusal(other)
 
 
