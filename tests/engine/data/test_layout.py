@@ -268,6 +268,44 @@ def test_files_of_cifar_that_are_not_the_published_ones_are_never_opened(tmp_pat
     assert "not as it was published" in refusal(tmp_path)
 
 
+def idx(numbers):
+    """An array as the files of MNIST hold it."""
+    head = bytes([0, 0, 8, numbers.ndim]) + b"".join(side.to_bytes(4, "big") for side in numbers.shape)
+    return head + numbers.astype(np.uint8).tobytes()
+
+
+def mnist(folder, classes=10):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    folder.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(pixels))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(np.arange(20) % classes))
+    return pixels
+
+
+@pytest.mark.parametrize("given", ["", "MNIST", "MNIST/raw"])
+def test_mnist_as_torchvision_lays_it_out(tmp_path, given):
+    pixels = mnist(tmp_path / "MNIST" / "raw")
+    found = well_formed(load(tmp_path / given))
+    assert found.class_names == tuple("0123456789")
+    assert np.array_equal(found.x_test[3, 1].numpy(), pixels[3])
+    assert "read as torchvision's MNIST; 10 classes" in notes(found)
+    assert sorted(load(tmp_path / given, train_images=10).y_train.tolist()) == list(range(10))
+
+
+def test_fashion_mnist_has_its_own_names(tmp_path):
+    mnist(tmp_path / "FashionMNIST" / "raw")
+    assert load(tmp_path).class_names[:2] == ("T-shirt/top", "Trouser")
+
+
+@pytest.mark.parametrize("lost", [10, 800, 15_000])
+def test_files_of_mnist_that_are_cut_short(tmp_path, lost):
+    mnist(tmp_path / "raw")
+    (file,) = tmp_path.rglob("t10k-images-idx3-ubyte")
+    file.write_bytes(file.read_bytes()[:-lost])
+    assert "not whole or not as it was published" in refusal(tmp_path)
+
+
 # --- what is an image ---
 
 KINDS = ["jfif", "jpe", "avif", "webp", "tif", "gif", "ppm", "bmp", "PNG"]
