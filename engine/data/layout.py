@@ -1,7 +1,7 @@
 """How a person's folder of images is laid out: where its classes are, and which of its parts trains and which tests."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from engine.data import listed
@@ -102,12 +102,13 @@ def _test_part(
 ) -> tuple[dict[str, Branch] | ImageFiles | None, str]:
     """The part that tests, test before val, and its folder's name; None where neither can."""
     for part in (parts[split] for split in ("test", "val") if split in parts):
-        inner = part if part.fruitful.keys() & set(classes) else _innermost(part)
+        inner = part if _named_like(part, classes).keys() & set(classes) else _innermost(part)
+        named = _named_like(inner, classes)
         if not part.images:
             notes.append(Note(f"{part}: holds no image", warning=True))
-        elif inner.fruitful.keys() & set(classes) or len(inner.fruitful) > 1:
-            _check_classes(inner, classes)
-            return inner.branches, part.path.name
+        elif named.keys() & set(classes) or len(named) > 1:
+            _check_classes(inner, named, classes)
+            return named, part.path.name
         elif (read := listed.labeled(part, classes)) is not None:
             files, table = read
             notes.append(Note(f"{part}: the classes of its {len(files.files)} images are read from {table.name}"))
@@ -118,8 +119,17 @@ def _test_part(
     return None, ""
 
 
-def _check_classes(test: Branch, classes: Sequence[str]) -> None:
-    strange = [repr(name) for name in in_order(set(test.fruitful) - set(classes))]
+def _named_like(test: Branch, classes: Sequence[str]) -> dict[str, Branch]:
+    """The folders of classes in the test part by the names that train has for them: 00014 and 14 are one number."""
+    numbers = {name.lstrip("0"): name for name in classes if name.isascii() and name.isdigit()}
+    if len(numbers) < len(classes) or not all(name.isascii() and name.isdigit() for name in test.fruitful):
+        return test.fruitful
+    found = {numbers.get(name.lstrip("0"), name): branch for name, branch in test.fruitful.items()}
+    return found if len(found) == len(test.fruitful) else test.fruitful
+
+
+def _check_classes(test: Branch, found: Collection[str], classes: Sequence[str]) -> None:
+    strange = [repr(name) for name in in_order(set(found) - set(classes))]
     if strange:
         which = f"the class {strange[0]}, which is" if len(strange) == 1 else f"{len(strange)} classes that are"
         named = f": {few(strange)}" if len(strange) > 1 else ""

@@ -90,7 +90,7 @@ def _cifar(name: str, place: Path) -> tuple[Callable[[bool], _Part], Callable[[]
 
 
 def _mnist(place: Path) -> tuple[Callable[[bool], _Part], Callable[[], list[str]]]:
-    """MNIST, or what is laid out like it; its classes are named where the folder is called by the name of such a set."""
+    """MNIST and its kin; classes have names where the folder is called like a set that has them."""
     from torchvision import datasets
     from torchvision.datasets.mnist import read_image_file, read_label_file
 

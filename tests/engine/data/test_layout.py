@@ -175,6 +175,16 @@ def test_numbers_with_zeros_in_front_and_mixed_names_keep_the_order_of_names(tmp
     assert load(shades(tmp_path / "mixed", mixed, count=2)).class_names == mixed
 
 
+@pytest.mark.parametrize(("train", "test"), [("{:05d}", "{}"), ("{}", "{:03d}"), ("{:02d}", "{:05d}")])
+def test_numbers_with_and_without_zeros_are_the_same_class(tmp_path, train, test):
+    names = [train.format(number) for number in (0, 2, 10)]
+    shades(tmp_path / "train", names)
+    shades(tmp_path / "test", [test.format(number) for number in (0, 2, 10)])
+    assert shade_of(load(tmp_path)) == {name: 20 * label for label, name in enumerate(names)}
+    picture(tmp_path / "test" / "11" / "1.png")
+    assert "has the class '11', which is not in train" in refusal(tmp_path)
+
+
 def test_the_order_of_the_classes_is_in_the_fingerprint(tmp_path):
     by_number = load(shades(tmp_path / "numbers", ("2", "10"), count=2))
     by_name = load(shades(tmp_path / "names", ("b2", "a10"), count=2))
