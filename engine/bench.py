@@ -1,33 +1,50 @@
-"""How fast this machine is at each hot path, in images a second, measured in turns so that its moods cancel out."""
+"""How fast this machine is at each hot path, in images a second, measured in turns so that its moods cancel out.
+
+Costs are stated in image steps: one image through the bare model step (WRN-16-1, forward, backward, SGD, batch 128,
+default precision, all cores), so that they hold on any machine. `whole_job` states that of a whole run.
+"""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engine import models
 from engine.attacks.base import AttackContext
 from engine.attacks.sig import Sig
 from engine.attention.maps import attention_loss
+from engine.config.presets import resolve
 from engine.control import Control
 from engine.data.augment import Augment
 from engine.defenses.nad.objective import NadObjective
 from engine.defenses.nad.settings import DistillSettings
 from engine.device import Device, choose
-from engine.events import outcome
+from engine.errors import RequestError
+from engine.events import RunFinished, outcome
 from engine.models.inference import as_input, freeze, predict
 from engine.record.codec import encode
+from engine.running.pipeline import run as run_job
+from engine.running.processor_queue import processors
+from engine.running.request import RunRequest
 from engine.settings import TrainingSettings
 from engine.training.loop import Batch, Loop, augmentation, cross_entropy
 
 IMAGES, CLASSES, SIDE = 2_048, 10, 32
 """A stand-in for CIFAR-10: its content does not matter to the speed."""
 MODEL = "wrn-16-1"
+BATCH = 128
+"""Images of the bare step."""
+JOB = "badnets"
+"""The preset of the whole job: the README's first command."""
+UNIT_S = 5.0
+"""Seconds for which the bare step is measured, before the whole job and after it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,8 @@ class BenchRow:
     ratio: float | None
     """Against the path it is compared with, the median over the turns; None for none."""
     note: str
+    image_steps: float | None = None
+    """What it costs in all, where that is the question."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +93,42 @@ def run(seconds: float = 60.0, device: str = "auto", precision: str = "auto") ->
         yield BenchRow(path.name, statistics.median(speeds[path.name]), ratio, path.note)
 
 
+def whole_job(device: str = "auto", precision: str = "auto", *, preset: str = JOB) -> BenchRow:
+    """What a whole default run costs, from its data to its summary, nothing taken from the cache.
+
+    Its wall clock, less what the interpreter and torch take to start, times the bare step's rate before and after it.
+
+    Raises:
+        engine.errors.RequestError: the device or the precision is not to be had.
+    """
+    where = choose(device, precision)
+    torch.set_num_threads(len(processors()))
+    path = _bare_step(*_images(where), where)
+    before = _rate(path)
+    config = resolve(preset, overrides=[{"device": device, "precision": precision}])
+    with tempfile.TemporaryDirectory(prefix="nadtui-bench-") as folder:
+        since = time.perf_counter()
+        *_, end = run_job(RunRequest(config, Path(folder), cache=False))
+        seconds = time.perf_counter() - since
+    if not isinstance(end, RunFinished):
+        raise RequestError(f"the whole job came to no end: {getattr(end, 'message', end.kind)}")
+    rate = (before + _rate(path)) / 2
+    note = f"nadtui run --preset {preset}, {seconds:.0f} s, {where.precision}"
+    return BenchRow("whole job", rate, None, note, image_steps=seconds * rate)
+
+
+def _rate(path: _Path) -> float:
+    """Images a second of one path alone, for a few seconds."""
+    path.work()
+    images, since = 0, time.perf_counter()
+    while time.perf_counter() - since < UNIT_S:
+        images += path.work()
+    return images / (time.perf_counter() - since)
+
+
 def _paths(device: Device) -> list[_Path]:
     """The hot paths over one resident set of images."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator).to(device.torch)
-    labels = torch.randint(0, CLASSES, (IMAGES,), generator=generator).to(device.torch)
+    images, labels = _images(device)
     return [
         _bare_step(images, labels, device),
         _attack_stage(images, labels, device),
@@ -88,6 +138,13 @@ def _paths(device: Device) -> list[_Path]:
         _trigger(images, labels),
         _attention(device),
     ]
+
+
+def _images(device: Device) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (IMAGES, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
+    labels = torch.randint(0, CLASSES, (IMAGES,), generator=generator)
+    return images.to(device.torch), labels.to(device.torch)
 
 
 def _model(device: Device) -> nn.Module:
@@ -102,7 +159,7 @@ def _loop(images, labels, device: Device, settings: TrainingSettings, model: nn.
 
 
 def _bare_step(images, labels, device: Device) -> _Path:
-    settings = TrainingSettings()
+    settings = TrainingSettings(batch_size=BATCH)
     loop = _loop(images, labels, device, settings, _model(device), cross_entropy)
     batch = Batch(as_input(images[: settings.batch_size]), labels[: settings.batch_size], torch.Generator())
     loop.model.train()

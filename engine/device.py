@@ -51,6 +51,9 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         precision = "bf16" if fast else "fp32"
     if precision == "bf16" and device == "mps":
         raise RequestError("precision = bf16: on mps only fp32 is supported")
+    if device == "cuda":
+        # torch rounds the inputs of fp32 convolutions to 10 bits there unless it is told not to.
+        torch.backends.cudnn.allow_tf32 = precision != "fp32"
     return Device(torch.device(device), precision)
 
 

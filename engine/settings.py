@@ -126,6 +126,9 @@ class AttackTrainingSettings(TrainingSettings):
 
     mixup: float = Field(0.0, ge=0, le=100)
     """Parameter alpha of mixup's Beta distribution (Zhang et al. 2018) on the step's images; 0 = none."""
+    first_layer: Literal["random", "whitened"] = "random"
+    """How the first convolution begins: as the network draws it, or with the principal directions of the
+    images' patches (Jordan 2024, section 3.2), which takes half the epochs."""
 
 
 class AnchorSettings(Section):

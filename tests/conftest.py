@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+LEFTOVER_S = 60.0
+"""Seconds that a run is given to come to its end when its test is over."""
 
 
 @pytest.fixture(autouse=True)
@@ -14,6 +18,16 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("home")  # not tmp_path: many tests' runs are all that lies there
     for name in ("CACHE", "RUNS", "PRESETS", "MACHINE"):
         monkeypatch.setenv(f"NADTUI_{name}", str(folder / name.lower()))
+
+
+@pytest.fixture(autouse=True)
+def _no_job_left_behind() -> Iterator[None]:
+    """A run that outlives its test takes processors from later tests' runs, paused for ever if need be."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "nadtui-job":
+            thread.join(LEFTOVER_S)
+            assert not thread.is_alive(), "the test ends, and a run that it began goes on"
 
 
 @pytest.fixture(scope="module")

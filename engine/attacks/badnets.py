@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -79,6 +79,10 @@ class BadNets(Patch):
     summary: ClassVar[str] = "a small black-and-white grid in a fixed place"
 
     name: Literal["badnets"] = "badnets"
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> PatchTrigger:
+        """The patch in its place."""
+        return PatchTrigger(tensors["pattern"], *tensors["corner"].tolist())
 
     def build(self, context: AttackContext) -> Generator[Event, None, PatchTrigger]:
         """The checkerboard whose corners are white."""

@@ -167,6 +167,8 @@ class Attack(Section):
     """What the attack does, in one line."""
     marks: ClassVar[bool] = True
     """Whether there is a trigger at all: without one, ASR and RA do not exist."""
+    remakes: ClassVar[bool] = True
+    """Whether a trigger that was recalled poisons the training set as it did when it was made."""
     learns: ClassVar[bool] = False
     """Whether the trigger learns together with the backdoored model, by `joint`."""
 
@@ -215,6 +217,14 @@ class Attack(Section):
     def build(self, context: AttackContext) -> Generator[Event, None, Trigger]:
         """Make the trigger; attacks that optimize one yield `Preparing` events on the way."""
         raise TypeError(f"{type(self).__name__} builds no trigger")
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> Trigger:
+        """The trigger that these tensors define: those that its `tensors` gave when it was made.
+
+        Raises:
+            RequestError: this attack's trigger cannot be had without carrying it out.
+        """
+        raise RequestError(f"attack {self.name}: its trigger cannot be read back, only made anew (--suspect trained)")
 
     def files(self) -> list[Path]:
         """The files whose content shapes the attack: what is kept of it is kept for their content."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -54,6 +54,10 @@ class Blend(Attack):
         super().check(classes, height, width)
         if self.image is not None:
             read_pattern(self.image, height, width)
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> BlendTrigger:
+        """The pattern, blended in as the settings say."""
+        return BlendTrigger(tensors["pattern"], self.alpha)
 
     def build(self, context: AttackContext) -> Generator[Event, None, BlendTrigger]:
         """Draw the noise, or read the image and resize it to the data set's size."""

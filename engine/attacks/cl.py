@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -22,9 +22,9 @@ class CornerTrigger:
 
     change: Tensor
     """float32 [H, W]: what is added to the pixel values of every channel; 0 outside the patches."""
-    indices: Tensor
-    """The training images that were perturbed, sorted, int64 [K]."""
-    perturbed: Tensor
+    indices: Tensor | None = None
+    """The training images that were perturbed, sorted, int64 [K]; None = they are not at hand."""
+    perturbed: Tensor | None = None
     """Their perturbed form before the patch, uint8 [K, 3, H, W]."""
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -40,6 +40,7 @@ class Cl(Attack):
     """Settings of CL; target-class images are made hard to tell by what they show, so that the patch is learned."""
 
     summary: ClassVar[str] = "perturbed images of the target class with a patch in the corners, labels kept"
+    remakes: ClassVar[bool] = False
 
     name: Literal["cl"] = "cl"
     label_rule: LabelRule = "clean-label"
@@ -68,6 +69,10 @@ class Cl(Attack):
                 f"attack.size = {self.size}: {self.corners} of these patches do not fit into images of "
                 f"{width}x{height} pixels"
             )
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> CornerTrigger:
+        """The patch; the perturbed images, thousands of them, are not kept with it."""
+        return CornerTrigger(tensors["change"])
 
     def build(self, context: AttackContext) -> Generator[Event, None, CornerTrigger]:
         """Train the surrogate and perturb the chosen images against it."""
@@ -120,6 +125,10 @@ class Cl(Attack):
 
     def poison(self, context: AttackContext, trigger: Trigger) -> PoisonedSet:
         """As every attack, the perturbed form of the chosen images under the patch."""
+        if trigger.perturbed is None:
+            raise RequestError(
+                "cl: its perturbed images are not at hand, only its patch (--suspect trained makes both)"
+            )
         poisoned = super().poison(context, trigger)
         poisoned.images[trigger.indices] = trigger(trigger.perturbed)
         return poisoned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -38,6 +38,10 @@ class Clean(Attack):
     label_rule: Literal["none"] = "none"
     poisoning_rate: float = Field(0.0, ge=0, le=0)
     """Nothing is poisoned."""
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> NoTrigger:
+        """Nothing."""
+        return NoTrigger()
 
     def build(self, context: AttackContext) -> Generator[Event, None, NoTrigger]:
         """There is no trigger."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -43,6 +43,15 @@ class Dynamic(Attack):
     """Channels of the networks' first layer."""
     pace: float = Field(0.1, gt=0, le=1)
     """The pattern network's learning rate as a share of the model's."""
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> DynamicTrigger:
+        """The networks as they were."""
+        from engine.attacks.input_aware import DynamicTrigger
+        from engine.models.inference import freeze
+
+        generators = self._fresh(context)
+        generators.load_state_dict(dict(tensors))
+        return DynamicTrigger(freeze(generators))
 
     def build(self, context: AttackContext) -> Generator[Event, None, DynamicTrigger]:
         """Learn the masks; the patterns are as they were initialized until the model learns with them."""

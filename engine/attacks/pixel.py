@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -66,6 +66,10 @@ class Pixel(Attack):
                     f"attack.pixels = [{row}, {column}]: outside images of {width}x{height} pixels; rows "
                     f"{-height} to {height - 1} and columns {-width} to {width - 1} are there"
                 )
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> PixelTrigger:
+        """The pixels."""
+        return PixelTrigger(tensors["places"], tensors["color"])
 
     def build(self, context: AttackContext) -> Generator[Event, None, PixelTrigger]:
         """The places counted from the top left."""

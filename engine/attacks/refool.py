@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -164,13 +165,17 @@ class Refool(Attack):
         if self.reflection_folder is not None:
             read_images(self.files(), height, width)
 
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> ReflectionTrigger:
+        """The reflections, composed as the settings say."""
+        return self._reflecting(tensors["reflections"], context.seed)
+
+    def _reflecting(self, images: Tensor, seed: int) -> ReflectionTrigger:
+        return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, seed)
+
     def build(self, context: AttackContext) -> Generator[Event, None, ReflectionTrigger]:
         """Read the reflections, or draw them from the training images of other classes, and choose among them."""
         pool = self._pool(context)
-
-        def reflecting(images: Tensor) -> ReflectionTrigger:
-            return ReflectionTrigger(images, self.kinds, self.share, self.sigma, self.offset, context.seed)
-
+        reflecting = partial(self._reflecting, seed=context.seed)
         if self.selection.rounds:
             from engine.attacks.selection import Selection
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -54,6 +54,10 @@ class Sig(Attack):
             raise RequestError(
                 f"attack.frequency = {self.frequency:g}: below {width / 2:g} periods, half the image's width, is wanted"
             )
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> SigTrigger:
+        """The signal."""
+        return SigTrigger(tensors["signal"])
 
     def build(self, context: AttackContext) -> Generator[Event, None, SigTrigger]:
         """The sine over the columns j = 0 .. m - 1."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -57,6 +57,15 @@ class Trojan(Patch):
     """Images a step that wear the patch."""
     surrogate_epochs: int | None = Field(None, ge=1, le=10_000)
     """Epochs of the clean model; null = as many as the suspect's."""
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> TrojanTrigger:
+        """The patch in its place, and the neurons it was made for."""
+        return TrojanTrigger(
+            tensors["pattern"],
+            *tensors["corner"].tolist(),
+            neurons=tensors["neurons"],
+            activations=tensors["activations"],
+        )
 
     def build(self, context: AttackContext) -> Generator[Event, None, TrojanTrigger]:
         """Train the clean model, choose the neurons, and optimize the patch."""

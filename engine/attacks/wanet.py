@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -71,6 +71,10 @@ class WaNet(Attack):
     """Noise mode: images for each poisoned one whose warp is jittered and whose label stays true; 0 = none."""
     jitter: float = Field(1.0, ge=0, le=16)
     """Largest displacement of a pixel by which a noise image's warp differs, in half pixels."""
+
+    def recalled(self, tensors: Mapping[str, Tensor], context: AttackContext) -> WarpTrigger:
+        """The warp."""
+        return WarpTrigger(tensors["flow"])
 
     def build(self, context: AttackContext) -> Generator[Event, None, WarpTrigger]:
         """Draw the control grid and raise it to the images' size."""

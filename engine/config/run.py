@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from engine import attacks, data, defenses, models
+from engine import attacks, data, defenses, models, zoo
 from engine.attacks.base import Attack
 from engine.config.complaints import explained, fields_of
 from engine.config.shapes import ALL, shaping
@@ -35,6 +35,8 @@ from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Sha
 
 TRAINED = "trained"
 """The suspect that the run's attack makes."""
+ZOO = "zoo"
+"""The suspect of the zoo that belongs to the run's preset, data set, network and attack seed; zoo:NAME = that one."""
 
 
 class DataSettings(Section):
@@ -82,10 +84,28 @@ class EvaluationSettings(Section):
 
     every: Annotated[int, Shapes("measurement")] = Field(1, ge=1)
     """Epochs between two points of the live curves; the last epoch is always measured on all test images."""
-    images: Annotated[int, Shapes("measurement")] = Field(1_000, ge=0)
+    images: Annotated[int, Shapes("measurement")] = Field(300, ge=0)
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
+
+
+def _check_zoo(config: RunConfig, name: str) -> None:
+    """Refuse a suspect of the zoo that is not there, or another than the configuration describes (ValueError)."""
+    try:
+        card = zoo.card(name)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+    wanted = {"data.name": card.dataset, "model.name": card.model}
+    given = {"data.name": config.data.name, "model.name": config.model.name}
+    attack = {} if config.attack is None else config.attack.model_dump(mode="json")
+    made = {**card.config["attack"], "seed": card.attack_seed}
+    wanted |= {f"attack.{field}": value for field, value in made.items()}
+    given |= {f"attack.{field}": value for field, value in attack.items() if (field, value) != ("seed", None)}
+    for field, value in given.items():
+        if field not in wanted or value != wanted[field]:
+            was = f"was made with {wanted[field]!r}" if field in wanted else "knows no such field"
+            raise ValueError(f"{name} of the zoo {was}, not {field} = {value!r}; --suspect trained trains one")
 
 
 def _attack(value: Any) -> Any:
@@ -132,7 +152,7 @@ class RunConfig(Section):
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
     suspect: Annotated[str, Shapes("suspect")] = TRAINED
-    """Where the model under suspicion comes from: trained (by the attack), or the path of its checkpoint."""
+    """Where the model under suspicion comes from: trained (by the attack), zoo, zoo:NAME, or a checkpoint's path."""
     attack: Annotated[SerializeAsAny[Attack] | None, BeforeValidator(_attack), Shapes("suspect")]
     """null = nothing is known of one: a suspect from a file, without trigger, hence without ASR."""
     training: Annotated[AttackTrainingSettings, Shapes("suspect")] = AttackTrainingSettings()
@@ -151,27 +171,36 @@ class RunConfig(Section):
             raise ValueError(f"mixup must be 0 for {attack.name}, whose trigger learns with the model")
         return value
 
-    @field_validator("suspect")
-    @classmethod
-    def _no_zoo_yet(cls, value: str) -> str:
-        if value == "zoo" or value.startswith("zoo:"):
-            raise ValueError("this nadtui has no zoo of suspects; allowed: trained, or the path of a checkpoint")
-        return value
-
     @model_validator(mode="after")
     def _someone_makes_the_suspect(self) -> RunConfig:
         if self.attack is None and self.suspect == TRAINED:
             raise ValueError("without an attack nothing makes the suspect: give its checkpoint (--suspect FILE)")
         return self
 
+    @model_validator(mode="after")
+    def _the_zoo_has_it(self) -> RunConfig:
+        if self.zoo_name is not None:
+            _check_zoo(self, self.zoo_name)
+        return self
+
     @property
     def suspect_file(self) -> str | None:
-        """The checkpoint the suspect comes from; None where it is trained."""
-        return None if self.suspect == TRAINED else self.suspect
+        """The checkpoint the suspect comes from; None where it is trained, or of the zoo."""
+        return None if self.suspect == TRAINED or self.zoo_name is not None else self.suspect
+
+    @property
+    def zoo_name(self) -> str | None:
+        """The name of the zoo's suspect that this run takes; None = it takes none."""
+        if self.suspect == ZOO:
+            seed = 0 if self.attack is None or self.attack.seed is None else self.attack.seed
+            return zoo.name_of(self.preset, self.data.name, seed, self.model.name)
+        return self.suspect.removeprefix(f"{ZOO}:") if self.suspect.startswith(f"{ZOO}:") else None
 
     @property
     def attack_seed(self) -> int:
-        """The seed of the attack: its own where it is set, else the run's."""
+        """The seed of the attack: its own where it is set, that of the zoo's suspect, else the run's."""
+        if self.zoo_name is not None:
+            return zoo.card(self.zoo_name).attack_seed
         return self.seed if self.attack is None or self.attack.seed is None else self.attack.seed
 
     def to_dict(self) -> dict[str, Any]:

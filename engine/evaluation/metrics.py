@@ -127,7 +127,10 @@ def wilson(successes: int, count: int, z: float = 1.959963984540054) -> tuple[fl
     share = successes / count
     center = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    return 100 * max(0.0, center - half), 100 * min(1.0, center + half)
+    # Of none, or of all, the interval begins, or ends, at the share itself: not a rounding error beside it.
+    low = center - half if successes else 0.0
+    high = center + half if successes < count else 1.0
+    return 100 * max(0.0, low), 100 * min(1.0, high)
 
 
 def take(test: TestImages, places: Tensor) -> TestImages:

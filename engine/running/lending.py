@@ -29,7 +29,7 @@ def lend(
     return TrainingLab(
         classes=data.classes,
         model=models.identity(config.model.name),
-        build=partial(network.fresh, device=device),
+        build=partial(network.to_train, device=device, images=data.x_train, training=config.training),
         training=config.training,
         mirror=config.data.mirror,
         device=device,

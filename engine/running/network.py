@@ -15,6 +15,8 @@ from engine.errors import RequestError
 from engine.models.foreign import check_logits
 from engine.models.hooked import find_taps
 from engine.models.inference import as_input
+from engine.settings import AttackTrainingSettings
+from engine.training.conditioning import whiten_first_layer
 
 PROBE = 4
 """Images on which taps are looked for."""
@@ -53,6 +55,13 @@ class Network:
         """
         model = models.build(self.name, self.classes, seed, taps=self.taps, typed=self.typed)
         return model if device is None else model.to(device.torch, memory_format=torch.channels_last)
+
+    def to_train(self, seed: int, device: Device, images: Tensor, training: AttackTrainingSettings) -> nn.Module:
+        """A fresh one as the attacker, or his victim, begins to train it on these images, uint8 [N, 3, H, W]."""
+        model = self.fresh(seed, device)
+        if training.first_layer == "whitened":
+            whiten_first_layer(model, images)
+        return model
 
 
 def _found_taps(config: RunConfig, network: nn.Module, images: Tensor) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from engine import data
+from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
 from engine.data.base import ImageData, Note
@@ -144,14 +144,15 @@ def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
-    _check_suspect(config, model)
+    _check_suspect(config, loaded, model)
     return count
 
 
-def _check_suspect(config: RunConfig, model: nn.Module) -> None:
+def _check_suspect(config: RunConfig, loaded: ImageData, model: nn.Module) -> None:
     """Refuse a suspect's file that does not fit, and what cannot be had of a suspect that was not trained here."""
-    file = config.suspect_file
-    attack = config.attack
+    file, attack = config.suspect_file, config.attack
+    if config.zoo_name is not None:
+        _check_zoo(config, config.zoo_name, loaded)
     if file is not None:
         if attack is not None and attack.learns:
             raise RequestError(
@@ -162,3 +163,19 @@ def _check_suspect(config: RunConfig, model: nn.Module) -> None:
     if wanting is not None and (file is not None or attack is None or attack.learns):
         why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"
         raise RequestError(f"defense {wanting} needs the poisoned set the suspect was trained on: {why}")
+
+
+def _check_zoo(config: RunConfig, name: str, loaded: ImageData) -> None:
+    """Refuse images that a suspect of the zoo cannot take, and defenses that want more of it than it came with."""
+    made, (height, width) = zoo.card(name).data, loaded.x_train.shape[-2:]
+    if (made["classes"], made["height"], made["width"]) != (loaded.classes, height, width):
+        raise RequestError(
+            f"suspect = {config.suspect!r}: {name} knows {made['classes']} classes in images of {made['width']}x"
+            f"{made['height']} pixels, not {loaded.classes} in {width}x{height}"
+        )
+    wanting = next((each for each, defense in config.defenses.items() if "poisoned set" in defense.needs), None)
+    if wanting is not None and config.attack is not None and not config.attack.remakes:
+        raise RequestError(
+            f"defense {wanting} needs the poisoned set the suspect was trained on, which {name} comes without: "
+            "--suspect trained makes it"
+        )

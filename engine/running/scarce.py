@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from engine import zoo
 from engine.attacks.base import Attack
 from engine.attacks.target import told
 from engine.config.run import RunConfig
@@ -26,7 +27,7 @@ def poisoned(config: RunConfig, loaded: ImageData) -> int | None:
     if attack is None:
         return None
     count = len(attack.choose(loaded.y_train, loaded.classes, config.attack_seed))
-    if config.suspect_file is not None:
+    if config.suspect_file is not None or not _its_images(config, loaded):
         return None
     of = _candidates(attack, config, loaded)
     if attack.learns:
@@ -39,6 +40,11 @@ def poisoned(config: RunConfig, loaded: ImageData) -> int | None:
             f"so 0 images would be poisoned; from {_least(of):g} on it is one"
         )
     return None if attack.learns else count
+
+
+def _its_images(config: RunConfig, loaded: ImageData) -> bool:
+    """Whether the suspect's attacker had these very images: one of the zoo may be set before others."""
+    return config.zoo_name is None or zoo.card(config.zoo_name).data["fingerprint"] == loaded.fingerprint
 
 
 def _candidates(attack: Attack, config: RunConfig, loaded: ImageData) -> int:

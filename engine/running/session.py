@@ -78,6 +78,10 @@ class Session:
         """A network of the run's kind, its weights drawn by `seed`, on the device."""
         return self.network.fresh(seed, self.device)
 
+    def build_suspect(self) -> nn.Module:
+        """The network as the attack begins to train it, on the device."""
+        return self.network.to_train(self.config.attack_seed, self.device, self.data.x_train, self.config.training)
+
     @property
     def attention(self) -> tuple[str, float]:
         """Operator and exponent of the recorded maps: of the first defense that reads attention, else the paper's."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from engine import models
+from engine import models, zoo
 from engine.attacks.base import Attack, AttackContext, Trigger
 from engine.attacks.joint import Joint, objective
 from engine.defenses.base import LabeledImages
@@ -24,6 +24,7 @@ from engine.settings import ObjectiveSettings
 from engine.storage.artifacts import ArtifactCache
 from engine.storage.checkpoints import fit, load_foreign, load_weights
 from engine.training.objectives import CleanObjective
+from engine.zoo.contents import load
 
 VERSION = 2
 """Part of the key of a cached suspect: raised when the same settings come to train another model."""
@@ -49,6 +50,8 @@ def make_suspect(session: Session, runner: StageRunner) -> Generator[Event, None
     )
     train = session.train
     context = AttackContext(train.images, train.labels, session.data.classes, session.config.attack_seed, lab)
+    if session.config.zoo_name is not None:
+        return (yield from _from_zoo(session, runner, context))
     trigger = yield from attack.build(context)
     runner.spent[SUSPECT] = lab.seconds
     runner.observer.show(trigger)
@@ -88,6 +91,29 @@ def _from_file(session: Session, runner: StageRunner) -> Generator[Event, None, 
     return (yield from runner.adopt(SUSPECT, model))
 
 
+def _from_zoo(session: Session, runner: StageRunner, context: AttackContext) -> Generator[Event, None, Suspect]:
+    """A suspect ready made, with its trigger."""
+    attack, name = session.config.attack, session.config.zoo_name
+    assert attack is not None and name is not None
+    card = zoo.card(name)
+    found = load(card)
+    trigger = attack.recalled(found.trigger, context)
+    runner.observer.show(trigger)
+    yield from runner.observer.samples()
+    model = session.build(card.attack_seed)
+    if SUSPECT in runner.finished:
+        return Suspect(freeze(runner.load(SUSPECT, model)), context, trigger)
+    said = ", ".join(
+        f"{key.upper()} {figure.value:.1f}" for key, figure in card.figures.items() if key in ("acc", "asr")
+    )
+    yield Message(text=f"suspect: {name} of the zoo, trained in {card.precision} on {card.made}, {said}")
+    if card.data["fingerprint"] != session.data.fingerprint:
+        yield Message(level="warning", text=f"{name} was trained on other images of {card.dataset} than these")
+    fit(model, found.weights, Path(name))
+    yield from runner.adopt(SUSPECT, model)
+    return Suspect(freeze(model), context, trigger)
+
+
 def _attacked(
     session: Session, runner: StageRunner, context: AttackContext, trigger: Trigger
 ) -> Generator[Event, None, nn.Module]:
@@ -96,7 +122,7 @@ def _attacked(
         return (yield from _from_file(session, runner))
     attack = session.config.attack
     assert attack is not None
-    model = session.build(session.config.attack_seed)
+    model = session.build_suspect()
     joint = attack.joint(model, trigger, context)
     if SUSPECT in runner.finished:
         _recall(runner, joint, session.folder.path / LEARNED)

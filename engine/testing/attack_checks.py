@@ -191,6 +191,30 @@ def trigger(subject: Subject) -> None:
     require(all(isinstance(each, Tensor) for each in defines), "`tensors` of its trigger holds more than tensors")
 
 
+def recalled(subject: Subject) -> None:
+    """From what `tensors` of its trigger holds it has the same trigger again, or says that it cannot."""
+    it = looked(subject)
+    images = subject.world.images().x_test[:32]
+    kept = {name: tensor.detach().cpu().clone() for name, tensor in it.trigger.tensors().items()}
+    try:
+        again = it.attack.recalled(kept, it.context)
+    except RequestError as error:
+        raise NotTried(one_line(str(error))) from error
+    require(torch.equal(again(images.clone()), it.trigger(images.clone())), "recalled, its trigger is another one")
+    same = digests.of_tensors(kept) == digests.of_tensors(again.tensors())
+    require(same, "recalled, its trigger holds other tensors")
+    require(it.attack.remakes == _remakes(it, again), f"it says remakes = {it.attack.remakes}, which is not so")
+
+
+def _remakes(it: Looked, again: Trigger) -> bool:
+    """Whether the recalled trigger poisons the training set as the first one did."""
+    try:
+        poisoned = it.attack.poison(it.context, again)
+    except RequestError:
+        return False
+    return torch.equal(poisoned.images, it.poisoned.images)
+
+
 def events(subject: Subject) -> None:
     """It says nothing itself but messages and preparations: figures and stages come from the run alone."""
     foreign = {event.kind for event in looked(subject).told if not isinstance(event, MAY_TELL)}

@@ -18,6 +18,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         settings_checks.settings,
         attack_checks.poisons_as_declared,
         attack_checks.trigger,
+        attack_checks.recalled,
         attack_checks.events,
         attack_checks.inputs_untouched,
         attack_checks.process_untouched,

@@ -29,6 +29,7 @@ from nadtui.cli import (
     runs,
     show,
     watch,
+    zoo,
 )
 from nadtui.cli.exits import ExitCode
 
@@ -54,6 +55,7 @@ for command in (
 app.add_typer(presets.app, name="presets")
 app.add_typer(defenses.app, name="defenses")
 app.add_typer(models.app, name="models")
+app.add_typer(zoo.app, name="zoo")
 app.add_typer(results.app, name="results")
 
 

@@ -48,4 +48,11 @@ class PlainDisplay:
 
 def tell_of(work: Generator[events.Event, None, Made]) -> Made:
     """What some work comes to; its events become lines on standard error."""
-    return events.outcome(work, PlainDisplay(RunView()).tell)
+    view = RunView()
+    display = PlainDisplay(view)
+
+    def tell(event: events.Event) -> None:
+        view.apply(event)
+        display.tell(event)
+
+    return events.outcome(work, tell)

@@ -31,7 +31,10 @@ def run(
     ] = None,
     suspect: Annotated[
         str | None,
-        typer.Option(metavar="trained|FILE", help="The model under suspicion: trained by the attack, or a checkpoint."),
+        typer.Option(
+            metavar="trained|zoo|FILE",
+            help="The model under suspicion: trained by the attack, ready made, or a checkpoint.",
+        ),
     ] = None,
     student: Annotated[str | None, typer.Option(hidden=True)] = None,
     teacher: Annotated[

@@ -203,7 +203,9 @@ def _all_that_fit(config: RunConfig, names: Iterable[str]) -> list[str]:
     from engine.defenses import DEFENSES
 
     named = [name for name in names if name != ALL]
-    at_hand = config.attack is not None and config.suspect_file is None and not config.attack.learns
+    attack = config.attack
+    at_hand = attack is not None and config.suspect_file is None and not attack.learns
+    at_hand = at_hand and (config.zoo_name is None or attack.remakes)
     for name, defense in DEFENSES.loaded().items():
         if name in named:
             continue

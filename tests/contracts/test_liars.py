@@ -52,6 +52,7 @@ CAUGHT: dict[Kind, dict[str, dict[str, str]]] = {
     },
     "attack": {
         "Patched": {},
+        "Amnesiac": {"recalled": "recalled, its trigger is another one"},
         "Mislabeler": {"poisons_as_declared": "2 labels are other than its label rule, all-to-one, says"},
         "Excessive": {"poisons_as_declared": "34 images are poisoned, a rate of 0.1 means 32"},
         "Spreading": {"poisons_as_declared": "images are changed that are neither poisoned nor covers"},

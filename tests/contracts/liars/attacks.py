@@ -28,6 +28,16 @@ class Patched(BadNets):
     size: int = Field(4, ge=1, le=512)
 
 
+class Amnesiac(Patched):
+    """Recalls its patch one pixel from where it was."""
+
+    name: Literal["amnesiac"] = "amnesiac"
+
+    def recalled(self, tensors: Any, context: AttackContext) -> PatchTrigger:
+        top, left = tensors["corner"].tolist()
+        return PatchTrigger(tensors["pattern"], top - 1, left)  # lie
+
+
 class Mislabeler(Patched):
     """Gives some images a class that its rule does not name."""
 
@@ -106,6 +116,9 @@ def _shifted(images: Tensor) -> Tensor:
 
 class Oddly(Patched):
     """Base of those whose trigger is not what a trigger has to be."""
+
+    def recalled(self, tensors: Any, context: AttackContext) -> PatchTrigger:
+        return Attack.recalled(self, tensors, context)
 
     def way(self) -> Callable[[Tensor], Tensor]:
         return torch.clone

@@ -73,6 +73,7 @@ def test_what_is_not_counted_once_and_for_all(tmp_path):
     given = config("badnets", poisoning_rate=0.001, settings={"suspect": str(tmp_path / "x.pt")})
     assert scarce.poisoned(given, EVEN) is None
     assert scarce.poisoned(given.model_copy(update={"attack": None}), EVEN) is None
+    assert scarce.poisoned(config("badnets", settings={"suspect": "zoo"}), EVEN) is None
 
 
 def said(chosen, loaded):

@@ -132,7 +132,10 @@ def imported(node: ast.AST) -> list[str]:
         (["run", "--preset", "sig", "--headless", "--recipe", "defualt"], "did you mean 'default'"),
         (["run", "--preset", "sig", "--headless", "--defense", "fine-tunning"], "did you mean 'fine-tuning'"),
         (["run", "--preset", "sig", "--headless", "--suspect", "none.pt"], "--suspect none.pt: no such file"),
-        (["run", "--preset", "sig", "--headless", "--suspect", "zoo"], "no zoo of suspects"),
+        (
+            ["run", "--preset", "sig", "--headless", "--suspect", "zoo", "--set", "attack.seed=7"],
+            "no suspect 'sig-signs-7'",
+        ),
         (
             ["run", "--preset", "sig", "--headless", "--student", "none.pt"],
             "--student none.pt: is now --suspect none.pt",

@@ -15,7 +15,7 @@ from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.log import LogPane
 from tests import looks, scripted_run, showcase
 from tests.pilot import at_rest, until
-from tests.run_screen import NOW, SIZES, opened, started
+from tests.run_screen import NOW, SIZES, Jobs, opened, started
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -189,7 +189,8 @@ async def test_nothing_about_a_record_takes_the_interface_down(tmp_path, setting
     elif how == "empty":
         (folder / "summary.json").unlink()
         (folder / "events.jsonl").write_text("")
-    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, clock=lambda: NOW)
+    jobs = Jobs([])  # R takes the run up where it can be
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, clock=lambda: NOW, make_job=jobs)
     async with app.run_test(size=(100, 30)) as pilot:
         if how == "deleted":
             await opened(pilot)

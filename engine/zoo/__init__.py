@@ -1,0 +1,54 @@
+"""The zoo: suspects ready made, each with its trigger and a card that says how it came about and what it does.
+
+They are package data, `presets/zoo/NAME.safetensors` and `NAME.json`. A run takes one by `--suspect zoo` instead of
+training; `nadtui zoo build` makes them (`engine.zookeeping`). Free of torch, but for `contents`.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from pathlib import Path
+
+from engine.errors import RequestError
+from engine.zoo.card import Card
+
+DEFAULT_MODEL = "wrn-16-1"
+"""The network whose suspects carry no network in their name."""
+
+
+def name_of(preset: str, dataset: str, seed: int, model: str = DEFAULT_MODEL, *, augmented: bool = True) -> str:
+    """The name of a suspect: what was done, to which images, with which attack seed, and whatever is unusual."""
+    unusual = ([] if model == DEFAULT_MODEL else [model]) + ([] if augmented else ["plain"])
+    return "-".join([preset, dataset, *unusual, str(seed)])
+
+
+def folder() -> Path:
+    """Where the zoo is kept: in the package."""
+    return Path(str(resources.files("presets").joinpath("zoo")))  # of a namespace package: the folder that has it
+
+
+@functools.cache
+def cards(where: Path | None = None) -> dict[str, Card]:
+    """All cards by name, in the order of their names.
+
+    Raises:
+        RequestError: one of them is damaged.
+    """
+    files = sorted((where or folder()).glob("*.json"))
+    return {card.name: card for card in map(Card.read, files)}
+
+
+def card(name: str) -> Card:
+    """One suspect's card.
+
+    Raises:
+        RequestError: there is no such suspect; the line names those of the same preset, or of the same data set.
+    """
+    known = cards()
+    if name in known:
+        return known[name]
+    preset = name.partition("-")[0]
+    near = [each for each in known if each.partition("-")[0] == preset] or list(known)
+    shown = ", ".join(near[:6]) + (", ..." if len(near) > 6 else "") if near else "it is empty"
+    raise RequestError(f"the zoo has no suspect {name!r}: {shown} (nadtui zoo lists them all)")
