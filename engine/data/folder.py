@@ -42,7 +42,8 @@ def _files(found: Layout, folder: Path) -> tuple[ImageFiles, ImageFiles]:
     train = _of_classes(found.train, found.classes)
     for branch in (found.train[name] for name in found.classes):
         if not branch.images:
-            raise RequestError(f"{branch} holds no image{_instead(branch)}")
+            understood = f"understood as one of {len(found.classes)} class folders"
+            raise RequestError(f"{branch} holds no image{_instead(branch)}; {understood}: fill or remove it")
     if found.test is None:
         kept, tests = split_off(train.labels, found.classes, str(folder))
         return train[kept], train[tests]
