@@ -123,7 +123,7 @@ class StageRunner:
         return model
 
     def _doubt(self, stage: str, metrics: Metrics, advice: str) -> Iterator[Event]:
-        """A line where the figures are no better than chance; of what stands on a suspect like that it says nothing new."""
+        """A line where the figures are no better than chance; of what stands on a suspect like that, nothing new."""
         labels, before = self.observer.test.labels, self.finished.get(SUSPECT)
         if stage == SUSPECT or before is None or not no_better_than_chance(before.metrics, labels):
             yield from doubt_of(stage, metrics, labels, advice)
