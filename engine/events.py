@@ -146,7 +146,7 @@ class RunStarted(Event, kind="run-started"):
     """name, classes, class_names, train, test, clean, fingerprint; poisoned: how many training images are, null where
     that is not counted once and for all."""
     model: dict[str, Any]
-    """name, parameters, taps (their names, in order)."""
+    """name, parameters, taps (their names, in order), mean and std (null = the images go in as they are)."""
     plan: tuple[PlannedStage, ...]
     config_sha256: str
     """Hex digest of the settings that shape something."""
@@ -155,6 +155,8 @@ class RunStarted(Event, kind="run-started"):
     shown of a triggered image is empty."""
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from engine.attention.capture import attention_maps, captures
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
+from engine.models.normalized import Normalized, bare
+from engine.models.preprocessing import Preprocessing
 from engine.storage.checkpoints import fit, load_weights
+from engine.storage.state_dicts.normalization import OURS
 
 NEWEST = -1
 """The epoch of a map that comes from a stage's checkpoint."""
@@ -37,15 +40,22 @@ def recapture(
     torch.set_num_threads(1)  # of this thread: a training beside it keeps its own
     clean = _stacked(samples, "clean")
     triggered = _stacked(samples, "triggered") if all(sample.triggered for sample in samples) else None
-    network.eval()
     for stage, file in files.items():
         if not file.is_file():
             continue
         weights, _ = load_weights(file)
+        network = _taking(network, weights)
         fit(network, weights, file)
+        network.eval()
         maps = attention_maps(network, clean, operator, p)
         others = None if triggered is None else attention_maps(network, triggered, operator, p)
         yield from captures(stage, NEWEST, [sample.sample for sample in samples], network.tap_names, maps, others)
+
+
+def _taking(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
+    """The network with a normalization in front where the weights come with one, whose numbers they then bring."""
+    with_one = OURS[0] in weights
+    return Normalized(bare(network), Preprocessing((0, 0, 0), (1, 1, 1))) if with_one else bare(network)
 
 
 def _stacked(samples: Sequence[SampleShown], which: str) -> Tensor:

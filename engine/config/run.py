@@ -31,6 +31,7 @@ from engine.config.complaints import explained, fields_of
 from engine.config.shapes import ALL, shaping
 from engine.defenses.base import Defense
 from engine.errors import RequestError
+from engine.models.preprocessing import Preprocessing, preprocessing
 from engine.places import in_full
 from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes, Text
 
@@ -65,6 +66,13 @@ class DataSettings(Section):
         return value if value in data.SOURCES else in_full(value)
 
 
+def _row(value: Any) -> Any:
+    """A number alone as a row of one, numbers with commas between as a row."""
+    if isinstance(value, str) and "," in value:
+        return tuple(part.strip() for part in value.strip("[]() ").split(","))
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 class ModelSettings(Section):
     """The network of the suspect and of what defenses make of it."""
 
@@ -72,6 +80,11 @@ class ModelSettings(Section):
     """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016), or FILE.py:NAME for a network of one's own."""
     taps: Annotated[tuple[str, ...] | None, Shapes("defense")] = None
     """Where its maps are taken: dotted names of its modules, from input to output; null = the network's own."""
+    mean: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """Taken from the images (0 to 1) before its first layer: one number or three, or whose: cifar10, imagenet, gtsrb,
+    half ...; a name alone brings model.std with it; null = as a suspect's file says, else nothing."""
+    std: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """What the images are then divided by, likewise."""
 
     @field_validator("name")
     @classmethod
@@ -79,6 +92,16 @@ class ModelSettings(Section):
         models.check_name(value)
         file, colon, maker = value.rpartition(":")
         return f"{in_full(file)}:{maker}" if colon and models.from_file(value) else value
+
+    @model_validator(mode="after")
+    def _mean_and_std_go_together(self) -> ModelSettings:
+        preprocessing(self.mean, self.std)
+        return self
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What is done to the images before the first layer, as far as it was asked for."""
+        return preprocessing(self.mean, self.std)
 
 
 class EvaluationSettings(Section):

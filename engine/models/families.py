@@ -7,7 +7,7 @@ when a network of it is built.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,6 +51,9 @@ class Family:
     """Called with the numbers, and with `classes` by keyword; a `TappedModel`."""
     taps: Callable[..., tuple[Tap, ...]] | None = None
     """The taps of the network of these numbers, from input to output; None = known once it is built."""
+    candidates: Callable[[Sequence[tuple[int, ...]]], Iterable[str]] | None = None
+    """Names of its networks that weights of these shapes (of two dimensions and more, in their order) may belong to: by
+    them a stranger's checkpoint is recognized; None = `smallest` alone is compared."""
     smallest: str = ""
     """The name of a network that is quick to train: what `nadtui check` tries the family on; "" = none is said."""
 

@@ -65,10 +65,12 @@ class RunView:
         self.dataset: dict[str, Any] = {}
         """name, classes, class_names, train, test, clean, poisoned."""
         self.model: dict[str, Any] = {}
-        """name, parameters, taps."""
+        """name, parameters, taps, mean, std."""
         self.config_sha256 = ""
         self.attention: dict[str, Any] = {}
         """operator, p: how the recorded maps were made."""
+        self.origin: dict[str, Any] = {}
+        """How the suspect's file is made up; empty where it came from none."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -205,7 +207,7 @@ class RunView:
         self.config, self.environment = _table(event.config), _table(event.environment)
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
-        self.attention = _table(event.attention)
+        self.attention, self.origin = _table(event.attention), _table(event.origin)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None

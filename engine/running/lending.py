@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from engine import models
 from engine.attacks.lab import TrainingLab
 from engine.config.run import RunConfig
 from engine.control import Control
@@ -29,7 +28,7 @@ def lend(
     """Where the attack trains and optimizes, products kept in `folder` and `cache`; `recall`: that may be read."""
     return TrainingLab(
         classes=data.classes,
-        model=models.identity(config.model.name),
+        model=network.identity,
         build=partial(network.to_train, device=device, images=data.x_train, training=config.training),
         training=config.training,
         mirror=config.data.mirror,

@@ -15,6 +15,8 @@ from engine.errors import RequestError
 from engine.models.foreign import check_logits
 from engine.models.hooked import find_taps
 from engine.models.inference import as_input
+from engine.models.normalized import Normalized
+from engine.models.preprocessing import Preprocessing
 from engine.settings import AttackTrainingSettings
 from engine.training.conditioning import whiten_first_layer
 
@@ -31,6 +33,8 @@ class Network:
     classes: int
     typed: bool
     """Whether a person typed the network's file for this very run: only then is it executed."""
+    preprocessing: Preprocessing | None = None
+    """What is done to the images before its first layer."""
 
     @classmethod
     def of(cls, config: RunConfig, data: ImageData, *, typed: bool) -> Network:
@@ -45,7 +49,13 @@ class Network:
             found, images = models.build(name, data.classes, 0, typed=typed), as_input(data.x_train[:PROBE])
             check_logits(found, images, data.classes)
             taps = taps or _found_taps(config, found, images)
-        return cls(name, taps, data.classes, typed)
+        return cls(name, taps, data.classes, typed, config.model.preprocessing)
+
+    @property
+    def identity(self) -> str:
+        """What stands for it in a key."""
+        before = f" after {self.preprocessing}" if self.preprocessing is not None else ""
+        return f"{models.identity(self.name)}{before}"
 
     def fresh(self, seed: int, device: Device | None = None) -> nn.Module:
         """One with its weights drawn by `seed`, in training mode; on the CPU, or on a device in its memory layout.
@@ -54,6 +64,8 @@ class Network:
             RequestError: the name, the file or the taps are wrong.
         """
         model = models.build(self.name, self.classes, seed, taps=self.taps, typed=self.typed)
+        if self.preprocessing is not None:
+            model = Normalized(model, self.preprocessing)
         return model if device is None else model.to(device.torch, memory_format=torch.channels_last)
 
     def to_train(self, seed: int, device: Device, images: Tensor, training: AttackTrainingSettings) -> nn.Module:

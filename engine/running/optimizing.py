@@ -97,7 +97,14 @@ class Optimization:
         draws = epoch_generator(self._seed, step, _DRAWS)
         return Batch(as_input(self._data.images[chosen]), self._data.labels[chosen], draws)
 
+    def _check(self) -> None:
+        """Refuse what has values that are not finite: nobody goes on from it, nor takes it for done."""
+        for name, parameter in self._ask.parameters.items():
+            if not bool(parameter.isfinite().all()):
+                raise StageError(f"stage {self._ask.stage}: {name} of {self._ask.name} is no longer finite")
+
     def _save(self) -> None:
+        self._check()
         tensors = {f"parameter.{name}": value.detach() for name, value in self._ask.parameters.items()}
         kept = state_of(self._optimizer, self._ask.parameters)
         tensors |= {f"optimizer.{name}": value for name, value in kept.items()}

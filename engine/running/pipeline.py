@@ -125,6 +125,7 @@ def _opening(session: Session) -> Event:
         return RunResumed(stage=stage, epoch=epoch, environment=environment(session.device), changed=changed)
     config, loaded, model = session.config, session.data, session.model
     operator, p = session.attention
+    before = session.network.preprocessing
     return RunStarted(
         run=session.folder.id,
         config=config.to_dict(),
@@ -144,9 +145,12 @@ def _opening(session: Session) -> Event:
             "name": config.model.name,
             "parameters": sum(p.numel() for p in model.parameters()),
             "taps": list(model.tap_names),
+            "mean": before and list(before.mean),
+            "std": before and list(before.std),
         },
         attention={"operator": operator, "p": p},
         inputs=session.inputs,
         attacked=config.attack is not None,
+        origin={} if session.given is None else session.given.origin,
         plan=session.plan,
     )

@@ -7,7 +7,6 @@ import queue
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -24,12 +23,12 @@ from engine.record.folder import RunFolder
 from engine.record.reading import read_events
 from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
+from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
 from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
-from engine.storage.checkpoints import fit, load_foreign
 
 PROBE = 64
 """Clean images on which networks and defenses are tried before anything is trained."""
@@ -64,6 +63,8 @@ class Preparation:
         config, said = aimed(config, loaded)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
         network = Network.of(config, loaded, typed=request.typed_model)
+        given = read_given(config, network)
+        network = network if given is None else given.network
         model = network.fresh(seed=0)
         count = _check(config, loaded, clean, model)
         said += scarce.warnings(config, loaded, clean, count)
@@ -89,6 +90,7 @@ class Preparation:
             files,
             folder,
             recorded,
+            given=given,
             poisoned=count,
             remarks=[
                 *loaded.notes,
@@ -151,21 +153,15 @@ def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
-    _check_suspect(config, loaded, model)
+    _check_needs(config, loaded)
     return count
 
 
-def _check_suspect(config: RunConfig, loaded: ImageData, model: nn.Module) -> None:
-    """Refuse a suspect's file that does not fit, and what cannot be had of a suspect that was not trained here."""
+def _check_needs(config: RunConfig, loaded: ImageData) -> None:
+    """Refuse what cannot be had of a suspect that was not trained here."""
     file, attack = config.suspect_file, config.attack
     if config.zoo_name is not None:
         _check_zoo(config, config.zoo_name, loaded)
-    if file is not None:
-        if attack is not None and attack.learns:
-            raise RequestError(
-                f"suspect = {file!r}: the trigger of {attack.name} is learned with its model, which a given one was not"
-            )
-        fit(model, load_foreign(Path(file)), file)
     wanting = next((name for name, each in config.defenses.items() if "poisoned set" in each.needs), None)
     if wanting is not None and (file is not None or attack is None or attack.learns):
         why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"

@@ -17,6 +17,7 @@ from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
 from engine.running.conveniences import Conveniences
+from engine.running.given import Given
 from engine.running.network import Network
 from engine.running.request import RunRequest
 
@@ -41,6 +42,8 @@ class Session:
     folder: RunFolder
     recorded: list[Event]
     """What the record held when the run was taken up: nothing of a new run."""
+    given: Given | None = None
+    """The suspect's file, where it comes from one."""
     poisoned: int | None = None
     """How many training images the attacker poisons; None where that is not counted once and for all."""
     remarks: Sequence[Note] = ()

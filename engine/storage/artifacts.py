@@ -120,6 +120,14 @@ class ArtifactCache:
             raise RequestError(f"cannot keep {source} in the cache {self.root}: {folder} cannot be replaced")
         return kept
 
+    def drop(self, kind: str, key: str) -> None:
+        """Remove an entry whose content proved to be of no use, if it is there and can be removed."""
+        folder = self._folder(kind, key)
+        doomed = folder.with_name(f".old-{os.getpid()}-{secrets.token_hex(4)}")
+        with suppress(OSError):
+            folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
     def _folder(self, kind: str, key: str) -> Path:
         for name in (kind, key):
             if not _NAME.fullmatch(name):

@@ -3,7 +3,8 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def entries(folder: Traversable) -> list[Traversable]:
 def _from_environment(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return expanded(value) if value else None
+
+
+@contextmanager
+def named_in_letters(path: Path) -> Iterator[str]:
+    """A name for a file that safetensors takes: it wants UTF-8, which names of files need not be."""
+    name = str(path)
+    if name == name.encode("utf-8", "replace").decode():
+        yield name
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def write_atomically(path: Path, content: bytes, *, within: Path | None = None) -> None:

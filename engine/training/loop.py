@@ -118,7 +118,9 @@ class Loop:
         control: Control,
         optimizer: OptimizerFactory = sgd,
         step: TrainStep = descend,
+        advice: str = "a lower learning rate usually helps",
     ) -> None:
+        """`advice`: what usually helps where the loss diverges."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -129,6 +131,7 @@ class Loop:
         self.seed = seed
         self.device = device
         self.control = control
+        self.advice = advice
         self.progress = Progress()
         self.steps_per_epoch = math.ceil(len(images) / settings.batch_size)
         self.optimizer = optimizer(model, settings)
@@ -257,7 +260,7 @@ class _Reporter:
         if broken:
             raise StageError(
                 f"stage {self._loop.stage}: the loss ({', '.join(broken)}) is no longer finite in epoch "
-                f"{self._epoch + 1}; a lower learning rate usually helps"
+                f"{self._epoch + 1}; {self._loop.advice}"
             )
 
 

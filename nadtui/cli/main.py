@@ -21,6 +21,7 @@ from nadtui.cli import (
     compare,
     defenses,
     export,
+    inspect,
     models,
     output,
     presets,
@@ -48,6 +49,7 @@ for command in (
     show.show,
     compare.compare,
     export.export,
+    inspect.inspect,
     check.check,
     bench.bench,
 ):

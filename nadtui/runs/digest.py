@@ -70,9 +70,10 @@ class Report:
             ("state", self.state),
             ("preset", f"{view.preset} (recipe {view.config.get('recipe', '?')})"),
             ("attack", _attack(view, attack) if isinstance(attack, Mapping) else "not known: no trigger, hence no ASR"),
-            ("suspect", str(view.config.get("suspect", "")) if _given(view.config) else ""),
+            ("suspect", _suspect(view)),
             ("data", f"{data.get('name', '?')}: {data.get('classes', '?')} classes; images: {images}"),
             ("model", f"{view.model.get('name', '?')}, {formatting.count(view.model.get('parameters'))} parameters"),
+            ("images", _preprocessing(view)),
             ("defenses", ", ".join(view.defenses)),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
@@ -112,6 +113,32 @@ class Report:
 
         lines = yaml.safe_dump(self.view.config, sort_keys=False, allow_unicode=True).splitlines()
         return "\n".join(map(formatting.clean, lines))
+
+
+def _suspect(view: RunView) -> str:
+    """The file that the suspect came from, and how it is made up; empty where it was trained."""
+    if not _given(view.config):
+        return ""
+    origin = view.origin
+    parts = [str(origin.get("form", "")), ".".join(map(str, origin.get("path") or ()))]
+    if origin.get("prefix"):
+        parts.append(f"prefix {origin['prefix']}")
+    made_up = ", ".join(part for part in parts if part)
+    return f"{view.config.get('suspect', '')}{f' ({made_up})' if made_up else ''}"
+
+
+def _preprocessing(view: RunView) -> str:
+    """What the model's first layer does to the images; empty where it does nothing."""
+    mean, std = view.model.get("mean"), view.model.get("std")
+    if not isinstance(mean, list) or not isinstance(std, list):
+        return ""
+    said = f"minus mean {_row(mean)}, over std {_row(std)}, as the model's first layer"
+    held = view.origin.get("normalization")
+    return f"{said} (from the file: {', '.join(map(str, held['names']))})" if isinstance(held, Mapping) else said
+
+
+def _row(values: list[Any]) -> str:
+    return " ".join(formatting.number(value) if isinstance(value, int | float) else str(value) for value in values)
 
 
 def _given(config: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from engine.places import expanded
 from engine.plain import utf8
 from engine.storage.paths import write_atomically
 from nadtui import formatting
+from nadtui.export import checkpoint
 from nadtui.runs.digest import Report
 from nadtui.workbench.dialogs import Ask, Choose
 
@@ -30,7 +31,8 @@ class Exporting:
         """Ask for a format and a file, then write the run there."""
         from nadtui.export.formats import FORMATS
 
-        self._ask_format(f"Export {folder.name} as", FORMATS, folder.name, partial(_run, folder))
+        forms = (*FORMATS, checkpoint.NAME)
+        self._ask_format(f"Export {folder.name} as", forms, folder.name, partial(_run, folder))
 
     def comparison(self, reports: Sequence[Report]) -> None:
         """The same for a comparison of runs, as one table."""
@@ -44,7 +46,8 @@ class Exporting:
 
     def _ask_file(self, stem: str, render: Render, form: str | None) -> None:
         if form is not None:
-            question = Ask("Write to", f"{stem}.{form}", note="A file of that name is replaced.", check=_file_wrong)
+            ending = ".pth" if form == checkpoint.NAME else f".{form}"
+            question = Ask("Write to", f"{stem}{ending}", note="A file of that name is replaced.", check=_file_wrong)
             self._app.push_screen(question, partial(self._write_if, render, form))
 
     def _write_if(self, render: Render, form: str, name: str | None) -> None:
@@ -69,7 +72,10 @@ def _run(folder: Path, form: str) -> str | bytes:
     from nadtui.export.formats import of_run
     from nadtui.runs.loading import load
 
-    return of_run(load(str(folder.absolute()), None), form)
+    report = load(str(folder.absolute()), None)
+    if form == checkpoint.NAME:
+        return checkpoint.render(report, None, Path(f"{folder.name}.pth"))[0]
+    return of_run(report, form)
 
 
 def _file_wrong(name: str) -> str:

@@ -101,4 +101,4 @@ class Nad(Defense):
         from engine.storage.checkpoints import fit, load_foreign
 
         assert self.teacher.file is not None
-        fit(model, load_foreign(Path(self.teacher.file)), self.teacher.file)
+        fit(model, load_foreign(Path(self.teacher.file), model), self.teacher.file)

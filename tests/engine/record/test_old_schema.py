@@ -59,7 +59,7 @@ def test_settings_move_to_the_defenses_that_they_belong_to():
     brought = old_schema.configuration(SETTINGS)
     assert brought == {
         "preset": "sig",
-        "model": {"name": "wrn-16-1", "taps": None},
+        "model": {"name": "wrn-16-1", "taps": None, "mean": None, "std": None},
         "attack": {"name": "sig"},
         "suspect": "trained",
         "defenses": {

@@ -28,7 +28,9 @@ TINY = ("training.epochs=1", "evaluation.samples=1", "data.train_images=200", "d
 
 
 def warnings(events: list[ev.Event]) -> list[str]:
-    return [event.text for event in events if isinstance(event, ev.Message) and event.level == "warning"]
+    """Its warnings, less those that a model so hastily trained is no good."""
+    said = [event.text for event in events if isinstance(event, ev.Message) and event.level == "warning"]
+    return [text for text in said if "no better than chance" not in text]
 
 
 @pytest.fixture
