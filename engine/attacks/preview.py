@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SIZE = 32
 """Side of the image in pixels."""
-VERSION = 2
+VERSION = 3
 """Part of the cache's key: raised when the same settings come to look different."""
 _A_FEW = 40
 """Images for an attack to build its trigger from, at least four of each class."""
@@ -62,6 +62,7 @@ def draw(attack: Attack, data: DataRequest | None = None) -> TriggerPreview:
 
     images, labels, names = _images(data)
     height, width = images.shape[-2:]
+    attack, _ = attack.aimed(names)
     attack.check(len(names), height, width)
     lab = TrainingLab(len(names))
     context = AttackContext(images, labels, len(names), attack.seed or 0, lab)

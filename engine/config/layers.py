@@ -31,6 +31,19 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return values
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without its octal numbers: 00014 is what a folder is called, and as a number 14, never 12."""
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int | str:
+    if re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+        return node.value
+    return loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_yaml(text: str) -> Any:
     """The plain values that YAML text stands for; tags that would build anything else are refused.
 
@@ -38,7 +51,9 @@ def read_yaml(text: str) -> Any:
         yaml.YAMLError: it is not valid YAML.
     """
     try:
-        return _restored(yaml.safe_load(text.translate(_HIDDEN))) if _BYTES.search(text) else yaml.safe_load(text)
+        if _BYTES.search(text):
+            return _restored(yaml.load(text.translate(_HIDDEN), _Loader))
+        return yaml.load(text, _Loader)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
         raise yaml.YAMLError(str(error)) from None

@@ -124,7 +124,8 @@ def _check_zoo(config: RunConfig, name: str) -> None:
     wanted = {"data.name": card.dataset, "model.name": card.model}
     given = {"data.name": config.data.name, "model.name": config.model.name}
     attack = {} if config.attack is None else config.attack.model_dump(mode="json")
-    made = {**card.config["attack"], "seed": card.attack_seed}
+    made = attacks.settings_class(card.config["attack"]["name"]).model_validate(card.config["attack"])
+    made = {**made.model_dump(mode="json"), "seed": card.attack_seed}
     wanted |= {f"attack.{field}": value for field, value in made.items()}
     given |= {f"attack.{field}": value for field, value in attack.items() if (field, value) != ("seed", None)}
     for field, value in given.items():

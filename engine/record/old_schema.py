@@ -47,6 +47,8 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
     brought = {"suspect" if name == "student" else name: value for name, value in settings.items()}
     brought["suspect"] = settings.get("student") or "trained"
     brought["model"] = {"taps": None, "mean": None, "std": None, **_table(settings.get("model"))}
+    if "training" in settings:
+        brought["training"] = {"first_layer": "random", **_table(settings["training"])}
     brought["defenses"] = {
         "nad": {"teacher": teacher, "distill": distill},
         **{name: _filled(_table(own), distill) for name, own in others.items()},

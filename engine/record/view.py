@@ -63,7 +63,7 @@ class RunView:
         self.environment: dict[str, Any] = {}
         """Versions, processor, threads, device."""
         self.dataset: dict[str, Any] = {}
-        """name, classes, class_names, train, test, clean."""
+        """name, classes, class_names, train, test, clean, poisoned."""
         self.model: dict[str, Any] = {}
         """name, parameters, taps, mean, std."""
         self.config_sha256 = ""

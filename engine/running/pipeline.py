@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
 
 import torch
 
 from engine.control import Control, Stopped
 from engine.device import environment, peak_memory
 from engine.errors import RecordError, RequestError, StageError
-from engine.events import Event, Message, RunFailed, RunFinished, RunResumed, RunStarted, RunStopped
+from engine.events import (
+    Event,
+    Message,
+    RunFailed,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StageFinished,
+)
+from engine.overheard import Ear, listening
 from engine.record.reading import read_events
 from engine.record.summary import summarize
 from engine.record.view import fold
@@ -39,12 +49,13 @@ def run(request: RunRequest, control: Control | None = None) -> Generator[Event,
         RecordError: the record cannot be written any more; what is there of it is sound.
     """
     control = control or Control()
-    with contextlib.closing(Preparation(request)) as preparation:
-        session = yield from preparation.session(control)
-    with session.folder, heard(session.folder.path, control):
-        runner, opening = _begun(session)
-        yield opening
-        yield from _recorded(session, runner)
+    with listening() as ear:
+        with contextlib.closing(Preparation(request)) as preparation:
+            session = yield from preparation.session(control)
+        with session.folder, heard(session.folder.path, control):
+            runner, opening = _begun(session)
+            yield opening
+            yield from _recorded(session, runner, ear)
 
 
 def _begun(session: Session) -> tuple[StageRunner, Event]:
@@ -63,10 +74,10 @@ def _begun(session: Session) -> tuple[StageRunner, Event]:
         raise
 
 
-def _recorded(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
+def _recorded(session: Session, runner: StageRunner, ear: Ear) -> Generator[Event, None, None]:
     """Record and yield the run's events; an error inside a stage becomes the record's last event."""
     try:
-        for event in _run(session, runner):
+        for event in _with_warnings(_run(session, runner), ear):
             yield session.folder.append(event)
     except RecordError:
         raise
@@ -80,8 +91,19 @@ def _recorded(session: Session, runner: StageRunner) -> Generator[Event, None, N
         yield session.folder.append(failed)
 
 
+def _with_warnings(events: Iterable[Event], ear: Ear) -> Iterator[Event]:
+    """The events, and before each that ends something what libraries warned of until then."""
+    for event in events:
+        if isinstance(event, StageFinished | RunFinished):
+            yield from (Message(level="warning", text=line) for line in ear.untold())
+        yield event
+
+
 def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
     torch.set_num_threads(check_threads(session.config.threads))
+    if not session.resumed:
+        for note in session.remarks:
+            yield Message(level="warning" if note.warning else "info", text=note.text)
     extras = session.conveniences
     if extras.warning:
         yield Message(level="warning", text=extras.warning)
@@ -118,6 +140,7 @@ def _opening(session: Session) -> Event:
             "clean": len(session.clean),
             "fingerprint": loaded.fingerprint,
             "size": list(session.network.size),
+            "poisoned": session.poisoned,
         },
         model={
             "name": config.model.name,

@@ -6,13 +6,14 @@ import contextlib
 import queue
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.data.subset import clean_subset
 from engine.device import choose
 from engine.errors import RequestError
@@ -20,7 +21,7 @@ from engine.events import Event, Preparing
 from engine.models.inference import as_input
 from engine.record.folder import RunFolder
 from engine.record.reading import read_events
-from engine.running import conveniences, inputs, mailbox
+from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
 from engine.running.given import read_given
 from engine.running.network import Network
@@ -51,7 +52,7 @@ class Preparation:
         Raises:
             RequestError: the request is wrong; nothing was written.
         """
-        config = self.request.config
+        request, config = self.request, self.request.config
         recorded = self._taken_up()
         started = inputs.begun(recorded)
         plan = make_plan(config)
@@ -59,15 +60,17 @@ class Preparation:
         files = inputs.check_files(started, config)
         loaded = yield from load_data(config, control)
         inputs.check_data(started, loaded, config)
+        config, said = aimed(config, loaded)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
-        network = Network.of(config, loaded, typed=self.request.typed_model)
+        network = Network.of(config, loaded, typed=request.typed_model)
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
-        _check(config, loaded, clean, model)
+        count = _check(config, loaded, clean, model)
+        said += scarce.warnings(config, loaded, clean, count)
         extras = conveniences.found()
         folder = self._folder or RunFolder.create(
-            self.request.out,
+            request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
@@ -75,7 +78,25 @@ class Preparation:
         )
         self._folder = None
         return Session(
-            self.request, plan, control, device, loaded, clean, network, model, extras, files, folder, recorded, given
+            replace(request, config=config),
+            plan,
+            control,
+            device,
+            loaded,
+            clean,
+            network,
+            model,
+            extras,
+            files,
+            folder,
+            recorded,
+            given=given,
+            poisoned=count,
+            remarks=[
+                *loaded.notes,
+                *(Note(line) for line in scarce.aim(config, loaded, count)),
+                *(Note(line, warning=True) for line in said),
+            ],
         )
 
     def _taken_up(self) -> list[Event]:
@@ -91,6 +112,18 @@ class Preparation:
         recorded = read_events(self._folder.path).events
         inputs.check_stages(recorded, self._folder)
         return recorded
+
+
+def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:
+    """The configuration with the attack's target by its id, and what is to be said of how that was read.
+
+    Raises:
+        RequestError: no class has that id or name.
+    """
+    if config.attack is None:
+        return config, []
+    attack, said = config.attack.aimed(loaded.class_names)
+    return config.model_copy(update={"attack": attack}), [said] if said else []
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -109,17 +142,19 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         return loading.result()
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:
-    """Refuse what the data set, the network or the given files cannot bear."""
+def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> int | None:
+    """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
-        config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+        scarce.check_eligible(config.attack, loaded)
+    count = scarce.poisoned(config, loaded)
     probe = as_input(loaded.x_train[clean[:PROBE]])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
     _check_needs(config, loaded)
+    return count
 
 
 def _check_needs(config: RunConfig, loaded: ImageData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
@@ -43,6 +44,10 @@ class Session:
     """What the record held when the run was taken up: nothing of a new run."""
     given: Given | None = None
     """The suspect's file, where it comes from one."""
+    poisoned: int | None = None
+    """How many training images the attacker poisons; None where that is not counted once and for all."""
+    remarks: Sequence[Note] = ()
+    """How the data and the request were understood, and what of them comes to nothing."""
 
     @property
     def config(self) -> RunConfig:

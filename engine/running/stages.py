@@ -123,11 +123,10 @@ class StageRunner:
         return model
 
     def _doubt(self, stage: str, metrics: Metrics, advice: str) -> Iterator[Event]:
-        """A line where the figures are no better than chance; whoever stands on a model like that is not to blame."""
+        """A line where the figures are no better than chance; of what stands on a suspect like that, nothing new."""
         labels, before = self.observer.test.labels, self.finished.get(SUSPECT)
-        if stage != SUSPECT and before is not None and no_better_than_chance(before.metrics, labels):
-            advice = "no more is its suspect"
-        return doubt_of(stage, metrics, labels, advice)
+        if stage == SUSPECT or before is None or not no_better_than_chance(before.metrics, labels):
+            yield from doubt_of(stage, metrics, labels, advice)
 
     def _advice(self, stage: str, settings: TrainingSettings) -> str:
         """What usually helps against a stage that diverges, by the field to change."""

@@ -173,8 +173,11 @@ def _show_figures(view: RunView, *, json: bool) -> None:
         output.json_document(summary)
     elif summary["stages"]:
         from nadtui.cli import tables
+        from nadtui.runs.digest import missing
 
         output.show(lambda width: tables.stages(summary, width))
+        for said in missing(summary):
+            output.line(said)
 
 
 def _outcome(view: RunView, folder: Path) -> ExitCode:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.places import expanded
 from nadtui import formatting
 from nadtui.cli import output
 from nadtui.cli.options import Json
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A checkpoint, of any kind and any ending.")],
+    file: Annotated[Path, typer.Argument(parser=expanded, metavar="FILE", help="A checkpoint, of any ending.")],
     json: Json = False,
 ) -> None:
     """What a checkpoint holds: its tensors, the network they look like, its preprocessing. Nothing in it is run."""
     from engine.inspection import report
     from nadtui.cli import tables
 
-    found = report.inspect(file.expanduser())
+    found = report.inspect(file)
     if json:
         output.json_document(found.to_dict())
         return

@@ -20,7 +20,6 @@ WARNINGS = 10
 def show(run: Run, out: Out = None) -> None:
     """One run: what it was, its figures, how it ended."""
     from nadtui.cli import tables
-    from nadtui.runs.digest import UNTRIGGERED
     from nadtui.runs.loading import load
 
     report = load(run, out)
@@ -29,8 +28,8 @@ def show(run: Run, out: Out = None) -> None:
     output.line()
     if report.summary["stages"]:
         output.show(lambda width: tables.stages(report.summary, width))
-        if not report.view.attacked:
-            output.line(UNTRIGGERED)
+        for said in report.missing():
+            output.line(said)
     else:
         output.line("no figures yet")
     for said in report.choices():

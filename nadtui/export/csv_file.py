@@ -42,6 +42,7 @@ COLUMNS = (
     "images_per_second",
     "role",
     "defense",
+    "absent",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -63,7 +64,8 @@ def render(report: Report) -> str:
             for figure in ("acc", "asr", "ra", "base")
             for place, end in enumerate(("low", "high"))
         }
-        row = {**of_the_run, **stage, **bounds}
+        absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
+        row = {**of_the_run, **stage, **bounds, "absent": absent}
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 

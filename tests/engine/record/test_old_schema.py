@@ -89,7 +89,11 @@ def test_a_record_folds_to_the_summary_that_was_written_of_it(name):
     assert not {"student", "teacher", "distill"} & view.config.keys()
     written = read_summary(RECORDS / name)
     if written is not None:
-        assert written == json.loads(json.dumps(summarize(view)))
+        now = json.loads(json.dumps(summarize(view)))
+        for summary in (now, *now["stages"]):  # what summaries did not hold then
+            for new in ("poisoned", "target_class", "class_names", "absent"):
+                summary.pop(new, None)
+        assert written == now
         assert written["schema"] == SCHEMA
         bare = json.loads((RECORDS / name / "summary.json").read_text())
         assert bare["config_sha256"] == written["config_sha256"]

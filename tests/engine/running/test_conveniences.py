@@ -28,7 +28,9 @@ TINY = ("training.epochs=1", "evaluation.samples=1", "data.train_images=200", "d
 
 
 def warnings(events: list[ev.Event]) -> list[str]:
-    return [event.text for event in events if isinstance(event, ev.Message) and event.level == "warning"]
+    """Its warnings, less those that a model so hastily trained is no good."""
+    said = [event.text for event in events if isinstance(event, ev.Message) and event.level == "warning"]
+    return [text for text in said if "no better than chance" not in text]
 
 
 @pytest.fixture
@@ -156,7 +158,8 @@ def test_a_home_that_cannot_be_used_does_not_stop_a_run(home, tmp_path):
     command += ["--epochs", "teacher=1", "--epochs", "nad=1"]
     done = subprocess.run(command, cwd=tmp_path, env=given, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("warning: ") == 1 and "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if "warning: " in line and "no better than chance" not in line]
+    assert len(said) == 1 and "Traceback" not in done.stderr
     assert len(runs_in(tmp_path / "runs")) == 1
 
 

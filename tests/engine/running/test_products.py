@@ -171,7 +171,9 @@ class Spoiling(Defense):
 
 
 @pytest.mark.parametrize("how", ["nan", "constant"])
-def test_what_a_defense_edited_is_looked_at_too(tmp_path, how):
+def test_what_a_defense_edited_is_looked_at_too(tmp_path, monkeypatch, how):
+    # Its suspect, trained in a moment, counts as a good one: of what stands on a bad one nothing new would be said.
+    monkeypatch.setattr("engine.running.stages.no_better_than_chance", lambda metrics, labels: False)
     config = tiny().model_copy(update={"defenses": {"spoiling": Spoiling(how=how)}})
     events = run_all(config, tmp_path / "runs")
     if how == "nan":
@@ -188,7 +190,7 @@ def test_what_a_defense_edited_is_looked_at_too(tmp_path, how):
 def test_a_trained_model_no_better_than_chance_is_said_so_trained_or_recalled(tmp_path):
     for out in ("trained", "recalled"):
         events = run_all(tiny("training.lr=1e-9"), tmp_path / out)
-        (said,) = [each.text for each in events if isinstance(each, Message) and each.level == "warning"]
+        (said,) = [each.text for each in events if isinstance(each, Message) and "than chance" in each.text]
         assert "stage attack: ACC" in said
         assert "no better than chance" in said
         assert ("training.lr" in said) is (out == "trained")

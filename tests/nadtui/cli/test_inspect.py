@@ -58,6 +58,31 @@ def test_what_is_no_checkpoint_is_a_wrong_request(tmp_path, capsys, content):
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["absent.pt", "~nobody-there/m.pt", "~/absent.pt", ""])
+def test_a_path_without_a_file_is_a_wrong_request(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert dispatch(["inspect", name]) == ExitCode.WRONG_REQUEST
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["os.system", "builtins.exec", "subprocess.Popen"])
+def test_a_suspect_that_names_what_runs_things_is_a_wrong_request_and_leaves_no_run(tmp_path, capsys, name):
+    (tmp_path / "m.pt").write_bytes(hostile.zipped(hostile.RUNNING[name]))
+    few = ["--set", "data.train_images=20", "--set", "data.test_images=20", "--threads", "1", "--headless"]
+    command = ["run", "--preset", "badnets", "--suspect", str(tmp_path / "m.pt"), *few, "--out", str(tmp_path / "runs")]
+    assert dispatch(command) == ExitCode.WRONG_REQUEST
+    said = capsys.readouterr().err.splitlines()
+    assert name in said[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_in_the_home_folder_is_found(checkpoint, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(checkpoint.parent))
+    assert dispatch(["inspect", f"~/{checkpoint.name}"]) == ExitCode.DONE
+    assert "wrn-10-1" in capsys.readouterr().out
+
+
 def test_names_that_steer_a_terminal_are_shown_escaped(tmp_path, capsys):
     torch.save({"a\x1b[31mred.weight": torch.rand(2, 2)}, tmp_path / "m.pt")
     assert dispatch(["inspect", str(tmp_path / "m.pt")]) == ExitCode.DONE

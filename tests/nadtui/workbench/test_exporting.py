@@ -26,6 +26,20 @@ async def test_a_run_is_exported(watching, tmp_path, monkeypatch):
 
 
 @looks.piloted
+async def test_a_model_is_exported_as_a_checkpoint(watching, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    async with watching().run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("e", "end", "enter")
+        await pilot.pause()
+        assert pilot.app.screen.query_one(Input).value == f"{scripted_run.RUN}.pth"
+        await pilot.press("enter")
+        # The scripted run has no weights, and says so.
+        await looks.settle(pilot, "no such file")
+    assert not (tmp_path / f"{scripted_run.RUN}.pth").exists()
+
+
+@looks.piloted
 async def test_a_screenshot_is_saved(watching, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     async with watching().run_test(size=(100, 30), notifications=True) as pilot:
