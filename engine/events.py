@@ -143,8 +143,8 @@ class RunStarted(Event, kind="run-started"):
     config: dict[str, Any]
     environment: dict[str, Any]
     dataset: dict[str, Any]
-    """name, classes, class_names, train, test, clean, fingerprint; poisoned: how many training images are, null where
-    that is not counted once and for all."""
+    """name, classes, class_names, train, test, clean, fingerprint, size (the images' height and width); poisoned: how
+    many training images are, null where that is not counted once and for all."""
     model: dict[str, Any]
     """name, parameters, taps (their names, in order), mean and std (null = the images go in as they are)."""
     plan: tuple[PlannedStage, ...]

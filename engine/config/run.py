@@ -77,7 +77,7 @@ class ModelSettings(Section):
     """The network of the suspect and of what defenses make of it."""
 
     name: Annotated[Text, Shapes("suspect", through="its identity")] = "wrn-16-1"
-    """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016), or FILE.py:NAME for a network of one's own."""
+    """A network of one of the families (`nadtui models` lists their names), or FILE.py:NAME for one of one's own."""
     taps: Annotated[tuple[str, ...] | None, Shapes("defense")] = None
     """Where its maps are taken: dotted names of its modules, from input to output; null = the network's own."""
     mean: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None

@@ -140,6 +140,7 @@ def _opening(session: Session) -> Event:
             "clean": len(session.clean),
             "fingerprint": loaded.fingerprint,
             "poisoned": session.poisoned,
+            "size": list(session.network.size),
         },
         model={
             "name": config.model.name,

@@ -205,8 +205,8 @@ class StageRunner:
             save_weights(self.folder.path / LEARNED, learned, {"stage": stage}, within=self.folder.path)
             model = model.classifier
         weights = model.state_dict()
-        about = {"stage": stage, "model": self.session.config.model.name}
-        save_weights(file, weights, about, within=self.folder.path)
+        name = getattr(model, "name", self.session.config.model.name)  # a reference may be another network
+        save_weights(file, weights, {"stage": stage, "model": name}, within=self.folder.path)
         event = StageFinished(
             stage=stage,
             metrics=metrics,

@@ -133,17 +133,18 @@ class Loop:
         self.control = control
         self.advice = advice
         self.progress = Progress()
-        self.steps_per_epoch = math.ceil(len(images) / settings.batch_size)
+        self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
         self.optimizer = optimizer(model, settings)
         self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """One pass over the images in a drawn order, the last batch as large as what is left."""
+        """One pass over the images in a drawn order, the last batch as large as what is left; a single image that is
+        left joins the batch before."""
         order_and_augmentation = epoch_generator(self.seed, epoch, 0)
         # A stream of its own: two objectives, one of which draws, still see the same batches.
         for_objective = epoch_generator(self.seed, epoch, 1)
         order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
-        for chosen in order.split(self.settings.batch_size):
+        for chosen in _parted(order, self.settings.batch_size):
             images = self.augment(self.images[chosen], order_and_augmentation)
             yield Batch(as_input(images), self.labels[chosen], for_objective)
 
@@ -207,6 +208,14 @@ class Loop:
         kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
         restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
+
+
+def _parted(order: Tensor, size: int) -> list[Tensor]:
+    """In batches of that size; a batch norm of maps of 1x1 cannot learn from a batch of one."""
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 class _Reporter:

@@ -12,7 +12,8 @@ from engine.inspection.report import inspect
 
 
 def shapes(name, classes, prefix="", rename=lambda name: name):
-    state = models.build(name, classes).state_dict()
+    with torch.device("meta"):
+        state = models.build(name, classes).state_dict()
     return {prefix + rename(key): tuple(tensor.shape) for key, tensor in state.items()}
 
 
@@ -20,6 +21,19 @@ def shapes(name, classes, prefix="", rename=lambda name: name):
 @pytest.mark.parametrize("prefix", ["", "module.", "a.b."])
 def test_a_network_of_ours_is_told_by_depth_and_width(name, prefix):
     found = guess(shapes(name, 7, prefix))
+    assert (found.name, found.classes, found.fits) == (name, 7, True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("preact-resnet-18", "preact-resnet-18@0.25", "resnet-18", "resnet-34@0.5", "resnet-50", "cifar-resnet-32"),
+        *("vgg-11@0.25", "vgg-16", "mobilenet-v2@0.5", "densenet-121", "efficientnet-b0", "convnext-tiny@0.5"),
+        *("vit-tiny", "vit-small"),
+    ],
+)
+def test_networks_of_other_families_are_told_by_kind_and_width(name):
+    found = guess(shapes(name, 7))
     assert (found.name, found.classes, found.fits) == (name, 7, True)
 
 
