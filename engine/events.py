@@ -154,6 +154,8 @@ class RunStarted(Event, kind="run-started"):
     shown of a triggered image is empty."""
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
+    zoo: dict[str, Any] = field(default_factory=dict)
+    """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
     schema: int = SCHEMA
     """Of the nadtui that wrote it, also where its record was brought up for reading."""
 
@@ -299,7 +301,7 @@ class StageFinished(Event, kind="stage-finished"):
     images_per_second: float
     """Training images a second while training."""
     cached: bool = False
-    """Taken from the artifact cache or a given file, not trained in this run."""
+    """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.events import SCHEMA
 from engine.plain import plain
+from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 
@@ -19,6 +20,7 @@ def summarize(view: RunView) -> dict[str, Any]:
     draw of the test images. The suspect comes first, the last purified model last, between them the plan's order.
     Percentages are 0-100, numbers that do not exist null.
     """
+    came_from = origin(view)
     return {
         "schema": SCHEMA,
         "run": view.run,
@@ -31,6 +33,7 @@ def summarize(view: RunView) -> dict[str, Any]:
         "model": view.model,
         "attack": view.config.get("attack") or {},
         "attacked": view.attacked,
+        "suspect": came_from.to_dict() if came_from else None,
         "stages": [_stage(stage) for stage in _listed(view) if stage.metrics],
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,

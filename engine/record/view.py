@@ -69,6 +69,8 @@ class RunView:
         self.config_sha256 = ""
         self.attention: dict[str, Any] = {}
         """operator, p: how the recorded maps were made."""
+        self.zoo: dict[str, Any] = {}
+        """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -205,7 +207,7 @@ class RunView:
         self.config, self.environment = _table(event.config), _table(event.environment)
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
-        self.attention = _table(event.attention)
+        self.attention, self.zoo = _table(event.attention), _table(event.zoo)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from engine.config.run import TRAINED
+from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
 from engine.record.summary import summarize
@@ -69,7 +69,7 @@ class Report:
             ("state", self.state),
             ("preset", f"{view.preset} (recipe {view.config.get('recipe', '?')})"),
             ("attack", _attack(attack) if isinstance(attack, Mapping) else "not known: no trigger, hence no ASR"),
-            ("suspect", str(view.config.get("suspect", "")) if _given(view.config) else ""),
+            ("suspect", str(origin(view) or "")),
             ("data", f"{data.get('name', '?')}: {data.get('classes', '?')} classes; images: {images}"),
             ("model", f"{view.model.get('name', '?')}, {formatting.count(view.model.get('parameters'))} parameters"),
             ("defenses", ", ".join(view.defenses)),
@@ -109,11 +109,6 @@ class Report:
         return "\n".join(map(formatting.clean, lines))
 
 
-def _given(config: Mapping[str, Any]) -> bool:
-    """Whether the suspect was not trained by the run."""
-    return config.get("suspect") not in (None, TRAINED)
-
-
 _IMAGES = (("train", "training"), ("test", "test"), ("clean", "clean"))
 
 
@@ -138,11 +133,23 @@ def titles(summary: Mapping[str, Any], *, remarks: bool = False) -> list[str]:
         role_titled(str(stage["stage"]), stage.get("role"), str(stage.get("defense") or ""), several=several)
         for stage in stages
     ]
-    return [f"{title}{_remark(stage)}" for title, stage in zip(found, stages, strict=True)] if remarks else found
+    if not remarks:
+        return found
+    said = ["".join(f" ({each})" for each in _remarks(summary, stage)) for stage in stages]
+    return [f"{title}{more}" for title, more in zip(found, said, strict=True)]
 
 
-def _remark(stage: Mapping[str, Any]) -> str:
-    return " (not trained here)" * stage["cached"] + " (unfinished)" * (stage["state"] != "finished")
+def _remarks(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> Iterator[str]:
+    if stage["cached"]:
+        yield not_trained(summary, stage)
+    if stage["state"] != "finished":
+        yield "unfinished"
+
+
+def not_trained(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
+    """Where a stage's model came from that its run did not train."""
+    source = (summary.get("suspect") or {}).get("source") if stage.get("role") == "suspect" else None
+    return narrate.TAKEN[source] if source else "not trained here"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
