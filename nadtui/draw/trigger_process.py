@@ -12,15 +12,34 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from engine.attacks.preview import TriggerPreview, cached
+from engine import zoo
+from engine.attacks import preview as drawing
+from engine.attacks.preview import Made, TriggerPreview
 from engine.errors import RequestError
 
 if TYPE_CHECKING:
     from engine.attacks.base import Attack
     from engine.config.run import DataSettings
+    from engine.zoo.card import Card
 
 PATIENCE_S = 300
 """Seconds after which a drawing process is given up."""
+
+
+def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
+    """The trigger's preview as it was drawn before; None where it was not.
+
+    Raises:
+        RequestError: the zoo, which may have the trigger, is damaged.
+    """
+    card = _in_zoo(attack, data)
+    return drawing.cached(attack, data, card and Made(card.name, card.sha256, {}))
+
+
+def _in_zoo(attack: Attack, data: DataSettings | None) -> Card | None:
+    """The suspect of the zoo that has this trigger."""
+    dataset = "signs" if data is None else data.name
+    return zoo.made_by(attack.model_dump(mode="json"), dataset, attack.seed or 0)
 
 
 def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
@@ -67,8 +86,8 @@ def _draw(attack: Attack, data: DataSettings | None) -> None:
 def _child() -> None:
     """The drawing process: settings of attack and data on standard input, the preview into the cache."""
     from engine.attacks import settings_class
-    from engine.attacks.preview import draw, keep
     from engine.config.run import DataSettings
+    from engine.zoo.contents import load
 
     if hasattr(os, "nice"):
         os.nice(10)  # a training may be running on the same processor
@@ -76,6 +95,8 @@ def _child() -> None:
         wanted = json.load(sys.stdin)
         attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
         data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
-        keep(attack, draw(attack, data), data)
+        card = _in_zoo(attack, data)
+        made = card and Made(card.name, card.sha256, load(card).trigger)
+        drawing.keep(attack, drawing.draw(attack, data, made), data, made)
     except RequestError as error:
         sys.exit(str(error))
