@@ -43,6 +43,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         device = next(name for name, there in available.items() if there)
+    if device not in available:
+        raise RequestError(f"device = {device}: allowed: auto, {', '.join(available)}")
     if not available[device]:
         there = ", ".join(name for name, has in available.items() if has)
         raise RequestError(f"device = {device}: this machine has {there}")

@@ -157,6 +157,8 @@ class RunStarted(Event, kind="run-started"):
     """operator, p: how the recorded maps were made."""
     origin: dict[str, Any] = field(default_factory=dict)
     """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
+    zoo: dict[str, Any] = field(default_factory=dict)
+    """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
@@ -304,7 +306,7 @@ class StageFinished(Event, kind="stage-finished"):
     images_per_second: float
     """Training images a second while training."""
     cached: bool = False
-    """Taken from the artifact cache or a given file, not trained in this run."""
+    """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
     learned: str = ""
     """Digest of the trigger that learned with the model; empty where none did."""
 

@@ -223,9 +223,14 @@ class RunConfig(Section):
     def zoo_name(self) -> str | None:
         """The name of the zoo's suspect that this run takes; None = it takes none."""
         if self.suspect == ZOO:
-            seed = 0 if self.attack is None or self.attack.seed is None else self.attack.seed
-            return zoo.name_of(self.preset, self.data.name, seed, self.model.name)
+            return self.name_in_zoo
         return self.suspect.removeprefix(f"{ZOO}:") if self.suspect.startswith(f"{ZOO}:") else None
+
+    @property
+    def name_in_zoo(self) -> str:
+        """What the zoo calls the suspect of this preset, data set, network and attack seed, be it there or not."""
+        seed = 0 if self.attack is None or self.attack.seed is None else self.attack.seed
+        return zoo.name_of(self.preset, self.data.name, seed, self.model.name)
 
     @property
     def attack_seed(self) -> int:

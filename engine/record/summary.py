@@ -9,6 +9,7 @@ from typing import Any
 from engine.events import SCHEMA
 from engine.plain import plain
 from engine.record.absent import absent, target_class
+from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 
@@ -21,6 +22,7 @@ def summarize(view: RunView) -> dict[str, Any]:
     Percentages are 0-100, numbers that do not exist null; `absent` of a stage says why. `poisoned` are training images,
     null where they are not counted once and for all; `class_names` are in the order of `class_acc`.
     """
+    came_from = origin(view)
     return {
         "schema": SCHEMA,
         "run": view.run,
@@ -36,6 +38,7 @@ def summarize(view: RunView) -> dict[str, Any]:
         "poisoned": view.dataset.get("poisoned"),
         "target_class": target_class(view),
         "class_names": view.dataset.get("class_names"),
+        "suspect": came_from.to_dict() if came_from else None,
         "stages": [_stage(view, stage) for stage in _listed(view) if stage.metrics],
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,

@@ -71,6 +71,8 @@ class RunView:
         """operator, p: how the recorded maps were made."""
         self.origin: dict[str, Any] = {}
         """How the suspect's file is made up; empty where it came from none."""
+        self.zoo: dict[str, Any] = {}
+        """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -208,6 +210,7 @@ class RunView:
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
         self.attention, self.origin = _table(event.attention), _table(event.origin)
+        self.zoo = _table(event.zoo)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Generator, Iterable, Iterator
+from typing import Any
 
 import torch
 
+from engine import zoo
+from engine.config.run import RunConfig
 from engine.control import Control, Stopped
 from engine.device import environment, peak_memory
 from engine.errors import RecordError, RequestError, StageError
@@ -116,6 +119,13 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
     session.folder.write_summary(summarize(fold(read_events(session.folder.path).events)))
 
 
+def _of_the_zoo(config: RunConfig) -> dict[str, Any]:
+    """What the record says of the zoo's suspect, where the run takes one."""
+    if config.zoo_name is None:
+        return {}
+    return zoo.card(config.zoo_name).model_dump(mode="json", include={"name", "made", "precision", "sha256"})
+
+
 def _opening(session: Session) -> Event:
     if session.resumed:
         stage = next((each.name for each in session.plan if each.name not in session.finished), session.plan[-1].name)
@@ -139,8 +149,8 @@ def _opening(session: Session) -> Event:
             "test": len(loaded.x_test),
             "clean": len(session.clean),
             "fingerprint": loaded.fingerprint,
-            "size": list(session.network.size),
             "poisoned": session.poisoned,
+            "size": list(session.network.size),
         },
         model={
             "name": config.model.name,
@@ -151,6 +161,7 @@ def _opening(session: Session) -> Event:
         },
         attention={"operator": operator, "p": p},
         inputs=session.inputs,
+        zoo=_of_the_zoo(config),
         attacked=config.attack is not None,
         origin={} if session.given is None else session.given.origin,
         plan=session.plan,

@@ -7,8 +7,10 @@ training; `nadtui zoo build` makes them (`engine.zookeeping`). Free of torch, bu
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from engine.errors import RequestError
 from engine.zoo.card import Card
@@ -53,3 +55,17 @@ def card(name: str) -> Card:
     near = [each for each in known if each.partition("-")[0] == preset] or list(known)
     shown = ", ".join(near[:6]) + (", ..." if len(near) > 6 else "") if near else "it is empty"
     raise RequestError(f"the zoo has no suspect {name!r}: {shown} (nadtui zoo lists them all)")
+
+
+def made_by(attack: Mapping[str, Any], dataset: str, seed: int) -> Card | None:
+    """The suspect that an attack with these settings (in plain types) and that seed made on that data set.
+
+    Of several the one with nothing unusual about it; None = there is none.
+
+    Raises:
+        RequestError: a card is damaged.
+    """
+    wanted = {**attack, "seed": None}
+    of_it = [card for card in cards().values() if {**card.config["attack"], "seed": None} == wanted]
+    found = [card for card in of_it if (card.dataset, card.attack_seed) == (dataset, seed)]
+    return min(found, key=lambda card: len(card.name), default=None)

@@ -110,7 +110,7 @@ def _row(view: RunView, stage: StageView, now: float) -> list[RenderableType]:
         Text(STAGE_MARKS[stage.state], style="green" if stage.state == "finished" else style),
         Text(formatting.clean(stage.name), style=style),
         bar,
-        Text(narrate.epochs(stage), style="dim" if stage.cached else ""),
+        Text(narrate.epochs(stage, view), style="dim" if stage.cached else ""),
         Text(f"ACC {formatting.percentage(metrics.acc):>5}" if metrics else " " * 9),
         Text(f"ASR {formatting.percentage(metrics.asr):>5}" if metrics and not math.isnan(metrics.asr) else " " * 9),
         Text(f"{formatting.duration(_seconds(view, stage, now)):>5}", style="dim"),

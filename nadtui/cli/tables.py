@@ -12,7 +12,7 @@ from rich.text import Text
 
 from nadtui import formatting
 from nadtui.cli.output import UNBOUNDED
-from nadtui.runs.digest import titles
+from nadtui.runs.digest import not_trained, titles
 
 
 def make(columns: Sequence[str], rows: Iterable[Sequence[str]], *, figures: int = 0) -> Table:
@@ -41,7 +41,7 @@ def _stages(summary: Mapping[str, Any], *, intervals: bool) -> Table:
     columns = ["stage", "ACC", *["95 % interval"] * intervals, "ASR", *["95 % interval"] * intervals]
     columns += ["RA", "base", "seconds", "note"]
     known = zip(titles(summary), summary["stages"], strict=True)
-    rows = [_row(title, stage, intervals=intervals) for title, stage in known]
+    rows = [[*_row(title, stage, intervals=intervals), note(summary, stage)] for title, stage in known]
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return make(columns, rows, figures=columns.index("seconds") + 1)
@@ -56,12 +56,11 @@ def _row(title: str, stage: Mapping[str, Any], *, intervals: bool) -> list[str]:
         formatting.percentage(stage["ra"]),
         formatting.percentage(stage["base"]),
         f"{stage['seconds']:.1f}",
-        note(stage),
     ]
 
 
-def note(stage: Mapping[str, Any]) -> str:
+def note(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
     """What a reader of a stage's figures must know of them."""
     if stage["state"] != "finished":
         return f"after epoch {stage['epochs']}, {formatting.count(stage['images'])} test images"
-    return "not trained here" if stage["cached"] else ""
+    return not_trained(summary, stage) if stage["cached"] else ""

@@ -35,12 +35,13 @@ def zoo(context: typer.Context, json: Json = False) -> None:
     if json:
         output.json_document([_row(card) for card in cards().values()])
         return
-    rows = [
-        [card.name, card.preset, card.dataset, card.model, str(card.attack_seed), card.precision, *_figures(card)]
-        for card in cards().values()
-    ]
-    columns = ["name", "preset", "data set", "model", "seed", "trained in", "ACC", "ASR"]
-    output.show(lambda width: tables.make(columns, rows, figures=2))
+    known = list(cards().values())
+    short = ["name", "ACC", "ASR", "precision", "made"]
+    rows = [[card.name, *_figures(card), card.precision, card.made] for card in known]
+    more = [[card.preset, card.dataset, card.model, str(card.attack_seed)] for card in known]
+    long = [*short, "preset", "data set", "model", "seed"]
+    wide = tables.make(long, [[*row, *rest] for row, rest in zip(rows, more, strict=True)], figures=3)
+    output.show(lambda width: tables.fitting(width, wide, tables.make(short, rows, figures=3)))
 
 
 def _row(card: Card) -> dict[str, Any]:

@@ -49,7 +49,8 @@ def triptych(preview: TriggerPreview) -> list[tuple[str, Picture]]:
     triggered = Picture(preview.width, preview.height, preview.triggered)
     changed, factor = difference(clean, triggered)
     times = f" ×{factor:.0f}" if factor >= 1.5 else ""
-    return [(preview.label, clean), ("triggered", triggered), (f"difference{times}", changed)]
+    whose = f" (zoo {preview.source})" if preview.source else ""
+    return [(preview.label, clean), (f"triggered{whose}", triggered), (f"difference{times}", changed)]
 
 
 def arrange(count: int, width: int, height: int, *, caption: int = 1, gap: int = 1) -> tuple[int, int, int]:

@@ -12,15 +12,34 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from engine.attacks.preview import TriggerPreview, cached, unpacked
+from engine import zoo
+from engine.attacks import preview as drawing
+from engine.attacks.preview import Made, TriggerPreview
 from engine.errors import RequestError
 
 if TYPE_CHECKING:
     from engine.attacks.base import Attack
     from engine.config.run import DataSettings
+    from engine.zoo.card import Card
 
 PATIENCE_S = 300
 """Seconds after which a drawing process is given up."""
+
+
+def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
+    """The trigger's preview as it was drawn before; None where it was not.
+
+    Raises:
+        RequestError: the zoo, which may have the trigger, is damaged.
+    """
+    card = _in_zoo(attack, data)
+    return drawing.cached(attack, data, card and Made(card.name, card.sha256, {}))
+
+
+def _in_zoo(attack: Attack, data: DataSettings | None) -> Card | None:
+    """The suspect of the zoo that has this trigger."""
+    dataset = "signs" if data is None else data.name
+    return zoo.made_by(attack.model_dump(mode="json"), dataset, attack.seed or 0)
 
 
 def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
@@ -52,7 +71,7 @@ def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"the trigger cannot be drawn: {error}") from None
-    preview = None if done.returncode else unpacked(done.stdout.rpartition("\n")[2])
+    preview = None if done.returncode else drawing.unpacked(done.stdout.rpartition("\n")[2])
     if preview is None:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise RequestError(f"the trigger cannot be drawn: {last[0]}")
@@ -62,8 +81,8 @@ def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
 def _child() -> None:
     """The drawing process: settings of attack and data on standard input, the preview on standard output."""
     from engine.attacks import settings_class
-    from engine.attacks.preview import draw, keep, packed
     from engine.config.run import DataSettings
+    from engine.zoo.contents import load
 
     if hasattr(os, "nice"):
         os.nice(10)  # a training may be running on the same processor
@@ -71,8 +90,10 @@ def _child() -> None:
         wanted = json.load(sys.stdin)
         attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
         data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
-        preview = draw(attack, data)
-        keep(attack, preview, data)
-        sys.stdout.write(f"\n{packed(preview)}")  # on a line of its own: a package may have printed something
+        card = _in_zoo(attack, data)
+        made = card and Made(card.name, card.sha256, load(card).trigger)
+        preview = drawing.draw(attack, data, made)
+        drawing.keep(attack, preview, data, made)
+        sys.stdout.write(f"\n{drawing.packed(preview)}")  # on a line of its own: a package may have printed something
     except RequestError as error:
         sys.exit(str(error))

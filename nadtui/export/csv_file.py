@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from engine.record.origin import origin
 from nadtui.formatting import clean
 from nadtui.runs import comparison
 from nadtui.runs.digest import Report
@@ -43,6 +44,7 @@ COLUMNS = (
     "role",
     "defense",
     "absent",
+    "suspect",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -57,6 +59,7 @@ def render(report: Report) -> str:
         **{key: summary[key] for key in ("run", "status", "preset", "recipe", "seed")},
         "dataset": summary["dataset"]["name"],
         "model": summary["model"].get("name"),
+        "suspect": str(origin(report.view) or ""),
     }
     for stage in summary["stages"]:
         bounds = {

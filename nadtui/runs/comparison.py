@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from engine.config.run import RunConfig
 from engine.config.shapes import shaping_nothing
+from engine.record.origin import origin
 from nadtui import formatting
 from nadtui.runs.digest import Report, flatten, named_class, role_titled
 
@@ -74,7 +75,10 @@ def letters(count: int) -> str:
 
 
 def named(reports: Sequence[Report]) -> list[tuple[str, str]]:
-    """Each run's letter, and its id with its state where it is not finished, and why it has no ASR if it has none."""
+    """Each run's letter, and its id with what else must be known of it.
+
+    Its state where it is not finished, why it has no ASR if it has none, and whence its suspect if it trained none.
+    """
     return [
         (letter, report.view.run + _remark(report))
         for letter, report in zip(letters(len(reports)), reports, strict=True)
@@ -84,7 +88,9 @@ def named(reports: Sequence[Report]) -> list[tuple[str, str]]:
 def _remark(report: Report) -> str:
     why = [said.rstrip(".") for said in report.missing()] if report.view.attacked else ["no trigger is known"]
     said = [*([] if report.complete else [report.state]), *why]
-    return f" ({', '.join(said)})" if said else ""
+    came_from = origin(report.view)
+    given = came_from is not None and came_from.source != "trained"
+    return (f" ({', '.join(said)})" if said else "") + (f" · suspect: {came_from}" if given else "")
 
 
 def groups(reports: Sequence[Report]) -> list[Group]:

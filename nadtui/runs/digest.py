@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from engine.config.run import TRAINED
 from engine.record.absent import known_class
+from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
 from engine.record.summary import summarize
@@ -116,15 +116,13 @@ class Report:
 
 
 def _suspect(view: RunView) -> str:
-    """The file that the suspect came from, and how it is made up; empty where it was trained."""
-    if not _given(view.config):
-        return ""
-    origin = view.origin
-    parts = [str(origin.get("form", "")), ".".join(map(str, origin.get("path") or ()))]
-    if origin.get("prefix"):
-        parts.append(f"prefix {origin['prefix']}")
+    """Where the suspect came from, and how its file is made up."""
+    made = view.origin
+    parts = [str(made.get("form", "")), ".".join(map(str, made.get("path") or ()))]
+    if made.get("prefix"):
+        parts.append(f"prefix {made['prefix']}")
     made_up = ", ".join(part for part in parts if part)
-    return f"{view.config.get('suspect', '')}{f' ({made_up})' if made_up else ''}"
+    return f"{origin(view) or ''}{f' ({made_up})' if made_up else ''}"
 
 
 def _preprocessing(view: RunView) -> str:
@@ -139,11 +137,6 @@ def _preprocessing(view: RunView) -> str:
 
 def _row(values: list[Any]) -> str:
     return " ".join(formatting.number(value) if isinstance(value, int | float) else str(value) for value in values)
-
-
-def _given(config: Mapping[str, Any]) -> bool:
-    """Whether the suspect was not trained by the run."""
-    return config.get("suspect") not in (None, TRAINED)
 
 
 _FIGURES = {"asr": "ASR", "ra": "RA", "base": "base", "class_acc": "ACC of a class"}
@@ -190,11 +183,23 @@ def titles(summary: Mapping[str, Any], *, remarks: bool = False) -> list[str]:
         role_titled(str(stage["stage"]), stage.get("role"), str(stage.get("defense") or ""), several=several)
         for stage in stages
     ]
-    return [f"{title}{_remark(stage)}" for title, stage in zip(found, stages, strict=True)] if remarks else found
+    if not remarks:
+        return found
+    said = ["".join(f" ({each})" for each in _remarks(summary, stage)) for stage in stages]
+    return [f"{title}{more}" for title, more in zip(found, said, strict=True)]
 
 
-def _remark(stage: Mapping[str, Any]) -> str:
-    return " (not trained here)" * stage["cached"] + " (unfinished)" * (stage["state"] != "finished")
+def _remarks(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> Iterator[str]:
+    if stage["cached"]:
+        yield not_trained(summary, stage)
+    if stage["state"] != "finished":
+        yield "unfinished"
+
+
+def not_trained(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> str:
+    """Where a stage's model came from that its run did not train."""
+    source = (summary.get("suspect") or {}).get("source") if stage.get("role") == "suspect" else None
+    return narrate.TAKEN[source] if source else "not trained here"
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

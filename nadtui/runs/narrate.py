@@ -6,6 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
+from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
@@ -85,7 +86,9 @@ def _(event: events.Chosen, view: RunView) -> str:
 
 @line.register
 def _(event: events.StageFinished, view: RunView) -> str:
-    how = "taken over, not trained" if event.cached else f"done in {formatting.duration(event.seconds)}"
+    how = f"done in {formatting.duration(event.seconds)}"
+    if event.cached:
+        how = f"{taken(event.stage, view)}, not trained"
     return "  ".join([f"{event.stage}: {how}", *figures(event.metrics)])
 
 
@@ -135,10 +138,20 @@ def preparing(event: events.Preparing) -> str:
     return f"{event.what} … {100 * event.done / event.total:.0f} %" if event.total else f"{event.what} …"
 
 
-def epochs(stage: StageView) -> str:
+def taken(stage: str, view: RunView) -> str:
+    """How a stage that was not trained got its model, in a few words."""
+    came_from = origin(view) if view.suspect is not None and view.suspect.name == stage else None
+    return TAKEN[came_from.source] if came_from else "taken over"
+
+
+TAKEN = {"trained": "trained", "cache": "cached", "zoo": "from the zoo", "file": "from a file"}
+"""By its source how a run got its suspect."""
+
+
+def epochs(stage: StageView, view: RunView) -> str:
     """How many of a stage's epochs are done; nothing for one that has none."""
     if stage.cached:
-        return "taken over"
+        return taken(stage.name, view)
     return f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
 
 

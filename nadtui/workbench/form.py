@@ -32,8 +32,8 @@ MOST_SEEDS = 100
 ABSENT = "–"
 _OWN = ("preset", "recipe", "seed", "device", "data.name")
 """Fields that the form has places of their own for."""
-_SUSPECT, _MODEL = "suspect", "model.name"
-_OPTIONS = {DEFENSES: "--defense", _SUSPECT: "--suspect", _MODEL: "--model"}
+SUSPECT, _MODEL = "suspect", "model.name"
+_OPTIONS = {DEFENSES: "--defense", SUSPECT: "--suspect", _MODEL: "--model"}
 """Further fields that have an option of their own on the command line, and decide which fields there are."""
 
 
@@ -114,8 +114,8 @@ class RunForm:
 
     def _layer(self, path: str, text: str) -> dict[str, Any]:
         """A further field as a layer, of files with their path in full."""
-        in_full = {_SUSPECT: suspect, _MODEL: network}.get(path)
-        return parse_override(f"{path}={text}") if in_full is None else nested(path, in_full(_plain(text)))
+        in_full = {SUSPECT: suspect, _MODEL: network}.get(path)
+        return parse_override(f"{path}={text}") if in_full is None else nested(path, in_full(plain(text)))
 
     def defenses(self) -> list[str] | None:
         """The names of the run's defenses; None = none were given: those of the configuration file, else NAD."""
@@ -169,7 +169,7 @@ class RunForm:
         if threads is not None:
             words += ["--threads", str(threads)]
         for path, value in self.settings.items():
-            words += [_OPTIONS[path], _plain(value)] if path in _OPTIONS else ["--set", f"{path}={value}"]
+            words += [_OPTIONS[path], plain(value)] if path in _OPTIONS else ["--set", f"{path}={value}"]
         if not self.cache:
             words.append("--no-cache")
         if out is not None:
@@ -261,10 +261,11 @@ def of_run(folder: Path) -> RunForm:
 def told(config: RunConfig) -> str:
     """What a run of that configuration is, in a line."""
     what = "a suspect without a trigger" if config.attack is None else config.attack.name
-    return f"{what} on {config.data.name}, {config.model.name}"
+    of_the_zoo = f", from the zoo: {config.zoo_name}" if config.zoo_name is not None else ""
+    return f"{what} on {config.data.name}, {config.model.name}{of_the_zoo}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """What was typed, without the quotes that YAML wants around some of it."""
     with contextlib.suppress(yaml.YAMLError):
         value = read_yaml(text)

@@ -19,11 +19,13 @@ from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Footer, Input, Label, Select, Static
 
 from engine.config.presets import list_presets, list_recipes
+from engine.config.run import TRAINED
 from engine.data import SOURCES
 from engine.errors import RequestError
 from engine.storage.paths import runs_dir
 from nadtui.formatting import clean, plural
-from nadtui.workbench.form import Field, RunForm, of_run, told
+from nadtui.workbench.form import SUSPECT, Field, RunForm, of_run, told
+from nadtui.workbench.suspects import Suspects, choose, suspects
 from nadtui.workbench.widgets.fields_pane import FieldsPane
 from nadtui.workbench.widgets.remeasured import Paragraph
 
@@ -57,6 +59,7 @@ class NewRunScreen(Screen[None]):
         #own Horizontal { height: 1; }
         #own Label { width: 9; color: $text-muted; }
         #own Input, #own Select { width: 1fr; }
+        #zoo { color: $text-muted; }
         #below { height: auto; padding: 0 1; }
         #verdict { height: 1; }
         #command { height: auto; max-height: 4; color: $text-accent; }
@@ -64,7 +67,8 @@ class NewRunScreen(Screen[None]):
         #buttons Button { margin-right: 2; min-width: 8; }
     }
     NewRunScreen.-wide #own { width: 44; }
-    NewRunScreen.-wide #own Horizontal { margin-bottom: 1; }
+    NewRunScreen.-wide #own Horizontal, NewRunScreen.-wide #own #zoo { margin-bottom: 1; }
+    NewRunScreen.-wide #own #suspect-row { margin-bottom: 0; }
     """
 
     def __init__(self, *, preset: str | None = None, run: Path | None = None) -> None:
@@ -75,6 +79,8 @@ class NewRunScreen(Screen[None]):
         """What is wrong with the form, empty = nothing, None = not checked yet."""
         self.every = FieldsPane(lambda: self.form, self._put, id="every")
         self._run = run
+        self._suspects: Suspects | None = None
+        """What the choice of a suspect shows; None = nothing yet."""
 
     # --- what it is made of ---
 
@@ -100,6 +106,10 @@ class NewRunScreen(Screen[None]):
         dataset = Input(id="dataset", placeholder="signs", compact=True, suggester=SuggestFromList(SOURCES))
         dataset.tooltip = "signs, cifar10, gtsrb, the path of a .npz file, or of a folder of class folders"
         yield _row("data", dataset)
+        source = Select([(TRAINED, TRAINED)], id="suspect", allow_blank=False, compact=True)
+        source.tooltip = "trained by the attack, or ready made from the zoo; a checkpoint is named in the field suspect"
+        yield _row("suspect", source)
+        yield Paragraph(id="zoo")
         yield _row("recipe", Select([("default", "default")], id="recipe", prompt="from a file", compact=True))
         seed = Input(self.form.seed, id="seed", compact=True, select_on_focus=True)
         seed.tooltip = "a number, or several runs: 0-2, or 0,3,7"
@@ -157,7 +167,9 @@ class NewRunScreen(Screen[None]):
     # --- from the widgets to the form ---
     # What a widget holds now counts: an event may come after the form was filled anew, and tells what was before.
 
-    @on(Select.Changed)
+    @on(Select.Changed, "#preset")
+    @on(Select.Changed, "#recipe")
+    @on(Select.Changed, "#device")
     def _chosen(self, event: Select.Changed) -> None:
         value = None if event.select.value is Select.NULL else str(event.select.value)
         name = str(event.select.id)
@@ -169,6 +181,14 @@ class NewRunScreen(Screen[None]):
         self._set(**{name: value}, **taken)
         if name == "preset" and not self.form.recipe:
             self._set(recipe="default")
+
+    @on(Select.Changed, "#suspect")
+    def _suspect_chosen(self, event: Select.Changed) -> None:
+        value = str(event.select.value)
+        if self._suspects is not None and value != self._suspects.chosen:
+            self._suspects = replace(self._suspects, chosen=value)
+            self.form = choose(self.form, value)
+            self._changed()
 
     @on(Input.Changed, "#dataset")
     @on(Input.Changed, "#seed")
@@ -206,9 +226,11 @@ class NewRunScreen(Screen[None]):
             problem, said = "", told(config)
         except RequestError as error:
             problem, said = str(error), ""
-        self.app.call_later(partial(self._judge, form, problem, said, form.fields()))
+        fields = form.fields()
+        given = next((each.value for each in fields if each.path == SUSPECT), TRAINED)
+        self.app.call_later(partial(self._judge, form, problem, said, fields, suspects(form, given)))
 
-    def _judge(self, form: RunForm, problem: str, said: str, fields: list[Field]) -> None:
+    def _judge(self, form: RunForm, problem: str, said: str, fields: list[Field], choice: Suspects) -> None:
         if form != self.form or not self.query("#verdict"):  # the form may be gone by now
             return
         self.problem = problem
@@ -217,6 +239,18 @@ class NewRunScreen(Screen[None]):
         self.query_one("#verdict", Static).update(Content.assemble(verdict, (runs, "dim")))
         self.query_one("#start", Button).disabled = bool(problem)
         self.every.show(fields)
+        self._offer(choice)
+
+    def _offer(self, choice: Suspects) -> None:
+        """Show whence the suspect comes, whence else it may come, and what the zoo has."""
+        if choice == self._suspects:
+            return
+        self._suspects = choice
+        select = self.query_one("#suspect", Select)
+        with self.prevent(Select.Changed):
+            select.set_options([(clean(name), value) for name, value in choice.choices])
+            select.value = choice.chosen
+        self.query_one("#zoo", Paragraph).update(Content(clean(choice.of_the_zoo)))
 
     # --- what can be done ---
 
@@ -277,4 +311,4 @@ class NewRunScreen(Screen[None]):
 
 
 def _row(name: str, widget: Widget) -> Horizontal:
-    return Horizontal(Label(name), widget)
+    return Horizontal(Label(name), widget, id=f"{widget.id}-row")

@@ -81,6 +81,13 @@ class FieldsPane(Vertical):
         if fields != self._fields:
             self._fields = fields
             self._list()
+            self._follow()
+
+    def _follow(self) -> None:
+        """The field that is open here may have been set elsewhere."""
+        opened = next((each for each in self._fields if each.path == self._path), None)
+        if opened is not None and not self.query_one("#value", Input).has_focus:
+            self._turn_to(opened)
 
     def forget(self) -> None:
         """The values that changes are measured against are others from now on."""

@@ -10,6 +10,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from engine.record.absent import UNKNOWN, absent, target_class
+from engine.record.origin import origin
 from engine.record.state import RunState
 from engine.record.view import RunView
 from nadtui import formatting
@@ -100,6 +101,20 @@ def state_style(state: RunState, *, dark: bool) -> Style:
     return Style(color=colors.series(LOOKS[state].color, dark=dark), bold=True)
 
 
+def about(view: RunView) -> list[str]:
+    """What the run is made of, as far as it is known: preset, data, seed, model; and whence a suspect not its own."""
+    came_from = origin(view)
+    parts = [
+        view.preset,
+        str(view.dataset.get("name", "")),
+        f"seed {view.config['seed']}" if "seed" in view.config else "",
+        str(view.model.get("name", "")),
+        aim(view),
+        f"suspect: {came_from}" if came_from is not None and came_from.source != "trained" else "",
+    ]
+    return [part for part in parts if part]
+
+
 class RunHeader(Widget):
     """Two lines; repainted where something in them changed."""
 
@@ -114,18 +129,7 @@ class RunHeader(Widget):
     def show(self, host: Host, now: float) -> None:
         """Show the run of this host at `now` (seconds since the epoch)."""
         view, state = host.view, host.state
-        about = " · ".join(
-            part
-            for part in (
-                view.preset,
-                str(view.dataset.get("name", "")),
-                f"seed {view.config['seed']}" if "seed" in view.config else "",
-                str(view.model.get("name", "")),
-                aim(view),
-            )
-            if part
-        )
-        lines = (host.title, about, state, activity(view, state), facts(view, host.memory, now))
+        lines = (host.title, " · ".join(about(view)), state, activity(view, state), facts(view, host.memory, now))
         if lines != self._lines:
             self._lines = lines
             self.refresh()

@@ -115,6 +115,8 @@ class SelectionPreview(Preview):
         """Resolve a preset and have its trigger drawn, the first time in a process of its own."""
         try:
             config = resolve(preset.name)
+            data = self._data_for(config.data)
+            known = trigger_process.cached(config.attack, data)
         except RequestError as error:
             hand_over(self, partial(self._take_preset, preset, (), str(error)))
             return
@@ -123,8 +125,7 @@ class SelectionPreview(Preview):
             for name, value in flatten(config.to_dict())
             if any(name == shown or name.startswith(f"{shown}.") for shown in (*SHOWN, *epochs_fields(config).values()))
         ]
-        data = self._data_for(config.data)
-        if trigger_process.cached(config.attack, data) is None:
+        if known is None:
             hand_over(self, partial(self._take_preset, preset, settings, "drawing the trigger …"))
         worker = get_current_worker()
         with self._pencil:  # one drawing process at a time, and none for a preset that was only passed by

@@ -29,16 +29,15 @@ def compose(view: RunView, width: int, *, dark: bool, base: Style) -> tuple[list
         if place:
             names.append(Segment(ARROW, base + Style(dim=True)))
             bars.append(Segment(" " * len(ARROW), base))
-        names += _name(stage, room, base)
+        names += _name(stage, narrate.epochs(stage, view), room, base)
         bars += _bar(stage, room, dark=dark, base=base)
     return names, bars
 
 
-def _name(stage: StageView, room: int, base: Style) -> list[Segment]:
+def _name(stage: StageView, epochs: str, room: int, base: Style) -> list[Segment]:
     """As much as fits: mark and name, epochs, ACC and ASR."""
     style = base + {"pending": Style(dim=True), "running": Style(bold=True), "finished": Style()}[stage.state]
     said = f"{STAGE_MARKS[stage.state]} {formatting.clean(stage.name)}"
-    epochs = narrate.epochs(stage)
     metrics = stage.metrics
     known = narrate.figures(metrics) if metrics else []
     figures = [" ".join(known), "/".join(each.split()[-1] for each in known)]

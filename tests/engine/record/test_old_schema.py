@@ -93,6 +93,7 @@ def test_a_record_folds_to_the_summary_that_was_written_of_it(name):
         for summary in (now, *now["stages"]):  # what summaries did not hold then
             for new in ("poisoned", "target_class", "class_names", "absent"):
                 summary.pop(new, None)
+        assert now.pop("suspect")["source"] == ("file" if name == "files" else "trained")  # not told then
         assert written == now
         assert written["schema"] == SCHEMA
         bare = json.loads((RECORDS / name / "summary.json").read_text())

@@ -58,6 +58,7 @@ LIGHT = [
         ["models", "show", "wrn-16-1"],
         ["check", "--help"],
     ),
+    *(["zoo"], ["zoo", "--json"], ["zoo", "show", "sig-signs-0"], ["zoo", "measure", "--help"]),
 ]
 TORCH_FREE = (
     "config.run config.presets control errors events record.folder record.listing record.view running.job "

@@ -139,8 +139,8 @@ def test_a_model_that_was_taken_over_is_said_to_be(capsys: pytest.CaptureFixture
     script = timed([run_started(), *stage("attack", [(97.0, 100.0)], cached=True)])
     assert follow(FakeJob([*script, RunStopped(seq=50, time=START + 50, stage="teacher", epoch=0)])) == 130
     out, err = capsys.readouterr()
-    assert "attack: taken over, not trained  ACC 97.0  ASR 100.0" in err
-    assert "not trained here" in out
+    assert "attack: cached, not trained  ACC 97.0  ASR 100.0" in err
+    assert "cached" in out
     assert f"nadtui run --resume {RUN} --headless" in err
 
 

@@ -8,13 +8,16 @@ import sys
 import numpy as np
 import pytest
 
+from engine import zoo
 from engine.attacks import preview, settings_class
+from engine.config.layers import nested
 from engine.config.presets import list_presets, resolve
 from engine.config.run import DataSettings
 from engine.data import present
 from engine.errors import RequestError
+from engine.zoo.contents import load
 from nadtui.draw import trigger_process
-from nadtui.draw.trigger_pictures import Picture, arrange, difference
+from nadtui.draw.trigger_pictures import Picture, arrange, difference, triptych
 
 
 def badnets(**settings):
@@ -29,7 +32,9 @@ def changed(preview) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", [preset.name for preset in list_presets()])
 def test_every_preset_can_be_drawn(name):
-    drawn = preview.draw(resolve(name).attack)
+    attack = resolve(name).attack
+    card = zoo.made_by(attack.model_dump(mode="json"), "signs", 0)  # two of them train for minutes without it
+    drawn = preview.draw(attack, made=card and preview.Made(card.name, card.sha256, load(card).trigger))
     assert len(drawn.clean) == len(drawn.triggered) == 3 * drawn.width * drawn.height
     assert bool(changed(drawn)) == (name != "clean")  # which has no trigger
 
@@ -53,8 +58,70 @@ def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
     preview.keep(attack, drawn)
     assert preview.cached(attack) == drawn
     assert preview.cached(badnets(size=4)) is None
-    preview._place(attack, None).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
+    preview._place(attack, None, None).write_text('{"height": 32, "width": 32, "label": "x", "clean": "AAAA"}')
     assert preview.cached(attack) is None
+
+
+@pytest.mark.parametrize("name", ["trojan", "dynamic"])
+def test_a_trigger_that_takes_training_is_the_zoos_where_the_zoo_has_it(name, monkeypatch):
+    """No lab is there to train in: a picture that is drawn shows what was made before."""
+    attack = resolve(name, dataset="cifar10").attack
+    card = zoo.made_by(attack.model_dump(mode="json"), "cifar10", 0)
+    made = preview.Made(card.name, card.sha256, load(card).trigger)
+    monkeypatch.setattr("engine.attacks.lab.TrainingLab", None)
+    drawn = preview.draw(attack, made=made)
+    assert drawn.source == f"{name}-cifar10-0"
+    assert changed(drawn)
+    assert [caption for caption, _ in triptych(drawn)][1] == f"triggered (zoo {name}-cifar10-0)"
+    preview.keep(attack, drawn, None, made)
+    assert preview.cached(attack, None, made) == drawn
+    assert preview.cached(attack) is None  # that would be another one, made for the picture
+    assert preview.cached(attack, None, preview.Made(card.name, "0" * 64, {})) is None
+
+
+@pytest.mark.parametrize("name", ["badnets", "blend", "sig", "wanet"])
+def test_a_trigger_that_is_had_without_training_is_made_for_the_picture(name):
+    nobodys = preview.Made("somebody", "0" * 64, {})
+    drawn = preview.draw(resolve(name).attack, made=nobodys)
+    assert (drawn.source, [caption for caption, _ in triptych(drawn)][1]) == ("", "triggered")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, "trojan-cifar10-0"),
+        ({"attack.seed": 1}, "trojan-cifar10-1"),
+        ({"attack.seed": 7}, None),
+        ({"attack.steps": 3}, None),
+        ({"data.name": "signs"}, None),
+    ],
+)
+def test_the_zoos_trigger_is_that_of_the_same_attack_data_and_seed(changes, found, monkeypatch):
+    cards = {name: card for name, card in zoo.cards().items() if card.dataset == "cifar10"}
+    monkeypatch.setattr(zoo, "cards", lambda: cards)
+    layers = [nested(path, value) for path, value in changes.items() if path != "data.name"]
+    config = resolve("trojan", dataset=str(changes.get("data.name", "cifar10")), overrides=layers)
+    card = zoo.made_by(config.attack.model_dump(mode="json"), config.data.name, config.attack.seed or 0)
+    assert (card and card.name) == found
+
+
+def test_of_several_suspects_of_one_attack_the_plainest_is_taken():
+    attack = resolve("badnets", dataset="cifar10").attack  # one was trained without augmentation
+    assert zoo.made_by(attack.model_dump(mode="json"), "cifar10", 0).name == "badnets-cifar10-0"
+
+
+def test_the_drawing_process_takes_the_zoos_trigger(tmp_path):
+    """On images of CIFAR-10's shape and name: those a person would have to bring."""
+    labels = np.arange(40) % 10
+    images = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "cifar10.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    attack, data = resolve("trojan", dataset="cifar10").attack, DataSettings(name="cifar10")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NADTUI_DATA", str(tmp_path))
+        assert trigger_process.cached(attack, data) is None
+        drawn = trigger_process.preview(attack, data)
+        assert drawn.source == "trojan-cifar10-0"
+        assert trigger_process.cached(attack, data) == drawn
 
 
 def test_a_process_of_its_own_draws_and_says_what_is_wrong():

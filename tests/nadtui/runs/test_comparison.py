@@ -45,7 +45,9 @@ def test_stages_of_one_name_and_different_roles_are_two_rows():
 
 def test_a_run_without_a_trigger_says_why_it_has_no_figures():
     reports = [report(), report(attacked=False)]
-    assert [said for _, said in comparison.named(reports)][1].endswith("(no trigger is known)")
+    assert [said for _, said in comparison.named(reports)][1].endswith(
+        "(no trigger is known) · suspect: file /somewhere/given.pt"
+    )
     asr = [row[2:] for row in comparison.table(reports).rows if row[1] == "ASR"]
     assert all(cells[1] == "–" for cells in asr)
 

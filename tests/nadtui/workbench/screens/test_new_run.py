@@ -43,12 +43,38 @@ def test_typing_is_checked_and_shown_as_a_command(tmp_path):
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 def test_it_looks_as_it_did(tmp_path, monkeypatch, size):
     monkeypatch.setattr(NewRunScreen, "out", Path("runs"))
+    monkeypatch.setattr("nadtui.workbench.suspects.described", lambda _: "zoo: ACC 94.6 ASR 91.6 fp32 2026-11-26")
 
     async def script(pilot):
         pilot.app.push_screen(NewRunScreen(preset="sig"))
         looks.check("new-run-{}x{}".format(*size), await at_rest(pilot, "✓ sig on signs", "data.size", "esc Back"))
 
     drive(tmp_path / "runs", script, size=size)
+
+
+def test_the_suspect_is_trained_of_the_zoo_or_what_was_typed(tmp_path):
+    async def script(pilot):
+        pilot.app.push_screen(NewRunScreen(preset="sig"))
+        await until(pilot, shows(pilot, "✓ sig on signs", "zoo: ACC"))
+        source = pilot.app.screen.query_one("#suspect", Select)
+        source.value = "zoo"
+        await until(pilot, shows(pilot, "from the zoo: sig-signs-0", "--suspect zoo", "1 changed"))
+        assert form_of(pilot).config().zoo_name == "sig-signs-0"
+        pilot.app.screen.query_one("#preset", Select).value = "badnets"
+        await until(pilot, shows(pilot, "from the zoo: badnets-signs-0"))
+        source.value = "trained"
+        await until(pilot, lambda: "--suspect" not in screen_text(pilot.app))
+        await pilot.press("ctrl+f", *"suspect")
+        await until(pilot, lambda: pilot.app.screen.every.shown[0].path == "suspect")
+        await pilot.press("enter", "enter", *"zoo:badnets-signs-0")
+        await until(pilot, lambda: source.value == "zoo:badnets-signs-0")
+        await until(pilot, shows(pilot, "--suspect zoo:badnets-signs-0", "✓ badnets on signs"))
+        await pilot.press("enter", "backspace")
+        await until(pilot, lambda: source.value == "trained")
+        source.value = "zoo"  # set there, it is seen in the field that is open here
+        await until(pilot, lambda: pilot.app.screen.every.query_one("#value", Input).value == "zoo")
+
+    drive(tmp_path / "runs", script, size=(100, 30))
 
 
 def test_any_field_is_found_changed_and_reset(tmp_path):
