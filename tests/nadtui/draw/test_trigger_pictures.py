@@ -72,7 +72,7 @@ def test_a_trigger_that_takes_training_is_the_zoos_where_the_zoo_has_it(name, mo
     drawn = preview.draw(attack, made=made)
     assert drawn.source == f"{name}-cifar10-0"
     assert changed(drawn)
-    assert [caption for caption, _ in triptych(drawn)][1] == f"triggered (zoo {name}-cifar10-0)"
+    assert [caption for caption, _ in triptych(drawn)][1] == f"triggered, zoo {name}-cifar10-0"
     preview.keep(attack, drawn, None, made)
     assert preview.cached(attack, None, made) == drawn
     assert preview.cached(attack) is None  # that would be another one, made for the picture
