@@ -16,3 +16,10 @@ class StageError(Exception):
 
     The message names the stage and the reason; the record of the run is kept.
     """
+
+
+class RecordError(StageError):
+    """The record of a run cannot be written any more: its folder was deleted or moved, or its disk is full; one line.
+
+    The run ends without a last word.
+    """

@@ -143,9 +143,10 @@ class RunStarted(Event, kind="run-started"):
     config: dict[str, Any]
     environment: dict[str, Any]
     dataset: dict[str, Any]
-    """name, classes, class_names, train, test, clean."""
+    """name, classes, class_names, train, test, clean, fingerprint, size (the images' height and width); poisoned: how
+    many training images are, null where that is not counted once and for all."""
     model: dict[str, Any]
-    """name, parameters, taps (their names, in order)."""
+    """name, parameters, taps (their names, in order), mean and std (null = the images go in as they are)."""
     plan: tuple[PlannedStage, ...]
     config_sha256: str
     """Hex digest of the settings that shape something."""
@@ -154,8 +155,12 @@ class RunStarted(Event, kind="run-started"):
     shown of a triggered image is empty."""
     attention: dict[str, Any] = field(default_factory=dict)
     """operator, p: how the recorded maps were made."""
+    origin: dict[str, Any] = field(default_factory=dict)
+    """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
     zoo: dict[str, Any] = field(default_factory=dict)
     """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
     """Of the nadtui that wrote it, also where its record was brought up for reading."""
 
@@ -302,6 +307,8 @@ class StageFinished(Event, kind="stage-finished"):
     """Training images a second while training."""
     cached: bool = False
     """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
+    learned: str = ""
+    """Digest of the trigger that learned with the model; empty where none did."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,12 @@ import math
 from typing import Any
 
 
+def utf8(text: str) -> bytes:
+    """The bytes of a document; what UTF-8 does not have (bytes of a file's name that are no letters) is escaped as in
+    JSON, which reads it back as it was."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def plain(value: Any) -> Any:
     """`value` in JSON's own types: dataclasses as tables, bytes as base64, NaN and infinities as null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

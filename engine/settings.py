@@ -10,11 +10,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from engine.errors import RequestError
+from engine.places import in_full
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 """A share above 0, at most 1."""
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a string is wanted")
+    return value
+
+
+Text = Annotated[str, PlainValidator(_text)]
+"""Text as Python has it: the bytes of a path need be no letters, and pydantic's own strings refuse those."""
+
+
+def _in_full(written: str) -> str:
+    try:
+        return in_full(written)
+    except RequestError as error:
+        raise ValueError(str(error)) from None
+
+
+PathText = Annotated[Text, AfterValidator(_in_full)]
+"""The path of a file or folder, kept in full: what a record holds is of use from any folder. Whether there is such a
+file is another question."""
 Shaped = Literal["suspect", "defense", "measurement", "nothing"]
 """What a field may shape. Whatever shapes the suspect shapes all that follows from it."""
 

@@ -7,18 +7,50 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 import unicodedata
+from collections.abc import Iterable
 
 _DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Invisible marks that reorder the text around them."""
+_REPR_OF_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
+"""How Python quotes a byte that is no letter."""
 
 
 def clean(text: object) -> str:
-    """One line that a terminal shows as it is: control characters, line ends and direction marks as escapes."""
-    return "".join(map(_visible, str(text)))
+    """One line that a terminal shows as it is: control characters, line ends and direction marks as escapes.
+
+    So are the bytes of a file's name that are no UTF-8: `\\xff`.
+    """
+    return _REPR_OF_BYTE.sub(r"\\x\1", "".join(map(_visible, str(text))))
+
+
+def quoted(text: object) -> str:
+    """Text as one word of a shell's command line, and of this one where it is shown."""
+    word = str(text)
+    if clean(word) == word:
+        return shlex.quote(word)
+    return "$'" + "".join(map(_in_ansi_c, word)) + "'"
+
+
+def command(words: Iterable[object]) -> str:
+    """A command line that works as it stands, whatever is in its words."""
+    return " ".join(map(quoted, words))
+
+
+def _in_ansi_c(character: str) -> str:
+    """As in `$'...'`, which shells read as the bytes that are meant."""
+    if character in "'\\":
+        return f"\\{character}"
+    if _visible(character) == character:
+        return character
+    errors = "surrogateescape" if "\udc80" <= character <= "\udcff" else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", errors))
 
 
 def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that is no letter
+        return f"\\x{ord(character) - 0xDC00:02x}"
     if character in _DIRECTION or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character

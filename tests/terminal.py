@@ -86,11 +86,25 @@ class PtyTerminal:
         fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def hang_up(self) -> int:
+        """Take the terminal away; the command's exit code, once it has ended by itself."""
+        os.close(self._parent)
+        self._parent = -1
+        return self._process.wait(PATIENCE_S)
+
+    def signal(self, number: int) -> int:
+        """Send the command a signal, and read what it says until it has ended; its exit code."""
+        self._process.send_signal(number)
+        while self._process.poll() is None:
+            self._read(time.monotonic() + 0.2)
+        return self._process.returncode
+
     def close(self) -> None:
         """End the command at once."""
         self._process.kill()
         self._process.wait()
-        os.close(self._parent)
+        if self._parent >= 0:
+            os.close(self._parent)
 
 
 class TmuxTerminal:

@@ -50,14 +50,18 @@ ENDLESS = "training.epochs=10000"
 
 
 def tiny_config(
-    preset: str | None = "badnets", *overrides: str, defended_by: Sequence[str] = ("nad",), **layers: Any
+    preset: str | None = "badnets",
+    *overrides: str,
+    defended_by: Sequence[str] = ("nad",),
+    dataset: str = "signs",
+    **layers: Any,
 ) -> RunConfig:
     """The tiny configuration of a preset, `overrides` in the form of --set on top."""
     known = {name: settings for name, settings in TINY["defenses"].items() if name in defended_by}
     values = merge({**TINY, "defenses": known}, layers)
     for text in overrides:
         values = merge(values, parse_override(text))
-    return resolve(preset, dataset="signs", overrides=[values], defenses=defended_by)
+    return resolve(preset, dataset=dataset, overrides=[values], defenses=defended_by)
 
 
 def run_all(config: RunConfig, out: Path, **request: Any) -> list[Event]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from engine.attacks.target import class_id
 from engine.errors import RequestError
 from engine.events import Event
 from engine.settings import Section, Seed, TrainingSettings
@@ -172,8 +173,8 @@ class Attack(Section):
     """Whether the trigger learns together with the backdoored model, by `joint`."""
 
     name: str
-    target: int = Field(0, ge=0)
-    """The class the attacker wants, by its id."""
+    target: int | str = 0
+    """The class the attacker wants, by its id (from 0) or its name; the record holds the id."""
     label_rule: LabelRule = "all-to-one"
     """all-to-one: poisoned images get the target class; all-to-all: class y gets y + 1; clean-label: only images
     of the target class are poisoned and no label changes."""
@@ -182,11 +183,27 @@ class Attack(Section):
     seed: Seed | None = None
     """Decides everything the attack draws, its model's training too; null = the run's seed."""
 
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_is_an_id_or_a_name(cls, value: Any) -> Any:
+        if (isinstance(value, int) and value >= 0) or (isinstance(value, str) and value.strip()):
+            return value
+        raise ValueError("the id of a class is wanted, greater than or equal to 0, or its name")
+
     @model_validator(mode="after")
     def _target_only_where_it_counts(self) -> Attack:
         if self.label_rule == "all-to-all" and self.target != 0:
             raise ValueError("all-to-all has no target class: leave attack.target at 0")
         return self
+
+    def aimed(self, class_names: Sequence[str]) -> tuple[Attack, str]:
+        """This attack with its target by id, and what is to be said of how that was read; mostly nothing.
+
+        Raises:
+            RequestError: no class has that id or name.
+        """
+        label, remark = class_id(self.target, class_names)
+        return (self if label == self.target else self.model_copy(update={"target": label})), remark
 
     def check(self, classes: int, height: int, width: int) -> None:
         """Refuse settings that this data set cannot bear.

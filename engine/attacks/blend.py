@@ -12,6 +12,7 @@ from pydantic import Field
 from engine.attacks.base import Attack, AttackContext, generator, to_uint8
 from engine.errors import RequestError
 from engine.events import Event
+from engine.settings import PathText
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ class Blend(Attack):
     name: Literal["blend"] = "blend"
     alpha: float = Field(0.2, gt=0, le=1)
     """The pattern's share of the blend."""
-    image: str | None = None
+    image: PathText | None = None
     """An image file to blend in; null = uniform random noise drawn once from the attack's seed."""
 
     def files(self) -> list[Path]:

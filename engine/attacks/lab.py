@@ -21,7 +21,7 @@ from engine.attacks.joint import objective
 from engine.control import Control
 from engine.data.base import fingerprint
 from engine.device import Device
-from engine.errors import RequestError
+from engine.errors import RequestError, StageError
 from engine.events import Event, Message, Preparing, RunPaused, Step
 from engine.models.inference import freeze
 from engine.settings import AttackTrainingSettings, TrainingSettings
@@ -107,10 +107,16 @@ class TrainingLab:
         clock = _Clock()
         self._carried = 0.0
         tensors = yield from clock.time(make())
+        broken = _not_finite(tensors)
+        if broken is not None:
+            raise StageError(
+                f"stage attack: {broken} of the {kind} is no longer finite; a lower training.lr (now "
+                f"{self.training.lr:g}) usually helps"
+            )
         spent = clock.seconds + self._carried
         self.seconds += spent
         if self.folder is not None:
-            save_weights(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
+            self._save(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
             self._state(kind).unlink(missing_ok=True)
             yield from self._offer(kind, key)
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
@@ -118,26 +124,28 @@ class TrainingLab:
     def _recalled(self, kind: str, key: str) -> dict[str, Tensor] | None:
         """The product from the run folder, else from the cache, or None."""
         if self.folder is not None and self._file(kind).is_file():
-            tensors, about = load_weights(self._file(kind))
-            if about.get("key") == key:
-                self.seconds += float(about["seconds"])
-                return tensors
+            held = _usable(self._file(kind))
+            if held is not None and held[1].get("key") == key:
+                self.seconds += float(held[1]["seconds"])
+                return held[0]
         cached = self.cache.get(kind, key) if self.cache is not None and self.recall else None
         if cached is None:
             return None
-        tensors, _ = load_weights(cached.path)
+        held = _usable(cached.path)
+        if held is None:
+            self.cache.drop(kind, key)
+            return None
+        tensors, _ = held
         if self.folder is not None:
-            save_weights(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
+            self._save(self._file(kind), tensors, {"key": key, "seconds": "0.0"})
         return tensors
 
     def _offer(self, kind: str, key: str) -> Generator[Event, None, None]:
         if self.cache is None:
             return
-        try:
-            self.cache.put(kind, key, self._file(kind))
-        except RequestError as error:
-            # The run has its product; only the next run will miss it.
-            yield Message(level="warning", text=str(error))
+        problem = self.cache.offer(kind, key, self._file(kind))
+        if problem:
+            yield Message(level="warning", text=problem)
 
     def train(
         self,
@@ -163,6 +171,7 @@ class TrainingLab:
             seed=seed,
             device=self.device,
             control=self.control,
+            advice=f"a lower training.lr (now {settings.lr:g}) usually helps",
         )
         state = self._state(kind) if self.folder is not None else None
         if state is not None and state.is_file():
@@ -173,7 +182,7 @@ class TrainingLab:
             for event in loop.run_epoch():
                 yield Preparing(what=what, done=event.step, total=total) if isinstance(event, Step) else event
             if state is not None and loop.progress.epoch < settings.epochs:
-                save_weights(state, *loop.state())
+                self._save(state, *loop.state())
         return model
 
     def learned(self, attack: Attack, context: AttackContext, trigger: Trigger) -> Generator[Event, None, Trigger]:
@@ -203,11 +212,29 @@ class TrainingLab:
         """The steps of an optimization, to be told of and to be paused between."""
         return ToldSteps(self.control, what, total)
 
+    def _save(self, file: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        assert self.folder is not None
+        save_weights(file, tensors, about, within=self.folder.parent)
+
     def _file(self, kind: str) -> Path:
         return self.folder / f"{kind}.safetensors"
 
     def _state(self, kind: str) -> Path:
         return self.folder / f"{kind}.state.safetensors"
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of a tensor with a value that is not finite, or None."""
+    return next((name for name, each in tensors.items() if not bool(each.isfinite().all())), None)
+
+
+def _usable(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """A product and what is said of it; None where it cannot be read or holds values that are not finite."""
+    try:
+        tensors, about = load_weights(path)
+    except RequestError:
+        return None
+    return (tensors, about) if _not_finite(tensors) is None else None
 
 
 class _Clock:

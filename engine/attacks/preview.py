@@ -6,6 +6,7 @@ Importing this module, and reading what is in the cache, needs no torch; drawing
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from engine.attacks.base import Attack
+from engine.errors import RequestError
 from engine.events import outcome
 from engine.storage.paths import cache_dir, write_atomically
 
@@ -74,6 +76,7 @@ def draw(attack: Attack, data: DataRequest | None = None, made: Made | None = No
 
     images, labels, names = _images(data)
     height, width = images.shape[-2:]
+    attack, _ = attack.aimed(names)
     attack.check(len(names), height, width)
     trigger, source = _trigger(attack, images, labels, len(names), made)
     chosen = int(attack.eligible(labels, len(names)).nonzero()[0])
@@ -140,27 +143,13 @@ def _pixels(image: Tensor) -> bytes:
 def cached(attack: Attack, data: DataRequest | None = None, made: Made | None = None) -> TriggerPreview | None:
     """The preview as it was drawn before, None where it was not. Needs no torch."""
     try:
-        values = json.loads(_place(attack, data, made).read_bytes())
-        preview = TriggerPreview(
-            height=int(values["height"]),
-            width=int(values["width"]),
-            label=str(values["label"]),
-            clean=base64.b64decode(values["clean"], validate=True),
-            triggered=base64.b64decode(values["triggered"], validate=True),
-            source=str(values["source"]),
-        )
-    except (OSError, ValueError, TypeError, KeyError):  # absent, or damaged: it is drawn again
+        return unpacked(_place(attack, data, made).read_bytes())
+    except OSError:
         return None
-    whole = 3 * preview.height * preview.width
-    return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
 
 
-def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = None, made: Made | None = None) -> None:
-    """Put a preview into the cache.
-
-    Raises:
-        RequestError: it cannot be written.
-    """
+def packed(preview: TriggerPreview) -> str:
+    """A preview as JSON."""
     values = {
         "height": preview.height,
         "width": preview.width,
@@ -169,14 +158,38 @@ def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = Non
         "triggered": base64.b64encode(preview.triggered).decode(),
         "source": preview.source,
     }
-    write_atomically(_place(attack, data, made), json.dumps(values).encode())
+    return json.dumps(values)
+
+
+def unpacked(content: str | bytes) -> TriggerPreview | None:
+    """The preview in a JSON document; None where it is absent or damaged."""
+    try:
+        values = json.loads(content)
+        preview = TriggerPreview(
+            height=int(values["height"]),
+            width=int(values["width"]),
+            label=str(values["label"]),
+            clean=base64.b64decode(values["clean"], validate=True),
+            triggered=base64.b64decode(values["triggered"], validate=True),
+            source=str(values["source"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+    whole = 3 * preview.height * preview.width
+    return preview if len(preview.clean) == len(preview.triggered) == whole > 0 else None
+
+
+def keep(attack: Attack, preview: TriggerPreview, data: DataRequest | None = None, made: Made | None = None) -> None:
+    """Put a preview into the cache, where there is one: else it is drawn again."""
+    with contextlib.suppress(RequestError, OSError):
+        write_atomically(_place(attack, data, made), packed(preview).encode())
 
 
 def _place(attack: Attack, data: DataRequest | None, made: Made | None) -> Path:
     settings = attack.model_dump(mode="json")
     images = [] if data is None or data.name == "signs" else [data.name, data.size]
     # A file that a setting names may change behind its name.
-    files = [*attack.files(), *(Path(name).expanduser() for name in images[:1] if "." in name or "/" in name)]
+    files = [*attack.files(), *(Path(name) for name in images[:1] if "." in name or "/" in name)]
     stamps = [file.stat().st_mtime_ns for file in files if file.exists()]
     content = json.dumps([VERSION, SIZE, settings, images, stamps, made and made.sha256], sort_keys=True)
     return cache_dir() / "triggers" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"

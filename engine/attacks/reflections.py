@@ -74,7 +74,7 @@ def image_files(folder: str) -> list[Path]:
     Raises:
         RequestError: it is no folder, cannot be read, or holds no image.
     """
-    root = Path(folder).expanduser()
+    root = Path(folder)
     where = f"attack.reflection_folder = {folder!r}"
     if not root.is_dir():
         raise RequestError(f"{where}: no such folder")

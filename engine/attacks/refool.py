@@ -23,7 +23,7 @@ from engine.attacks.reflections import (
 )
 from engine.errors import RequestError
 from engine.events import Event
-from engine.settings import Section
+from engine.settings import PathText, Section
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -105,7 +105,7 @@ class Refool(Attack):
     """Share of the target class's images that is poisoned (of all images under a dirty-label rule)."""
     kinds: tuple[Kind, ...] = ("in-focus", "out-of-focus", "ghost")
     """The kinds of reflection, chosen at random for each image."""
-    reflection_folder: str | None = None
+    reflection_folder: PathText | None = None
     """A folder of images to reflect; null = training images of other classes (test images are never among them)."""
     reflections: int = Field(50, ge=1, le=10_000)
     """How many images are reflected."""

@@ -31,6 +31,19 @@ def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return values
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML without its octal numbers: 00014 is what a folder is called, and as a number 14, never 12."""
+
+
+def _whole_number(loader: _Loader, node: yaml.ScalarNode) -> int | str:
+    if re.fullmatch(r"[-+]?0[0-9_]+", node.value):
+        return node.value
+    return loader.construct_yaml_int(node)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole_number)
+
+
 def read_yaml(text: str) -> Any:
     """The plain values that YAML text stands for; tags that would build anything else are refused.
 
@@ -38,10 +51,27 @@ def read_yaml(text: str) -> Any:
         yaml.YAMLError: it is not valid YAML.
     """
     try:
-        return yaml.safe_load(text)
+        if _BYTES.search(text):
+            return _restored(yaml.load(text.translate(_HIDDEN), _Loader))
+        return yaml.load(text, _Loader)
     except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         # What PyYAML lets through from the types it builds: 2001-99-99, !!int x, !!bool x, [[[[[...
         raise yaml.YAMLError(str(error)) from None
+
+
+_BYTES = re.compile("[\udc80-\udcff]")
+"""How Python keeps the bytes of a path that are no UTF-8; YAML has no such characters."""
+_HIDDEN = {0xDC00 + byte: 0x10FF00 + byte for byte in range(0x80, 0x100)}
+"""What stands for them while YAML is read: characters for private use."""
+_SHOWN = {hidden: shown for shown, hidden in _HIDDEN.items()}
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.translate(_SHOWN)
+    if isinstance(value, Mapping):
+        return {_restored(key): _restored(item) for key, item in value.items()}
+    return [_restored(item) for item in value] if isinstance(value, list) else value
 
 
 def parse_override(text: str) -> dict[str, Any]:

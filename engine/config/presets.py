@@ -24,7 +24,8 @@ from engine.config.layers import merge, merged, read_yaml
 from engine.config.run import RunConfig, validate
 from engine.defenses import settings_class
 from engine.errors import RequestError
-from engine.storage.paths import presets_dir
+from engine.places import expanded
+from engine.storage.paths import entries, presets_dir
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ABOUT = ("title", "source", "description")
@@ -203,7 +204,7 @@ def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
 
 def _recipe_file(name: str) -> dict[str, Any]:
     if _is_file(name):
-        return _read(Path(name), name)
+        return _read(expanded(name), name)
     return _read(_find("recipes", name, "recipe"), f"recipe {name}")
 
 
@@ -234,13 +235,11 @@ def _files(folder: str) -> dict[str, Traversable]:
     """YAML files by name in one folder of the presets, the user's over the built in ones."""
     found: dict[str, Traversable] = {}
     for root in (resources.files("presets"), presets_dir()):
-        place = root.joinpath(folder) if folder else root
-        if place.is_dir():
-            found |= {
-                entry.name.removesuffix(".yaml"): entry
-                for entry in sorted(place.iterdir(), key=lambda entry: entry.name)
-                if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
-            }
+        found |= {
+            entry.name.removesuffix(".yaml"): entry
+            for entry in entries(root.joinpath(folder) if folder else root)
+            if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
+        }
     return found
 
 

@@ -31,7 +31,9 @@ from engine.config.complaints import explained, fields_of
 from engine.config.shapes import ALL, shaping
 from engine.defenses.base import Defense
 from engine.errors import RequestError
-from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes
+from engine.models.preprocessing import Preprocessing, preprocessing
+from engine.places import in_full
+from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes, Text
 
 TRAINED = "trained"
 """The suspect that the run's attack makes."""
@@ -42,7 +44,7 @@ ZOO = "zoo"
 class DataSettings(Section):
     """Which images, and which of them the defender holds."""
 
-    name: Annotated[str, Shapes("suspect", through="the images' fingerprint")] = "signs"
+    name: Annotated[Text, Shapes("suspect", through="the images' fingerprint")] = "signs"
     """signs, cifar10, gtsrb, the path of a .npz file, or of a folder of class folders."""
     size: Annotated[int, Shapes("suspect", through="the images' fingerprint")] = Field(32, ge=8, le=512)
     """Side in pixels to which images of varying size are brought (folders, gtsrb)."""
@@ -61,22 +63,45 @@ class DataSettings(Section):
     @classmethod
     def _source_exists(cls, value: str) -> str:
         data.check_name(value)
-        return value
+        return value if value in data.SOURCES else in_full(value)
+
+
+def _row(value: Any) -> Any:
+    """A number alone as a row of one, numbers with commas between as a row."""
+    if isinstance(value, str) and "," in value:
+        return tuple(part.strip() for part in value.strip("[]() ").split(","))
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class ModelSettings(Section):
     """The network of the suspect and of what defenses make of it."""
 
-    name: Annotated[str, Shapes("suspect", through="its identity")] = "wrn-16-1"
-    """wrn-<depth>-<width> (Zagoruyko & Komodakis 2016), or FILE.py:NAME for a network of one's own."""
+    name: Annotated[Text, Shapes("suspect", through="its identity")] = "wrn-16-1"
+    """A network of one of the families (`nadtui models` lists their names), or FILE.py:NAME for one of one's own."""
     taps: Annotated[tuple[str, ...] | None, Shapes("defense")] = None
     """Where its maps are taken: dotted names of its modules, from input to output; null = the network's own."""
+    mean: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """Taken from the images (0 to 1) before its first layer: one number or three, or whose: cifar10, imagenet, gtsrb,
+    half ...; a name alone brings model.std with it; null = as a suspect's file says, else nothing."""
+    std: Annotated[str | tuple[float, ...] | None, BeforeValidator(_row), Shapes("suspect")] = None
+    """What the images are then divided by, likewise."""
 
     @field_validator("name")
     @classmethod
     def _family_exists(cls, value: str) -> str:
         models.check_name(value)
-        return value
+        file, colon, maker = value.rpartition(":")
+        return f"{in_full(file)}:{maker}" if colon and models.from_file(value) else value
+
+    @model_validator(mode="after")
+    def _mean_and_std_go_together(self) -> ModelSettings:
+        preprocessing(self.mean, self.std)
+        return self
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """What is done to the images before the first layer, as far as it was asked for."""
+        return preprocessing(self.mean, self.std)
 
 
 class EvaluationSettings(Section):
@@ -99,7 +124,8 @@ def _check_zoo(config: RunConfig, name: str) -> None:
     wanted = {"data.name": card.dataset, "model.name": card.model}
     given = {"data.name": config.data.name, "model.name": config.model.name}
     attack = {} if config.attack is None else config.attack.model_dump(mode="json")
-    made = {**card.config["attack"], "seed": card.attack_seed}
+    made = attacks.settings_class(card.config["attack"]["name"]).model_validate(card.config["attack"])
+    made = {**made.model_dump(mode="json"), "seed": card.attack_seed}
     wanted |= {f"attack.{field}": value for field, value in made.items()}
     given |= {f"attack.{field}": value for field, value in attack.items() if (field, value) != ("seed", None)}
     for field, value in given.items():
@@ -151,7 +177,7 @@ class RunConfig(Section):
     """Processor threads, and the share of the machine the run claims; null = all: runs then queue."""
     data: DataSettings = DataSettings()
     model: ModelSettings = ModelSettings()
-    suspect: Annotated[str, Shapes("suspect")] = TRAINED
+    suspect: Annotated[Text, Shapes("suspect")] = TRAINED
     """Where the model under suspicion comes from: trained (by the attack), zoo, zoo:NAME, or a checkpoint's path."""
     attack: Annotated[SerializeAsAny[Attack] | None, BeforeValidator(_attack), Shapes("suspect")]
     """null = nothing is known of one: a suspect from a file, without trigger, hence without ASR."""
@@ -170,6 +196,11 @@ class RunConfig(Section):
         if value.mixup and attack is not None and attack.learns:
             raise ValueError(f"mixup must be 0 for {attack.name}, whose trigger learns with the model")
         return value
+
+    @field_validator("suspect")
+    @classmethod
+    def _a_path_is_kept_in_full(cls, value: str) -> str:
+        return value if value == TRAINED or value.partition(":")[0] == ZOO else in_full(value)
 
     @model_validator(mode="after")
     def _someone_makes_the_suspect(self) -> RunConfig:

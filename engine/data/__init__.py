@@ -7,10 +7,13 @@ the group ``nadtui.data``. Importing this package loads no torch: names are chec
 
 import difflib
 import importlib
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.overheard import listening
 from engine.registry import Registry, warn
 from engine.storage.paths import data_dir
 
@@ -56,7 +59,7 @@ def present(name: str) -> bool:
     A package's source says so by ``present() -> bool``; one that does not, has them.
     """
     if name in SOURCES.ours:
-        return name not in _STORED or any((data_dir() / each).exists() for each in _STORED[name])
+        return name not in _STORED or any(os.path.lexists(data_dir() / each) for each in _STORED[name])
     if name in SOURCES:
         try:
             return bool(getattr(SOURCES.get(name), "present", lambda: True)())
@@ -76,7 +79,7 @@ def load(settings: "DataRequest", progress: "Progress | None" = None) -> "ImageD
         RequestError: an unknown name, an absent path, data of the wrong form, a download that failed, or a package
             that cannot be imported.
     """
-    from engine.data.base import silent
+    from engine.data.base import ImageData, Note, silent
 
     if settings.name in SOURCES:
         try:
@@ -85,11 +88,20 @@ def load(settings: "DataRequest", progress: "Progress | None" = None) -> "ImageD
             raise RequestError(str(error)) from error
     else:
         source = importlib.import_module(_module(settings.name))
-    return source.load(settings, progress or silent)
+    try:
+        with listening() as ear:
+            found = source.load(settings, progress or silent)
+    except OSError as error:  # what no source has foreseen: a folder that may not be looked into, a disk that fails
+        where = f"{error.filename}: " if error.filename else ""
+        raise RequestError(f"data set {settings.name!r}: {where}{error.strerror or error}") from error
+    heard = [Note(line, warning=True) for line in ear.untold()]
+    return replace(found, notes=(*found.notes, *heard)) if heard and isinstance(found, ImageData) else found
 
 
 def _module(name: str) -> str:
     """Return the module that loads the file or folder ``name``; the name of a registered source wins over a path."""
+    from engine.data import look
+
     path = Path(name)
     try:
         path = path.expanduser()
@@ -99,14 +111,23 @@ def _module(name: str) -> str:
     if name and folder:
         return _FOLDER
     if file:
-        if path.suffix == ".npz":
+        if path.suffix.lower() == ".npz" or look.holds_arrays(path):
             return _FILE
-        raise RequestError(f"data set {name!r} is a file, but not a .npz file; {_allowed()}")
+        raise RequestError(f"data set {name!r} is {_what(path)}; it is not a .npz file; {_allowed()}")
     if len(path.parts) > 1 or path.suffix:
         raise RequestError(f"data set {name!r}: no such file or folder; {_allowed()}")
     near = difflib.get_close_matches(name.lower(), SOURCES, n=1)
     hint = f": did you mean {near[0]}?" if near else ";"
     raise RequestError(f"unknown data set {name!r}{hint} {_allowed()}")
+
+
+def _what(path: Path) -> str:
+    from engine.data import look
+
+    try:
+        return look.what(path)
+    except OSError as error:
+        return f"a file that cannot be read ({error.strerror or error})"
 
 
 def _allowed() -> str:

@@ -1,12 +1,11 @@
 """What every source of images hands over, and the checks they share."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from engine.data.subset import stratified_draw
@@ -33,6 +32,15 @@ class DataRequest(Protocol):
 
 
 @dataclass(frozen=True)
+class Note:
+    """A line on how the data was read, for the record and for whoever waits."""
+
+    text: str
+    warning: bool = False
+    """Whether something was left out or changed, beyond a mere conversion."""
+
+
+@dataclass(frozen=True)
 class ImageData:
     """A data set: uint8 images [N, 3, H, W], contiguous, and int64 labels [N] of 0 ... classes - 1."""
 
@@ -44,6 +52,8 @@ class ImageData:
     class_names: tuple[str, ...]
     fingerprint: str
     """Hex digest of all images and labels: data sets with equal fingerprints are equal."""
+    notes: tuple[Note, ...] = ()
+    """What was understood, converted and left out on the way."""
 
     @property
     def classes(self) -> int:
@@ -61,52 +71,13 @@ def fingerprint(*tensors: Tensor) -> str:
     return digest.hexdigest()
 
 
-def images_from_array(array: np.ndarray, where: str) -> Tensor:
-    """Return images as uint8 [N, 3, H, W].
-
-    Args:
-        array: uint8, color as [N, H, W, 3] or [N, 3, H, W], or gray as [N, H, W], [N, H, W, 1] or
-            [N, 1, H, W]; gray becomes color by repeating it three times.
-        where: what to call the array in messages.
-
-    Raises:
-        RequestError: another dtype or shape.
-    """
-    if array.dtype != np.uint8:
-        raise RequestError(f"{where} is {array.dtype}; wants uint8 0-255")
-    images = torch.from_numpy(array)
-    if images.ndim == 3:
-        images = images[:, None]
-    elif images.ndim == 4 and images.shape[3] in (1, 3):
-        images = images.permute(0, 3, 1, 2)
-    if images.ndim != 4 or images.shape[1] not in (1, 3):
-        shape = "x".join(map(str, array.shape))
-        raise RequestError(f"{where} has shape {shape}; wants N x H x W x 3, N x 3 x H x W, or N x H x W")
-    return images.expand(-1, 3, -1, -1).contiguous()
-
-
-def labels_from_array(array: np.ndarray, where: str) -> Tensor:
-    """Return labels as int64 [N] from integers of any kind, [N] or, as Keras stores them, [N, 1].
-
-    Raises:
-        RequestError: no integers, or another shape.
-    """
-    if array.dtype.kind not in "iu":
-        raise RequestError(f"{where} is {array.dtype}; wants integers, the numbers of the classes from 0")
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.ndim != 1:
-        shape = "x".join(map(str, array.shape))
-        raise RequestError(f"{where} has shape {shape}; wants N: one number for each image, not one-hot rows")
-    return torch.from_numpy(array.astype(np.int64))
-
-
 def assemble(
     name: str,
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
     class_names: Sequence[str] | None,
     where: str,
+    notes: Sequence[Note] = (),
 ) -> ImageData:
     """Check that two parts of uint8 images [N, 3, H, W] and int64 labels [N] make a data set, and make it.
 
@@ -122,7 +93,21 @@ def assemble(
     _check_sizes(train[0], test[0], where)
     names = tuple(class_names) if class_names is not None else None
     names = _check_classes(train[1], test[1], names, where)
-    return ImageData(name, *train, *test, names, fingerprint(*train, *test))
+    return ImageData(name, *train, *test, names, fingerprint(*train, *test), tuple(notes))
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Class names in the order of their ids: by name, or, where all of them are whole numbers, by number."""
+    known = sorted(names)
+    if known and all(name.isascii() and name.isdigit() and len(name) < 20 for name in known):
+        known.sort(key=int)
+    return tuple(known)
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def check_lengths(images: Tensor, labels: Tensor, part: str, where: str) -> None:

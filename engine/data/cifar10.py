@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from engine.data import npz
-from engine.data.base import DataRequest, ImageData, Progress, assemble, cut, images_from_array
+from engine.data.arrays import images_from_array
+from engine.data.base import DataRequest, ImageData, Progress, assemble, cut
 from engine.data.download import downloading
 from engine.storage import paths
 

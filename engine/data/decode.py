@@ -1,8 +1,11 @@
 """Image files of any size, brought to one size."""
 
+import ctypes
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,44 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from engine import overheard
 from engine.data.base import DataRequest, Progress, cut_indices
 from engine.errors import RequestError
+
+_NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+"""Formats that Pillow names and cannot decode, or has another program decode."""
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """The formats that can be decoded here, as Pillow calls them."""
+    Image.init()
+    _hush_libtiff()
+    return tuple(name for name in Image.OPEN if name not in _NO_PICTURES)
+
+
+def _hush_libtiff() -> None:
+    """Keep libtiff from writing to the terminal by itself what Pillow raises as an error anyway."""
+    with suppress(OSError, AttributeError):  # Pillow was built without it, or has it hidden
+        handler = ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler
+        handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        handler(None)
+
+
+@cache
+def endings() -> frozenset[str]:
+    """The endings of files in these formats, in small letters, with the dot."""
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in formats())
+
+
+def is_image(file: Path) -> bool:
+    """Whether a file is an image that can be decoded, by its content."""
+    try:
+        with overheard.Ear().about(file), Image.open(file, formats=formats()) as image:
+            image.load()
+    except Exception:  # on rubbish the decoders fail in a dozen ways
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -49,11 +88,13 @@ def decode(files: Sequence[Path], size: int, what: str, progress: Progress) -> T
         RequestError: files that cannot be read; it names the first and says how many they are.
     """
     images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
+    ear = overheard.ear()
 
     def read(index: int) -> str | None:
         """Read one image into its place; return what is wrong with it."""
         try:
-            images[index] = _decode(files[index], size)
+            with ear.about(files[index]):
+                images[index] = _decode(files[index], size)
         except Exception as error:  # on rubbish the decoders fail in a dozen ways, SyntaxError among them
             return f"{files[index]} ({str(error) or type(error).__name__})"
         return None
@@ -72,7 +113,7 @@ def decode(files: Sequence[Path], size: int, what: str, progress: Progress) -> T
 
 
 def _decode(file: Path, size: int) -> Tensor:
-    with Image.open(file) as image:
+    with Image.open(file, formats=formats()) as image:
         if image.mode in ("F", "I") or image.mode.startswith("I;"):
             raise ValueError("more than 8 bits a channel")
         upright = ImageOps.exif_transpose(image).convert("RGB")

@@ -23,7 +23,7 @@ def load(settings: DataRequest, progress: Progress) -> ImageData:
     A cache entry that is absent, cut short, damaged or not ours is drawn again.
 
     Raises:
-        RequestError: too few images for every class to occur, or a cache folder that cannot be written.
+        RequestError: too few images for every class to occur.
     """
     train, test = settings.train_images or TRAIN, settings.test_images or TEST
     if train < len(signs.CLASS_NAMES):
@@ -33,8 +33,17 @@ def load(settings: DataRequest, progress: Progress) -> ImageData:
     if parts is None:
         progress("drawing signs", 0, 0)
         parts = signs.draw(train, test, seed=signs.SEED, size=settings.size)
-        save_weights(path, dict(zip(_PARTS, parts, strict=True)), {"fingerprint": fingerprint(*parts)})
+        _keep(path, parts, progress)
     return assemble("signs", parts[:2], parts[2:], signs.CLASS_NAMES, "signs")
+
+
+def _keep(path: Path, parts: tuple[Tensor, ...], progress: Progress) -> None:
+    """Put the parts into the cache, if there is one: whoever prepares a run says so where there is none."""
+    try:
+        save_weights(path, dict(zip(_PARTS, parts, strict=True)), {"fingerprint": fingerprint(*parts)})
+    except RequestError as error:
+        if not paths.unusable(paths.cache_dir()):
+            progress(f"{error}: signs will be drawn again next time", 0, 0)
 
 
 def _read(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor] | None:

@@ -1,9 +1,14 @@
 """Which of the training images the defender holds."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from engine.errors import RequestError
+
+TEST_SHARE = 0.2
+"""Share of the images that test where a data set comes in one part."""
 
 
 def clean_subset(labels: Tensor, fraction: float, seed: int, stratified: bool = False) -> Tensor:
@@ -47,6 +52,26 @@ def stratified_draw(labels: Tensor, count: int, seed: int, what: str) -> Tensor:
         members = (labels.cpu() == kind).nonzero().flatten()
         drawn.append(members[torch.randperm(len(members), generator=generator)[:share]])
     return torch.cat(drawn).sort().values.to(labels.device)
+
+
+def split_off(labels: Tensor, names: Sequence[str], where: str) -> tuple[Tensor, Tensor]:
+    """Which images train and which test, where nobody has said: a fifth of every class, always the same one, tests.
+
+    Returns sorted int64 indices into ``labels``, int64 [N] of 0 ... len(names) - 1, of either part.
+
+    Raises:
+        RequestError: a class has fewer than two images; ``where`` begins the message.
+    """
+    counts = labels.bincount(minlength=len(names))
+    if counts.min() < 2:
+        label = int(counts.argmin())
+        held = "one image" if counts[label] else "no image"
+        raise RequestError(f"{where} holds {held} of class {names[label]!r}; wants two or more, to train and to test")
+    total = max(len(names), round(TEST_SHARE * len(labels)))
+    chosen = stratified_draw(labels, total, seed=0, what=f"the test part of {where}")
+    tests = torch.zeros(len(labels), dtype=torch.bool)
+    tests[chosen] = True
+    return (~tests).nonzero().flatten(), chosen
 
 
 def apportion(sizes: list[int], total: int) -> list[int]:

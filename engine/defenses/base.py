@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from engine.errors import RequestError
@@ -265,6 +266,10 @@ class Defense(Section):
         """
         trains = "training" in type(self).model_fields and stage == self.stages()[-1].name
         return "training.epochs" if trains else None
+
+    def files(self) -> list[Path]:
+        """The files whose content shapes what it does: a resumed run goes on with the same, or not at all."""
+        return []
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a network, or settings, that cannot work together; called before anything is trained.

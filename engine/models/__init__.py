@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import RequestError
 from engine.models import foreign
 from engine.models.families import Family
+from engine.models.scale import USUAL, Size
 from engine.models.taps import Tap
 from engine.registry import Registry
 
@@ -34,6 +35,17 @@ FAMILIES = Registry(
     "nadtui.models",
     {
         "wrn": "engine.models.wrn:FAMILY",
+        "preact-resnet": "engine.models.preact_resnet:FAMILY",
+        "resnet": "engine.models.resnet:FAMILY",
+        "cifar-resnet": "engine.models.cifar_resnet:FAMILY",
+        "vgg": "engine.models.vgg:FAMILY",
+        "mobilenet": "engine.models.mobilenet:FAMILY",
+        "densenet": "engine.models.densenet:FAMILY",
+        "efficientnet": "engine.models.efficientnet:FAMILY",
+        "convnext": "engine.models.convnext:FAMILY",
+        "vit": "engine.models.vit:FAMILY",
+        "torchvision": "engine.models.torchvision_networks:FAMILY",
+        "timm": "engine.models.timm_networks:FAMILY",
     },
     _check,
 )
@@ -82,8 +94,8 @@ def known_taps(name: str) -> tuple[Tap, ...] | None:
     """
     if foreign.named(name) is not None:
         return None
-    family, numbers = _resolve(name)
-    return None if family.taps is None else family.taps(*numbers)
+    family, parameters = _resolve(name)
+    return None if family.taps is None else family.taps(*parameters)
 
 
 def tap_names(name: str) -> tuple[str, ...] | None:
@@ -92,8 +104,34 @@ def tap_names(name: str) -> tuple[str, ...] | None:
     return None if known is None else tuple(tap.name for tap in known)
 
 
+def seen_taps(name: str, size: Size) -> tuple[Tap, ...]:
+    """A network's own taps for images of that size, from input to output: it is built and shown an image.
+
+    Raises:
+        RequestError: an unknown or impossible name, or a network that takes no such images or has no maps of them.
+    """
+    import torch
+
+    from engine.models.finding import with_taps
+    from engine.models.foreign import check_logits
+    from engine.models.inference import freeze
+
+    images, classes = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0)), 10
+    network = freeze(build(name, classes, 0, size=size))
+    check_logits(network, images, classes)
+    network = with_taps(network, images)
+    _, maps = network.forward_with_taps(images)
+    strides = (max(1, round(size[0] / found.shape[-2])) for found in maps)
+    return tuple(map(Tap, network.tap_names, (found.shape[1] for found in maps), strides, network.tap_names))
+
+
 def build(
-    name: str, classes: int, seed: int | None = None, taps: Sequence[str] | None = None, typed: bool = False
+    name: str,
+    classes: int,
+    seed: int | None = None,
+    taps: Sequence[str] | None = None,
+    typed: bool = False,
+    size: Size = USUAL,
 ) -> nn.Module:
     """Build the network ``name`` on the CPU, in training mode; it is a ``TappedModel``.
 
@@ -103,8 +141,10 @@ def build(
         seed: decides the initial weights; the global generators of torch (the CPU's), numpy and Python are left as
             they were found. None draws the weights from the global generator.
         taps: which maps are looked at, in this order: names of the network's own taps, or dotted names of its modules;
-            None = the network's own taps, of which one from a file has none (``hooked.find_taps`` finds some).
+            None = the network's own taps: none, where they are not known before it is built (``finding.find_taps``
+            finds some).
         typed: whether a person typed the name for this very run, without which no file is executed.
+        size: height and width of the images, in pixels: many networks begin in another way on large ones.
 
     Raises:
         RequestError: an unknown or impossible name, a file that makes no network, or a tap that it does not have.
@@ -114,12 +154,14 @@ def build(
         with _seeded(seed):
             network = file.construct(classes, typed=typed)
         return _tapped(network, taps or (), {}, name)
-    family, numbers = _resolve(name)
+    family, parameters = _resolve(name)
     with _seeded(seed):
-        network = family.build(*numbers, classes=classes)
+        network = family.construct(parameters, classes, size)
+    if not hasattr(network, "tap_names"):
+        return _tapped(network, taps or (), {}, name)
     if taps is None or tuple(taps) == network.tap_names:
         return network
-    own = family.taps(*numbers) if family.taps is not None else ()
+    own = family.taps(*parameters) if family.taps is not None else ()
     return _tapped(network, taps, {tap.name: tap.module for tap in own if tap.module}, name)
 
 
@@ -155,26 +197,36 @@ def _seeded(seed: int | None) -> Iterator[None]:
             np.random.set_state(legacy)
 
 
-def _resolve(name: str) -> tuple[Family, tuple[int, ...]]:
+def _resolve(name: str) -> tuple[Family, tuple[Any, ...]]:
     word = family_of(name)
     if word is None:
-        raise RequestError(f"unknown model {name!r}; allowed: {'; '.join(_forms())}")
+        raise RequestError(f"unknown model {name!r}{_hint(name)}; allowed: {'; '.join(_forms())}")
     try:
         family = FAMILIES.get(word)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    numbers = family.numbers(name)
-    if numbers is None:
+    parameters = family.parameters(name)
+    if parameters is None:
         raise RequestError(f"unknown model {name!r}; allowed: {family.form}")
-    return family, numbers
+    return family, parameters
 
 
 def family_of(name: str) -> str | None:
     """The word of a family that the name begins with, the longest; one of ours goes before a package's; None = none."""
-    words = [name, *(name[: end.start()] for end in reversed(list(re.finditer(r"[-:]", name))))]
+    words = [name, *(name[: end.start()] for end in reversed(list(re.finditer(r"[-:@]", name))))]
     return next((word for word in words if word in FAMILIES.ours), None) or next(
         (word for word in words if word in FAMILIES), None
     )
+
+
+def _hint(name: str) -> str:
+    """The family that a name begins with but for capitals and hyphens, as in `ResNet18`."""
+    near = [word for word in FAMILIES.ours if _plain(name).startswith(_plain(word))]
+    return f", did you mean {FAMILIES.get(max(near, key=len)).form}" if near else ""
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _forms() -> Iterator[str]:

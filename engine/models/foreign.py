@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.places import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,13 +87,13 @@ def named(name: str) -> NetworkFile | None:
     if not (colon and maker.isidentifier() and re.search(r"[^/\\]\.py$", file)):
         return None
     path = Path(file)
-    with suppress(RuntimeError):  # the home of nobody: the file is then not found
-        path = path.expanduser()
+    with suppress(RequestError):  # the home of nobody: the file is then not found
+        path = expanded(file)
     return NetworkFile(name, path, maker)
 
 
 def check_logits(network: nn.Module, images: Tensor, classes: int) -> None:
-    """Try a network on real images, in eval mode: does it give a logit for each class?
+    """Try a network on real images, in eval mode: does it take them, and give a logit for each class?
 
     Args:
         images: float [N, 3, H, W] in [0, 1], on the network's device.
@@ -106,7 +107,9 @@ def check_logits(network: nn.Module, images: Tensor, classes: int) -> None:
 
     name = str(getattr(network, "name", type(network).__name__))
     file = named(name)
-    with torch.no_grad(), in_eval_mode(network), _told(name, file and file.path.absolute().parent):
+    size = "x".join(map(str, images.shape[-2:]))
+    told = _unfit(name, size) if file is None else _told(name, file.path.absolute().parent)
+    with torch.no_grad(), in_eval_mode(network), told:
         logits = network(images)
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
     if shape == (len(images), classes):
@@ -174,6 +177,16 @@ def _told(name: str, folder: Path | None) -> Iterator[None]:
         said = error.msg if isinstance(error, SyntaxError) else error
         place = _place(error, folder)
         raise _wrong(name, " ".join(f"{type(error).__name__}: {said}{place and f' ({place})'}".split())) from error
+
+
+@contextmanager
+def _unfit(name: str, size: str) -> Iterator[None]:
+    """A network of no file fails at images that are not of its size: many are made for large ones."""
+    try:
+        yield
+    except Exception as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise _wrong(name, f"it cannot take images of {size} ({why})") from error
 
 
 def _place(error: BaseException, folder: Path | None) -> str:

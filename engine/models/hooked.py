@@ -7,20 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from engine.errors import RequestError
-from engine.models.inference import in_eval_mode
-
-PROBE = 2
-"""Images with which a network is asked for its maps: the maps' sizes are all that matters."""
+from engine.models.layouts import as_map
 
 
 class Hooked(nn.Module):
     """A network and the maps that some of its modules give; a `TappedModel` whose weights keep their names.
 
-    A tap is its module's last output in a pass. It is kept as a copy: what follows may write over it in place.
+    A tap is its module's last output in a pass, read as a map. It is kept as a copy: what follows may write over it in
+    place.
     """
 
     def __init__(self, network: nn.Module, taps: Mapping[str, str], name: str = "") -> None:
@@ -30,7 +27,7 @@ class Hooked(nn.Module):
             RequestError: the network has no such module.
         """
         super().__init__()
-        self.name = name or _name(network)
+        self.name = name or name_of(network)
         self.tap_names = tuple(taps)
         self.network = network
         self._paths = dict(taps)
@@ -54,17 +51,19 @@ class Hooked(nn.Module):
         """
         given: dict[str, Any] = {}
 
-        def keep(tap: str, module: nn.Module, output: Any) -> None:
+        def keep(tap: str, module: nn.Module, inputs: Any, output: Any) -> None:
             given[tap] = output.clone() if isinstance(output, Tensor) else output
 
-        with _watched({tap: self.network.get_submodule(path) for tap, path in self._paths.items()}, keep):
+        with watched({tap: self.network.get_submodule(path) for tap, path in self._paths.items()}, keep):
             logits = self.network(images)
         for tap in self.tap_names:
             if tap not in given:
                 raise RequestError(f"tap '{tap}': a pass through {self.name} does not reach it")
-            if not _is_map(given[tap], len(images)):
+        maps = {tap: as_map(given[tap], images) for tap in self.tap_names}
+        for tap, found in maps.items():
+            if found is None:
                 raise RequestError(f"tap '{tap}': {self.name} gives {_shown(given[tap])} there, no map [N, C, H, W]")
-        return logits, tuple(given[tap] for tap in self.tap_names)
+        return logits, tuple(maps.values())
 
     def state_dict(self, *args: Any, **keywords: Any) -> dict[str, Any]:
         """The network's own, under its own names."""
@@ -77,59 +76,14 @@ def _with_prefix(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any)
         state[f"{prefix}network.{key.removeprefix(prefix)}"] = state.pop(key)
 
 
-@torch.no_grad()
-def find_taps(network: nn.Module, images: Tensor) -> tuple[str, ...]:
-    """The modules that give the last map of each resolution above 1x1, in the order of a pass.
-
-    Where several give the same tensor it is the outermost of them. What is computed before the first layer with
-    parameters (a normalization of the images) says nothing about the network and does not count.
-
-    Args:
-        images: float [N, 3, H, W] in [0, 1], on the network's device.
-
-    Raises:
-        RequestError: there is no such map.
-    """
-    network = network.network if isinstance(network, Hooked) else network
-    images = images[:PROBE]
-    calls: dict[str, tuple[Tensor, int]] = {}
-    learned, mapped = False, False
-
-    def look(path: str, module: nn.Module, output: Any) -> None:
-        nonlocal learned, mapped
-        learned = learned or any(True for _ in module.parameters(recurse=False))
-        calls.pop(path, None)  # of a module that is used again and again the last time counts
-        if learned and _is_map(output, len(images)):
-            mapped = True
-            # The version is another after a change in place: the same tensor is then another map.
-            calls[path] = output, output._version
-
-    with in_eval_mode(network), _watched({path: module for path, module in network.named_modules() if path}, look):
-        network(images)
-    last = {tuple(map_.shape[-2:]): (map_, version) for map_, version in calls.values() if map_.shape[-2:].numel() > 1}
-    if not last:
-        size = "x".join(map(str, images.shape[-2:]))
-        why = f"all its maps are 1x1 for images of {size}" if mapped else "no module of it gives a map [N, C, H, W]"
-        raise RequestError(f"{_name(network)} has nothing to tap: {why}")
-    found = [
-        min((path for path, call in calls.items() if call[0] is map_ and call[1] == version), key=_depth)
-        for map_, version in last.values()
-    ]
-    return tuple(sorted(found, key=list(calls).index))
-
-
-def _depth(path: str) -> int:
-    return path.count(".")
-
-
 @contextmanager
-def _watched(modules: Mapping[str, nn.Module], see: Callable[[str, nn.Module, Any], None]) -> Iterator[None]:
-    """Tell `see` what each of the modules gives, by the name it has here."""
+def watched(modules: Mapping[str, nn.Module], see: Callable[[str, nn.Module, Any, Any], None]) -> Iterator[None]:
+    """Tell `see` what each of the modules is given and gives, by the name it has here."""
     handles = []
     try:
         for name, module in modules.items():
             handles.append(
-                module.register_forward_hook(lambda module, given, output, name=name: see(name, module, output))
+                module.register_forward_hook(lambda module, given, output, name=name: see(name, module, given, output))
             )
         yield
     finally:
@@ -137,13 +91,10 @@ def _watched(modules: Mapping[str, nn.Module], see: Callable[[str, nn.Module, An
             handle.remove()
 
 
-def _is_map(output: Any, images: int) -> bool:
-    return isinstance(output, Tensor) and output.ndim == 4 and len(output) == images and output.is_floating_point()
-
-
 def _shown(output: Any) -> str:
     return "x".join(map(str, output.shape)) if isinstance(output, Tensor) else f"a {type(output).__name__}"
 
 
-def _name(network: nn.Module) -> str:
+def name_of(network: nn.Module) -> str:
+    """What a network is called in messages."""
     return str(getattr(network, "name", type(network).__name__))

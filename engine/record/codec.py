@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from engine.events import KINDS, Event, Metrics, PlannedStage, RunStarted, TapHealth
-from engine.plain import plain
+from engine.plain import plain, utf8
 from engine.record import old_schema
 
 _read = json.JSONDecoder().raw_decode
@@ -24,8 +24,9 @@ _read = json.JSONDecoder().raw_decode
 
 
 def encode(event: Event) -> str:
-    """The event as one line of strict JSON, without its end."""
-    return json.dumps({"kind": event.kind, **plain(event)}, separators=(",", ":"), ensure_ascii=False)
+    """The event as one line of strict JSON, without its end; names that are no letters are escaped."""
+    line = json.dumps({"kind": event.kind, **plain(event)}, separators=(",", ":"), ensure_ascii=False)
+    return line if line.isascii() else utf8(line).decode()
 
 
 def decode(line: str) -> Event | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import itertools
 import json
 import os
@@ -18,9 +17,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from engine.errors import RequestError, StageError
+from engine.errors import RecordError, RequestError, StageError
 from engine.events import SCHEMA, Event
-from engine.plain import plain
+from engine.plain import plain, utf8
 from engine.record.codec import encode
 from engine.record.layout import (
     CHECKPOINTS,
@@ -60,6 +59,9 @@ class RunFolder:
         self._size = 0
         self._torn = False
         self._guard = threading.Lock()
+        self._new = False
+        self._made: list[Path] = []
+        """Folders that were made on the way to a new one."""
 
     @property
     def id(self) -> str:
@@ -81,17 +83,16 @@ class RunFolder:
         """
         root = Path(root)
         stem = run_id(preset, dataset, seed, now or datetime.now())
-        made = [folder for folder in (root, *root.parents) if not os.path.lexists(folder)]
         run = cls(root / f".new-{os.getpid()}-{secrets.token_hex(4)}")
+        run._new = True
+        run._made = [folder for folder in (root, *root.parents) if not os.path.lexists(folder)]
         try:
             root.mkdir(parents=True, exist_ok=True)
             _sweep(root)
             run._fill(config_yaml)
             run.path = _publish(run.path, root, stem)
         except BaseException as error:
-            run.close()
-            shutil.rmtree(run.path, ignore_errors=True)
-            _remove_empty(made)
+            run.discard()
             if isinstance(error, OSError | RequestError):
                 raise RequestError(f"--out {root}: cannot make a run folder there: {_reason(error)}") from error
             raise
@@ -132,17 +133,18 @@ class RunFolder:
         preparing), which a killed process keeps but a power cut may lose.
 
         Raises:
-            StageError: the line cannot be written (disk full, folder deleted); the record stays as it was.
+            RecordError: the line cannot be written (disk full, folder deleted or moved); the record stays as it was.
         """
         with self._guard:
             if self._record is None:
                 raise ValueError(f"{self.path} is not open for writing")
+            self._check_there()
             recorded = dataclasses.replace(event, seq=self._seq + 1, time=time.time())
             line = encode(recorded).encode() + b"\n"
             try:
                 self._write(line, sync=event.kind not in _UNSYNCED)
             except OSError as error:
-                raise StageError(f"cannot write the record: {self.path / RECORD}: {_reason(error)}") from error
+                raise RecordError(f"cannot write the record: {self.path / RECORD}: {_reason(error)}") from error
             self._seq = recorded.seq
             return recorded
 
@@ -154,7 +156,7 @@ class RunFolder:
         """
         content = json.dumps(plain(summary), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         try:
-            write_atomically(self.path / SUMMARY, content.encode())
+            write_atomically(self.path / SUMMARY, utf8(content), within=self.path)
         except RequestError as error:
             raise StageError(str(error)) from error
 
@@ -180,6 +182,13 @@ class RunFolder:
                 (self.path / HEARTBEAT).unlink()
             self._lock.release()
         self._lock = None
+
+    def discard(self) -> None:
+        """Close it; a new one in which nothing was recorded goes, and with it the folders made for it."""
+        self.close()
+        if self._new and self._seq == 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_empty(self._made)
 
     def __enter__(self) -> RunFolder:
         return self
@@ -210,6 +219,27 @@ class RunFolder:
             os.ftruncate(self._record, self._size)
         self._seq = last_seq(content[: self._size])
 
+    def _check_there(self) -> None:
+        """Whatever is written to a file that was deleted meets with success, and is lost.
+
+        Raises:
+            RecordError: the record is not where it was.
+        """
+        assert self._record is not None
+        record = self.path / RECORD
+        try:
+            record.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:
+            return  # it cannot be looked at: to write it is another matter
+        else:
+            if os.fstat(self._record).st_nlink:
+                return
+        if self.path.is_dir():
+            raise RecordError(f"the record of the run was deleted or moved: {record}")
+        raise RecordError(f"the run folder was deleted or moved: {self.path}")
+
     def _write(self, line: bytes, sync: bool) -> None:
         """Write one line whole, or leave the file as it was."""
         assert self._record is not None
@@ -221,8 +251,6 @@ class RunFolder:
                 written += os.write(self._record, line[written:])
             if sync:
                 os.fsync(self._record)
-                if os.fstat(self._record).st_nlink == 0:
-                    raise OSError(errno.ENOENT, "the run folder was deleted")
         except OSError:
             self._cut_back()
             raise

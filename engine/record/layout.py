@@ -41,8 +41,11 @@ def _slug(text: str) -> str:
 
 def looks_like_run(folder: Path) -> bool:
     """Whether a folder is a run's, if only what is left of one."""
-    if any((folder / name).is_file() for name in (CONFIG, RECORD, SUMMARY)):
-        return True
+    try:
+        if any((folder / name).is_file() for name in (CONFIG, RECORD, SUMMARY)):
+            return True
+    except OSError:  # it may not be looked into: its name is all that is known
+        pass
     return folder.is_dir() and _ID.fullmatch(folder.name) is not None
 
 

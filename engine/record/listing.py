@@ -28,6 +28,7 @@ from engine.events import (
     StageFinished,
     StageStarted,
 )
+from engine.places import expanded
 from engine.record.layout import CONFIG, RECORD, SUMMARY, looks_like_run
 from engine.record.liveness import is_running
 from engine.record.reading import decode_lines, read_settings, read_summary
@@ -100,7 +101,7 @@ def find_run(root: Path, ref: str) -> Path:
     Raises:
         RequestError: there is none, or several begin like that; the nearest ids are named.
     """
-    direct = Path(ref)
+    direct = expanded(ref)
     if (direct.is_absolute() or os.sep in ref) and direct.is_dir():
         if looks_like_run(direct):
             return direct

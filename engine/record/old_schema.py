@@ -46,7 +46,9 @@ def configuration(settings: dict[str, Any]) -> dict[str, Any]:
     teacher, distill, others = (_table(settings.get(name)) for name in ("teacher", "distill", "defenses"))
     brought = {"suspect" if name == "student" else name: value for name, value in settings.items()}
     brought["suspect"] = settings.get("student") or "trained"
-    brought["model"] = {"taps": None, **_table(settings.get("model"))}
+    brought["model"] = {"taps": None, "mean": None, "std": None, **_table(settings.get("model"))}
+    if "training" in settings:
+        brought["training"] = {"first_layer": "random", **_table(settings["training"])}
     brought["defenses"] = {
         "nad": {"teacher": teacher, "distill": distill},
         **{name: _filled(_table(own), distill) for name, own in others.items()},

@@ -167,7 +167,8 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     text = read_config_yaml(path)
     try:
-        settings = yaml.load(text, Loader=_YAML)
+        # The library in C takes no escapes of bytes that are no letters, which a path may have.
+        settings = yaml.load(text, Loader=yaml.SafeLoader if "\\uDC" in text else _YAML)
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         settings = None
     if not isinstance(settings, dict):

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.events import SCHEMA
 from engine.plain import plain
+from engine.record.absent import absent, target_class
 from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
@@ -18,7 +19,8 @@ def summarize(view: RunView) -> dict[str, Any]:
 
     A stage is listed once it has figures: the final ones where it is finished, else the newest of its curve, over a
     draw of the test images. The suspect comes first, the last purified model last, between them the plan's order.
-    Percentages are 0-100, numbers that do not exist null.
+    Percentages are 0-100, numbers that do not exist null; `absent` of a stage says why. `poisoned` are training images,
+    null where they are not counted once and for all; `class_names` are in the order of `class_acc`.
     """
     came_from = origin(view)
     return {
@@ -33,8 +35,11 @@ def summarize(view: RunView) -> dict[str, Any]:
         "model": view.model,
         "attack": view.config.get("attack") or {},
         "attacked": view.attacked,
+        "poisoned": view.dataset.get("poisoned"),
+        "target_class": target_class(view),
+        "class_names": view.dataset.get("class_names"),
         "suspect": came_from.to_dict() if came_from else None,
-        "stages": [_stage(stage) for stage in _listed(view) if stage.metrics],
+        "stages": [_stage(view, stage) for stage in _listed(view) if stage.metrics],
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,
         "started": datetime.fromtimestamp(view.started, UTC).isoformat(),
@@ -51,7 +56,7 @@ def _listed(view: RunView) -> list[StageView]:
     return [stage for stage in (first, *between, last) if stage is not None]
 
 
-def _stage(stage: StageView) -> dict[str, Any]:
+def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
     metrics, done, last = stage.metrics, stage.finished, stage.last
     assert metrics is not None
     rate = done.images_per_second if done else last.images_per_second if last else math.nan
@@ -62,6 +67,7 @@ def _stage(stage: StageView) -> dict[str, Any]:
         "defense": stage.defense,
         "state": stage.state,
         **plain(metrics),
+        "absent": absent(view, metrics),
         "balanced_acc": balanced if math.isfinite(balanced) else None,
         "epochs": done.epochs if done else stage.evaluations[-1].epoch,
         "seconds": round(done.seconds if done else stage.worked, 3),

@@ -63,12 +63,14 @@ class RunView:
         self.environment: dict[str, Any] = {}
         """Versions, processor, threads, device."""
         self.dataset: dict[str, Any] = {}
-        """name, classes, class_names, train, test, clean."""
+        """name, classes, class_names, train, test, clean, poisoned."""
         self.model: dict[str, Any] = {}
-        """name, parameters, taps."""
+        """name, parameters, taps, mean, std."""
         self.config_sha256 = ""
         self.attention: dict[str, Any] = {}
         """operator, p: how the recorded maps were made."""
+        self.origin: dict[str, Any] = {}
+        """How the suspect's file is made up; empty where it came from none."""
         self.zoo: dict[str, Any] = {}
         """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
         self.attacked = True
@@ -207,7 +209,8 @@ class RunView:
         self.config, self.environment = _table(event.config), _table(event.environment)
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
-        self.attention, self.zoo = _table(event.attention), _table(event.zoo)
+        self.attention, self.origin = _table(event.attention), _table(event.origin)
+        self.zoo = _table(event.zoo)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None

@@ -3,7 +3,7 @@
 <out>/config.yaml              what repeats it
       poisoned.json            places of the poisoned and of the cover images in the training set
       trigger.safetensors      what defines the trigger
-      index.csv                a row for each image: file, split, place, class, label given, what was done to it
+      index.csv                a row for each image: file, split, place, class, label given, what was done to it, names
       images/*.png
 """
 
@@ -26,22 +26,24 @@ from torch import Tensor
 from engine.attacks.base import AttackContext, PoisonedSet, Trigger
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.device import choose
 from engine.errors import RequestError
 from engine.evaluation.metrics import live_draw
 from engine.evaluation.visibility import Visibility, visibility
-from engine.events import Event
+from engine.events import Event, Message
+from engine.running import conveniences, scarce
+from engine.running.conveniences import wait_for
 from engine.running.lending import lend
 from engine.running.network import Network
-from engine.running.prepare import load_data, wait_for
-from engine.running.processor_queue import Claim, check_threads
+from engine.running.prepare import aimed, load_data
+from engine.running.processor_queue import check_threads
 from engine.storage.checkpoints import save_weights
 from engine.storage.paths import write_atomically
 
 MEASURED = 1_000
 """Test images whose visibility is measured, a fixed draw."""
-COLUMNS = ("file", "split", "index", "class", "label", "kind")
+COLUMNS = ("file", "split", "index", "class", "label", "kind", "class_name", "label_name")
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,22 @@ def make(
     device = choose(config.device, config.precision)
     threads = check_threads(config.threads)
     loaded = yield from load_data(config, control)
+    config, said = aimed(config, loaded)
     config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
-    config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+    scarce.check_eligible(config.attack, loaded)
+    scarce.poisoned(config, loaded)
+    for note in (*loaded.notes, *(Note(line, warning=True) for line in said)):
+        yield Message(level="warning" if note.warning else "info", text=note.text)
     torch.set_num_threads(threads)
+    extras = conveniences.found()
+    if extras.warning:
+        yield Message(level="warning", text=extras.warning)
     with ExitStack() as held:
-        claim = held.enter_context(Claim(config.threads, "attack", device=str(device)))
+        claim = held.enter_context(extras.claim(config.threads, "attack", str(device)))
         yield from wait_for(claim, control)
         scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="nadtui-")))
         network = Network.of(config, loaded, typed=typed_model)
-        lent = lend(config, loaded, network, device, control, scratch, recall=True)
+        lent = lend(config, loaded, network, device, control, scratch, extras.cache, recall=True)
         images, labels = loaded.x_train.to(device.torch), loaded.y_train.to(device.torch)
         context = AttackContext(images, labels, loaded.classes, config.attack_seed, lent)
         trigger = yield from config.attack.build(context)
@@ -91,8 +100,6 @@ def measure(made: MadeAttack) -> Visibility | None:
     if not attack.marks:
         return None
     eligible = attack.eligible(data.y_test, data.classes).nonzero().flatten()
-    if len(eligible) == 0:
-        raise RequestError("there is no test image of another class than the target")
     clean = data.x_test[eligible[live_draw(data.y_test[eligible], MEASURED)]]
     return visibility(clean, _triggered(made, clean))
 
@@ -149,7 +156,8 @@ def _fill(made: MadeAttack, folder: Path, images: int) -> list[dict[str, str | i
     rows = []
     for row, pixels in (*_train_pairs(made, poisoned, images), *_test_pairs(made, images)):
         write_atomically(folder / str(row["file"]), _png(pixels))
-        rows.append(row)
+        names = {f"{key}_name": made.data.class_names[int(row[key])] for key in ("class", "label")}
+        rows.append({**row, **names})
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
     writer.writeheader()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from engine import models
 from engine.attacks.lab import TrainingLab
 from engine.config.run import RunConfig
 from engine.control import Control
@@ -22,20 +21,21 @@ def lend(
     device: Device,
     control: Control,
     folder: Path,
+    cache: ArtifactCache,
     *,
     recall: bool,
 ) -> TrainingLab:
-    """Where the attack trains and optimizes, products kept in `folder`; `recall`: the cache may be read."""
+    """Where the attack trains and optimizes, products kept in `folder` and `cache`; `recall`: that may be read."""
     return TrainingLab(
         classes=data.classes,
-        model=models.identity(config.model.name),
+        model=network.identity,
         build=partial(network.to_train, device=device, images=data.x_train, training=config.training),
         training=config.training,
         mirror=config.data.mirror,
         device=device,
         control=control,
         folder=folder,
-        cache=ArtifactCache(),
+        cache=cache,
         recall=recall,
         data=data.fingerprint,
     )

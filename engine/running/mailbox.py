@@ -24,7 +24,7 @@ def ask(folder: Path, wish: Wish) -> None:
     Raises:
         RequestError: the folder cannot be written.
     """
-    write_atomically(Path(folder) / FILE, wish.encode())
+    write_atomically(Path(folder) / FILE, wish.encode(), within=Path(folder))
 
 
 def take(folder: Path) -> Wish | None:

@@ -49,7 +49,8 @@ class Observer:
             wanted = attack.eligible(self._labels, classes), attack.wanted(self._labels, classes)
             self.test = prepare(self._images, self._labels, classes, *wanted, trigger, marks=attack.marks)
             # Again on a resume: the run may have been killed before they were recorded.
-            save_weights(session.folder.path / TRIGGER, trigger.tensors(), {"attack": attack.name})
+            folder = session.folder.path
+            save_weights(folder / TRIGGER, trigger.tensors(), {"attack": attack.name}, within=folder)
         self.live = take(self.test, self._live)
         operator, p = session.attention
         shown = self.test.samples(config.evaluation.samples)

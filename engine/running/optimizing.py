@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from engine.control import Control
 from engine.defenses.base import LabeledImages, Optimize
 from engine.device import Device
-from engine.errors import StageError
+from engine.errors import RequestError, StageError
 from engine.events import Event
 from engine.models.inference import as_input
 from engine.storage.checkpoints import load_weights, save_weights
@@ -31,7 +32,7 @@ _ORDER, _DRAWS = 2, 3
 
 
 class Optimization:
-    """One optimization, its state in a file."""
+    """One optimization, its state in a file: one folder below that of the run."""
 
     def __init__(
         self, ask: Optimize, data: LabeledImages, file: Path, *, seed: int, device: Device, control: Control
@@ -65,9 +66,11 @@ class Optimization:
                 if time.monotonic() - self._saved > SAVE_S:
                     self._save()
                 yield from told.done()
-        finally:
-            # Also where it was stopped: what is done need not be done again.
-            self._save()
+        except BaseException:
+            with suppress(RequestError):  # what ended it comes first
+                self._save()  # also where it was stopped: what is done need not be done again
+            raise
+        self._save()
 
     def _step(self) -> None:
         with self._device.autocast(), torch.enable_grad():
@@ -94,11 +97,23 @@ class Optimization:
         draws = epoch_generator(self._seed, step, _DRAWS)
         return Batch(as_input(self._data.images[chosen]), self._data.labels[chosen], draws)
 
+    def _check(self) -> None:
+        """Refuse what has values that are not finite: nobody goes on from it, nor takes it for done."""
+        for name, parameter in self._ask.parameters.items():
+            if not bool(parameter.isfinite().all()):
+                raise StageError(f"stage {self._ask.stage}: {name} of {self._ask.name} is no longer finite")
+
     def _save(self) -> None:
+        self._check()
         tensors = {f"parameter.{name}": value.detach() for name, value in self._ask.parameters.items()}
         kept = state_of(self._optimizer, self._ask.parameters)
         tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
-        save_weights(self._file, tensors, {"step": str(self._done), "seconds": repr(self.seconds)})
+        save_weights(
+            self._file,
+            tensors,
+            {"step": str(self._done), "seconds": repr(self.seconds)},
+            within=self._file.parent.parent,
+        )
         self._saved = time.monotonic()
 
     def _restore(self) -> None:

@@ -6,29 +6,29 @@ import contextlib
 import queue
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 
 from torch import Tensor, nn
 
 from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.data.subset import clean_subset
 from engine.device import choose
 from engine.errors import RequestError
-from engine.events import Event, Preparing, Queued
+from engine.events import Event, Preparing
 from engine.models.inference import as_input
 from engine.record.folder import RunFolder
 from engine.record.reading import read_events
-from engine.running import mailbox
+from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
+from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
-from engine.running.processor_queue import Claim, check_threads
+from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
-from engine.storage.checkpoints import fit, load_foreign
 
 PROBE = 64
 """Clean images on which networks and defenses are tried before anything is trained."""
@@ -52,27 +52,78 @@ class Preparation:
         Raises:
             RequestError: the request is wrong; nothing was written.
         """
-        config = self.request.config
-        if self.request.resume is not None:
-            self._folder = RunFolder.open_for_resume(self.request.resume)
-            mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        request, config = self.request, self.request.config
+        recorded = self._taken_up()
+        started = inputs.begun(recorded)
         plan = make_plan(config)
         device = choose(config.device, config.precision)
+        files = inputs.check_files(started, config)
         loaded = yield from load_data(config, control)
+        inputs.check_data(started, loaded, config)
+        config, said = aimed(config, loaded)
         clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
-        network = Network.of(config, loaded, typed=self.request.typed_model)
+        network = Network.of(config, loaded, typed=request.typed_model)
+        given = read_given(config, network)
+        network = network if given is None else given.network
         model = network.fresh(seed=0)
-        _check(config, loaded, clean, model)
+        count = _check(config, loaded, clean, model)
+        said += scarce.warnings(config, loaded, clean, count)
+        extras = conveniences.found()
         folder = self._folder or RunFolder.create(
-            self.request.out,
+            request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
             config_yaml=config.to_yaml(),
         )
         self._folder = None
-        recorded = read_events(folder.path).events
-        return Session(self.request, plan, control, device, loaded, clean, network, model, folder, recorded)
+        return Session(
+            replace(request, config=config),
+            plan,
+            control,
+            device,
+            loaded,
+            clean,
+            network,
+            model,
+            extras,
+            files,
+            folder,
+            recorded,
+            given=given,
+            poisoned=count,
+            remarks=[
+                *loaded.notes,
+                *(Note(line) for line in scarce.aim(config, loaded, count)),
+                *(Note(line, warning=True) for line in said),
+            ],
+        )
+
+    def _taken_up(self) -> list[Event]:
+        """What the record of a run to be resumed holds; nothing for a new one.
+
+        Raises:
+            RequestError: it cannot be resumed, or the weights of a stage are not those that it ended with.
+        """
+        if self.request.resume is None:
+            return []
+        self._folder = RunFolder.open_for_resume(self.request.resume)
+        mailbox.take(self._folder.path)  # meant for the process before; what comes while the data loads, for us
+        recorded = read_events(self._folder.path).events
+        inputs.check_stages(recorded, self._folder)
+        return recorded
+
+
+def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:
+    """The configuration with the attack's target by its id, and what is to be said of how that was read.
+
+    Raises:
+        RequestError: no class has that id or name.
+    """
+    if config.attack is None:
+        return config, []
+    attack, said = config.attack.aimed(loaded.class_names)
+    return config.model_copy(update={"attack": attack}), [said] if said else []
 
 
 def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
@@ -91,40 +142,26 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         return loading.result()
 
 
-def wait_for(claim: Claim, control: Control) -> Generator[Event, None, None]:
-    """Queue for the processors; an event whenever the run's place changes."""
-    last = None
-    while (waiting := claim.poll()) is not None:
-        if waiting != last:
-            yield Queued(position=waiting.position, holders=waiting.holders)
-            last = waiting
-        control.wait(0.5)
-
-
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> None:
-    """Refuse what the data set, the network or the given files cannot bear."""
+def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> int | None:
+    """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
-        config.attack.choose(loaded.y_train, loaded.classes, config.attack_seed)
+        scarce.check_eligible(config.attack, loaded)
+    count = scarce.poisoned(config, loaded)
     probe = as_input(loaded.x_train[clean[:PROBE]])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)
-    _check_suspect(config, loaded, model)
+    _check_needs(config, loaded)
+    return count
 
 
-def _check_suspect(config: RunConfig, loaded: ImageData, model: nn.Module) -> None:
-    """Refuse a suspect's file that does not fit, and what cannot be had of a suspect that was not trained here."""
+def _check_needs(config: RunConfig, loaded: ImageData) -> None:
+    """Refuse what cannot be had of a suspect that was not trained here."""
     file, attack = config.suspect_file, config.attack
     if config.zoo_name is not None:
         _check_zoo(config, config.zoo_name, loaded)
-    if file is not None:
-        if attack is not None and attack.learns:
-            raise RequestError(
-                f"suspect = {file!r}: the trigger of {attack.name} is learned with its model, which a given one was not"
-            )
-        fit(model, load_foreign(Path(file)), file)
     wanting = next((name for name, each in config.defenses.items() if "poisoned set" in each.needs), None)
     if wanting is not None and (file is not None or attack is None or attack.learns):
         why = f"{attack.name}'s suspect learns on no poisoned set" if attack and attack.learns else "it is not at hand"

@@ -35,7 +35,8 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from engine.errors import RequestError
-from engine.storage.paths import write_atomically
+from engine.places import expanded
+from engine.storage.paths import of_user, write_atomically
 
 QUIET_S = 30.0
 """A waiting run that has not asked for so many seconds (it is suspended) is passed over, and keeps its place."""
@@ -84,9 +85,9 @@ def machine_dir() -> Path:
     """
     given = os.environ.get("NADTUI_MACHINE")
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     host = re.sub(r"[^A-Za-z0-9_.-]+", "-", socket.gethostname()) or "localhost"
-    return Path(platformdirs.user_state_dir("nadtui")) / "machine" / host
+    return of_user(platformdirs.user_state_dir) / "machine" / host
 
 
 def processors() -> tuple[int, ...]:
@@ -241,7 +242,7 @@ def queue() -> list[Ticket]:
         RequestError: the shared folder cannot be used.
     """
     folder = machine_dir()
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return []
     try:
         with _queue_held(folder):
@@ -257,7 +258,7 @@ def holders() -> dict[str, str]:
         RequestError: the shared folder cannot be used.
     """
     folder = machine_dir()
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return {}
     try:
         with _queue_held(folder):

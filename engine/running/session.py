@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import Tensor, nn
 
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData
+from engine.data.base import ImageData, Note
 from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
+from engine.running.conveniences import Conveniences
+from engine.running.given import Given
 from engine.running.network import Network
 from engine.running.request import RunRequest
 
@@ -32,9 +36,18 @@ class Session:
     network: Network
     model: nn.Module
     """The network with weights drawn anew, on the CPU: what was checked before anything was written."""
+    conveniences: Conveniences
+    inputs: dict[str, dict[str, Any]]
+    """The fingerprints of the files that the configuration names (`engine.running.inputs`)."""
     folder: RunFolder
     recorded: list[Event]
     """What the record held when the run was taken up: nothing of a new run."""
+    given: Given | None = None
+    """The suspect's file, where it comes from one."""
+    poisoned: int | None = None
+    """How many training images the attacker poisons; None where that is not counted once and for all."""
+    remarks: Sequence[Note] = ()
+    """How the data and the request were understood, and what of them comes to nothing."""
 
     @property
     def config(self) -> RunConfig:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine.attacks.joint import Joint
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
 from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
+from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
-from engine.running.plan import seed_of
+from engine.running.plan import SUSPECT, epochs_fields, seed_of
 from engine.running.session import Session
 from engine.settings import TrainingSettings
 from engine.storage.checkpoints import fit, load_weights, save_weights
@@ -75,6 +76,7 @@ class StageRunner:
             control=self.session.control,
             optimizer=optimizer or sgd,
             step=step or descend,
+            advice=self._advice(stage, settings),
         )
         watched = Stopwatch()
         if self.folder.state(stage).is_file():
@@ -94,10 +96,15 @@ class StageRunner:
         *,
         given: bool = True,
         curve: Mapping[float, Callable[[], nn.Module]] | None = None,
+        doubted: bool = False,
     ) -> Generator[Event, None, nn.Module]:
         """Take a ready model for a stage: measured, not trained, and the models on the way to it with it.
 
-        `given`: it came from the cache or a file; else it was edited in this run.
+        `given`: it came from the cache or a file; else it was edited in this run. `doubted`: whoever adopts it looks
+        itself whether it is better than chance.
+
+        Raises:
+            StageError: it holds values that are not finite.
         """
         self.enter(stage)
         if stage in self.finished:
@@ -106,9 +113,27 @@ class StageRunner:
         watched = Stopwatch()
         for at, make in sorted((curve or {}).items()):
             yield from self._curve_point(stage, at, make(), watched)
+        check_finite(stage, model, "it cannot be used")
         metrics = yield from self.observer.observe(stage, model, 0, 0, watched, final=True)
         yield self._completed(stage, model, metrics, evaluation_seconds=watched.seconds, cached=given)
+        if not doubted:
+            yield from self._doubt(
+                stage, metrics, "it was taken as it was" if given else "its defense left nothing of it"
+            )
         return model
+
+    def _doubt(self, stage: str, metrics: Metrics, advice: str) -> Iterator[Event]:
+        """A line where the figures are no better than chance; of what stands on a suspect like that, nothing new."""
+        labels, before = self.observer.test.labels, self.finished.get(SUSPECT)
+        if stage == SUSPECT or before is None or not no_better_than_chance(before.metrics, labels):
+            yield from doubt_of(stage, metrics, labels, advice)
+
+    def _advice(self, stage: str, settings: TrainingSettings) -> str:
+        """What usually helps against a stage that diverges, by the field to change."""
+        field = epochs_fields(self.session.config).get(stage, "").removesuffix("epochs")
+        return (
+            f"a lower {field}lr (now {settings.lr:g}) usually helps" if field else "a lower learning rate usually helps"
+        )
 
     def load(self, stage: str, model: nn.Module) -> nn.Module:
         """Fill `model` with the weights of a finished stage."""
@@ -128,6 +153,7 @@ class StageRunner:
             yield AttentionHealth(stage=loop.stage, epoch=0, taps=watch(loop.model))
         while loop.progress.epoch < loop.settings.epochs:
             yield from loop.run_epoch()
+            check_finite(loop.stage, loop.model, loop.advice)  # before it is saved: nobody goes on from a wreck
             done = loop.progress.epoch
             if done == loop.settings.epochs:
                 break
@@ -136,7 +162,7 @@ class StageRunner:
                 yield from self.observer.observe(loop.stage, loop.model, done, step, watched, final=False)
             tensors, numbers = loop.state()
             numbers["evaluation_seconds"] = repr(watched.seconds)
-            save_weights(self.folder.state(loop.stage), tensors, numbers)
+            save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
             self.epoch = done
         if watch is not None:
             yield AttentionHealth(stage=loop.stage, epoch=loop.progress.epoch, taps=watch(loop.model))
@@ -155,6 +181,7 @@ class StageRunner:
             evaluation_seconds=watched.seconds,
             images_per_second=progress.train_images / max(progress.train_seconds, 1e-9),
         )
+        yield from self._doubt(loop.stage, metrics, f"{loop.advice}, or more epochs (now {progress.epoch})")
         # Only now: a kill before the event is recorded finds the last saved epoch still there.
         self.folder.state(loop.stage).unlink(missing_ok=True)
 
@@ -172,16 +199,20 @@ class StageRunner:
     ) -> StageFinished:
         """Save the weights and say so."""
         file = self.folder.checkpoint(stage)
+        learned = {}
         if isinstance(model, Joint):
-            save_weights(self.folder.path / LEARNED, model.learner.state_dict(), {"stage": stage})
+            learned = model.learner.state_dict()
+            save_weights(self.folder.path / LEARNED, learned, {"stage": stage}, within=self.folder.path)
             model = model.classifier
         weights = model.state_dict()
-        save_weights(file, weights, {"stage": stage, "model": self.session.config.model.name})
+        name = getattr(model, "name", self.session.config.model.name)  # a reference may be another network
+        save_weights(file, weights, {"stage": stage, "model": name}, within=self.folder.path)
         event = StageFinished(
             stage=stage,
             metrics=metrics,
             checkpoint=str(file.relative_to(self.folder.path)),
-            sha256=fingerprint(*(weights[name] for name in sorted(weights))),
+            sha256=digest(weights),
+            learned=digest(learned) if learned else "",
             epochs=epochs,
             seconds=self.spent[stage] + train_seconds + evaluation_seconds,
             evaluation_seconds=evaluation_seconds,
@@ -190,6 +221,11 @@ class StageRunner:
         )
         self.finished[stage] = event
         return event
+
+
+def digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors' shapes and bytes, in the order of their names, in hex."""
+    return fingerprint(*(weights[name] for name in sorted(weights)))
 
 
 def saved_epoch(state: Path) -> int:

@@ -16,13 +16,14 @@ from engine.defenses.base import LabeledImages
 from engine.errors import RequestError
 from engine.events import Event, Message
 from engine.models.inference import freeze, predict
+from engine.running.doubts import preprocessing_doubts
 from engine.running.lending import lend
 from engine.running.plan import SUSPECT
 from engine.running.session import Session
 from engine.running.stages import LEARNED, PRODUCTS, StageRunner
 from engine.settings import ObjectiveSettings
 from engine.storage.artifacts import ArtifactCache
-from engine.storage.checkpoints import fit, load_foreign, load_weights
+from engine.storage.checkpoints import fit, load_weights
 from engine.training.objectives import CleanObjective
 from engine.zoo.contents import load
 
@@ -46,6 +47,7 @@ def make_suspect(session: Session, runner: StageRunner) -> Generator[Event, None
         session.device,
         session.control,
         session.folder.path / PRODUCTS,
+        session.conveniences.cache,
         recall=session.request.cache,
     )
     train = session.train
@@ -82,13 +84,17 @@ class Suspect:
 
 
 def _from_file(session: Session, runner: StageRunner) -> Generator[Event, None, nn.Module]:
-    file = session.config.suspect_file
-    assert file is not None
+    given = session.given
+    assert given is not None
     model = session.build(session.config.attack_seed)
     if SUSPECT in runner.finished:
         return runner.load(SUSPECT, model)
-    fit(model, load_foreign(Path(file)), SUSPECT)
-    return (yield from runner.adopt(SUSPECT, model))
+    fit(model, given.tensors, SUSPECT)
+    if given.notes:
+        yield Message(text=f"suspect: {'; '.join(given.notes)}")
+    yield from runner.adopt(SUSPECT, model, doubted=True)
+    yield from preprocessing_doubts(session, model)
+    return model
 
 
 def _from_zoo(session: Session, runner: StageRunner, context: AttackContext) -> Generator[Event, None, Suspect]:
@@ -127,15 +133,24 @@ def _attacked(
     if SUSPECT in runner.finished:
         _recall(runner, joint, session.folder.path / LEARNED)
         return runner.load(SUSPECT, model)
-    cache = ArtifactCache()
+    cache = session.conveniences.cache
     key = cache.key(_shapers(session, attack))
     cached = _cached(cache, key, joint) if session.request.cache else None
     if cached is not None:
-        _recall(runner, joint, cached.get("learned"))
-        weights, _ = load_weights(cached[SUSPECT])
-        fit(model, weights, SUSPECT)
-        yield from runner.adopt(SUSPECT, joint or model)
-        return model
+        try:
+            _recall(runner, joint, cached.get("learned"))
+            weights, _ = load_weights(cached[SUSPECT])
+            fit(model, weights, "the cached suspect")
+        except RequestError as error:
+            # Whole, but of no use: an older nadtui kept what it had not looked at.
+            yield Message(level="warning", text=f"{error}: it is dropped from the cache and made anew")
+            for kind in cached:
+                cache.drop(kind, key)
+            model = session.build_suspect()
+            joint = attack.joint(model, trigger, context)
+        else:
+            yield from runner.adopt(SUSPECT, joint or model)
+            return model
     yield from _trained(session, runner, joint, model, context, trigger)
     yield from _keep(session, cache, key, joint)
     return model
@@ -160,13 +175,13 @@ def _trained(
 
 
 def _keep(session: Session, cache: ArtifactCache, key: str, joint: Joint | None) -> Generator[Event, None, None]:
-    try:
-        cache.put(SUSPECT, key, session.folder.checkpoint(SUSPECT))
-        if joint is not None:
-            cache.put("learned", key, session.folder.path / LEARNED)
-    except RequestError as error:
-        # The run has its model; only the next run will miss it.
-        yield Message(level="warning", text=str(error))
+    files = {SUSPECT: session.folder.checkpoint(SUSPECT)}
+    if joint is not None:
+        files["learned"] = session.folder.path / LEARNED
+    for kind, file in files.items():
+        problem = cache.offer(kind, key, file)
+        if problem:
+            yield Message(level="warning", text=problem)
 
 
 def _remarks(session: Session, runner: StageRunner, attack: Attack, model: nn.Module) -> Generator[Event, None, None]:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import RequestError
-from engine.plain import plain
+from engine.plain import plain, utf8
 from engine.storage.paths import cache_dir, write_atomically
 
 CONTENT = "content.safetensors"
@@ -45,8 +45,10 @@ class Artifact:
 class ArtifactCache:
     """Artifacts by kind (a short name) and key. Any number of processes may use one cache at a time."""
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, *, keeps: bool = True) -> None:
+        """`keeps`: whether it takes what it is offered; else it is there to be read."""
         self.root = cache_dir() / "artifacts" if root is None else Path(root)
+        self._keeps = keeps
 
     @staticmethod
     def key(parts: Mapping[str, Any]) -> str:
@@ -62,13 +64,24 @@ class ArtifactCache:
     def get(self, kind: str, key: str) -> Artifact | None:
         """The entry, if it is there and every byte of it is as it was put; a damaged one is removed."""
         folder = self._folder(kind, key)
-        if not folder.exists():
+        if not os.path.lexists(folder):
             return None
         extra = _whole(folder, key)
         if extra is None:
             _discard(folder, key)
             return None
         return Artifact(folder / CONTENT, extra)
+
+    def offer(self, kind: str, key: str, source: Path) -> str:
+        """As `put`, where that can be done: a cache is a convenience. Says, once, what stands in the way."""
+        if not self._keeps:
+            return ""
+        try:
+            self.put(kind, key, source)
+        except RequestError as error:
+            self._keeps = False
+            return f"{error}; the next run will have to make it again"
+        return ""
 
     def put(self, kind: str, key: str, source: Path, extra: Mapping[str, Any] | None = None) -> Artifact:
         """Keep a copy of the file `source`, and `extra` (JSON values) beside it.
@@ -93,7 +106,7 @@ class ArtifactCache:
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "extra": plain(dict(extra or {})),
             }
-            write_atomically(hidden / MANIFEST, json.dumps(manifest, ensure_ascii=False).encode())
+            write_atomically(hidden / MANIFEST, utf8(json.dumps(manifest, ensure_ascii=False)))
             with suppress(OSError):  # the place may be taken; what counts is what is there afterwards
                 hidden.rename(folder)
         except (OSError, RequestError) as error:
@@ -106,6 +119,14 @@ class ArtifactCache:
         if kept is None:
             raise RequestError(f"cannot keep {source} in the cache {self.root}: {folder} cannot be replaced")
         return kept
+
+    def drop(self, kind: str, key: str) -> None:
+        """Remove an entry whose content proved to be of no use, if it is there and can be removed."""
+        folder = self._folder(kind, key)
+        doomed = folder.with_name(f".old-{os.getpid()}-{secrets.token_hex(4)}")
+        with suppress(OSError):
+            folder.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
 
     def _folder(self, kind: str, key: str) -> Path:
         for name in (kind, key):

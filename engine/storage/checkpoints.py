@@ -1,13 +1,12 @@
 """Weights on disk: our own files, and checkpoints from strangers.
 
-Our own files are safetensors, which cannot execute code, and are always written whole. A stranger's
-checkpoint may be a pickle; it is read with torch's restricted unpickler, and one that asks for any code is
-refused unexecuted.
+Our own files are safetensors, which cannot execute code, and are always written whole. A stranger's checkpoint may be
+anything (`engine.storage.contents`): nothing in it is executed, and only its tensors are used.
 """
 
-import pickle
-import re
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,27 +15,38 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from engine.errors import RequestError
-from engine.storage.paths import write_atomically
+from engine.plain import utf8
+from engine.storage.contents import open_checkpoint
+from engine.storage.paths import named_in_letters, write_atomically
+from engine.storage.pickles.values import NotWholeError
+from engine.storage.reading_tensors import read_all
+from engine.storage.state_dicts import normalization
+from engine.storage.state_dicts.fitting import Fitted, MisfitError, fit_contents, found_in, listed, misfits
+from engine.storage.state_dicts.naming import WRAPPING, Naming, common_prefix, match
+from engine.storage.state_dicts.normalization import OURS, FoundNormalization
 
-PICKLED = (".pt", ".pth", ".tar")
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
-LISTED_MISMATCHES = 3
 
-
-def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def save_weights(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], *, within: Path | None = None
+) -> None:
     """Write named tensors and text to a safetensors file, whole or not at all.
 
     Tensors of any device and layout are stored from the CPU, contiguous; their dtype and shape are kept.
-    Serves weights, training states and cached images alike.
+    Serves weights, training states and cached images alike. ``within`` is as in ``write_atomically``.
 
     Raises:
         RequestError: the folder cannot be written, or the disk is full.
     """
+    write_atomically(path, weights_as_bytes(tensors, metadata), within=within)
+
+
+def weights_as_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The same file's content."""
     # The format refuses tensors that share memory, so each is copied.
     plain = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }
-    write_atomically(path, to_safetensors(plain, dict(metadata)))
+    return to_safetensors(plain, {name: utf8(value).decode() for name, value in metadata.items()})
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -47,7 +57,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     _check_readable(path)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with named_in_letters(path) as name, safe_open(name, framework="pt", device="cpu") as file:
             # Copied, since the file is mapped into memory: to change it later must not change the tensors.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, file.metadata() or {}
@@ -55,121 +65,108 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise RequestError(f"{path} is not a whole safetensors file: {_first_line(error)}") from error
 
 
-def load_foreign(path: Path) -> dict[str, Tensor]:
-    """Read a state dict that somebody else wrote, executing nothing in it.
+def load_foreign(path: Path, like: nn.Module | None = None) -> dict[str, Tensor]:
+    """Read a state dict that somebody else wrote, executing nothing in it; see `engine.storage.contents` for the forms.
 
-    The file may be safetensors, or a pickle by ``torch.save`` (``.pt``, ``.pth``, ``.tar``) that holds the
-    state dict itself or has it under ``state_dict``, ``model``, ``model_state_dict`` or ``net``. A
-    ``module.`` before every name (``nn.DataParallel``) is taken off. The tensors are on the CPU and have the
-    dtypes of the file.
+    The mapping taken is the one that fits the network `like`, under its names; without one, the likeliest, less what
+    wrappers put before every name (``module.``). A normalization of the images comes under the names `OURS` in the
+    first case, as it is in the second. The tensors are on the CPU and have the dtypes of the file.
 
     Raises:
-        RequestError: no such file, another ending, not a checkpoint, damaged, without a state dict, or a
-            pickle that would execute code.
+        MisfitError: nothing in it fits `like`.
+        RequestError: no such file, not a checkpoint, damaged, without a state dict, or one that names what runs things.
     """
-    if path.suffix == ".safetensors":
-        found: object = load_weights(path)[0]
-    elif path.suffix in PICKLED:
-        _check_readable(path)
-        found = _unpickle(path)
-    else:
-        raise RequestError(f"{path} is no checkpoint: allowed endings are .safetensors, {', '.join(PICKLED)}")
-    state = _unwrap(found, path)
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    return state
+    contents = open_checkpoint(path)
+    if like is not None:
+        fitted = fit_contents(contents, like.state_dict(), _name(like))
+        return {**fitted.tensors, **as_tensors(fitted.normalization)}
+    mapping = found_in(contents)[0]
+    prefix = common_prefix(mapping.tensors, WRAPPING)
+    try:
+        read = read_all(mapping.tensors, contents.size)
+    except NotWholeError as error:
+        raise RequestError(f"{path} is not a whole checkpoint: {error}") from error
+    return {name.removeprefix(prefix): tensor for name, tensor in read.items()}
 
 
-class MisfitError(RequestError):
-    """Weights of another network: tensors are missing, superfluous or of another shape."""
+def read_for(path: Path, model: nn.Module) -> Fitted:
+    """What a stranger's file has for a network, and how the file is made up. Raises as `load_foreign` does."""
+    return fit_contents(open_checkpoint(path), model.state_dict(), _name(model))
 
 
-def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+def as_tensors(normal: FoundNormalization | None) -> dict[str, Tensor]:
+    """A normalization as our own files hold it; nothing where there is none."""
+    if normal is None:
+        return {}
+    return {
+        name: torch.tensor(each, dtype=torch.float32).view(1, 3, 1, 1)
+        for name, each in zip(OURS, (normal.mean, normal.std), strict=True)
+    }
+
+
+def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path | str) -> None:
     """Load ``state``, read from ``path``, into ``model`` by name; floating dtypes become the model's.
 
-    ``num_batches_tracked`` may be absent, as it is in old files. Nothing is loaded unless everything fits.
+    Names may stand behind a prefix; counters of profilers, and ``num_batches_tracked``, which old files lack, do not
+    matter. Nothing is loaded unless everything fits.
 
     Raises:
         MisfitError: tensors that are missing, superfluous or of another shape (the first three are listed).
-        RequestError: tensors that hold NaN, infinities or no floating point numbers.
+        RequestError: tensors that hold NaN, infinities or no floating point numbers; a normalization of the images that
+            the model has no place for.
     """
-    name = getattr(model, "name", type(model).__name__)
-    wanted = model.state_dict()
-    mismatches = list(_mismatches(wanted, state, name))
+    whole = model.state_dict()
+    wanted = {key: tensor for key, tensor in whole.items() if key not in OURS}
+    naming = match(*({key: tuple(each.shape) for key, each in tensors.items()} for tensors in (wanted, state)))
+    normal = next(iter(normalization.among((*naming.inside, *naming.outside), lambda key: _numbers(state[key]))), None)
+    beside = (normal.mean_name, normal.std_name) if normal is not None else ()
+    inside = tuple(each for each in naming.inside if each not in beside)
+    mismatches = list(misfits(wanted, state, Naming(naming.names, naming.prefix, naming.outside, inside), _name(model)))
     if mismatches:
-        shown = "; ".join(mismatches[:LISTED_MISMATCHES])
-        more = len(mismatches) - LISTED_MISMATCHES
-        raise MisfitError(f"{path} does not fit {name}: {shown}{f'; and {more} more' if more > 0 else ''}")
+        raise MisfitError(f"{path} does not fit {_name(model)}: {listed(mismatches)}")
+    if normal is not None and not normal.identity and OURS[0] not in whole:
+        raise RequestError(
+            f"{path} normalizes its images ({beside[0]}, {beside[1]}), {_name(model)} does not: give model.mean and "
+            "model.std"
+        )
+    taken = {ours: state[theirs].reshape(wanted[ours].shape) for ours, theirs in naming.names.items()}
+    if OURS[0] in whole:
+        taken |= as_tensors(normal)
     # Conversion comes before the check: a float64 value may be infinite as float32.
-    state = {key: tensor.to(wanted[key].dtype) for key, tensor in state.items()}
-    for key, tensor in state.items():
+    taken = {key: _converted(tensor, whole[key]) for key, tensor in taken.items()}
+    for key, tensor in taken.items():
         if not tensor.isfinite().all():
             raise RequestError(f"{path}: {key} holds values that are not finite (NaN or infinity)")
-    model.load_state_dict({**wanted, **state})
+    model.load_state_dict({**whole, **taken})
 
 
-def _mismatches(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> Iterator[str]:
-    for key, tensor in wanted.items():
-        found = state.get(key)
-        if found is None:
-            if not key.endswith("num_batches_tracked"):
-                yield f"{key}: missing in the file, {name} wants {_shape(tensor)}"
-        elif found.shape != tensor.shape:
-            yield f"{key}: file {_shape(found)}, {name} wants {_shape(tensor)}"
-        elif found.is_floating_point() != tensor.is_floating_point():
-            yield f"{key}: file {_dtype(found)}, {name} wants {_dtype(tensor)}"
-    for key, tensor in state.items():
-        if key not in wanted:
-            yield f"{key}: file {_shape(tensor)}, {name} has no such tensor"
+def _converted(tensor: Tensor, wanted: Tensor) -> Tensor:
+    """In the model's type; a counter that somebody averaged is rounded."""
+    dense = tensor.to_dense() if tensor.layout is not torch.strided else tensor
+    counted = dense.is_floating_point() and not wanted.is_floating_point()
+    return (dense.round() if counted else dense).to(wanted.dtype)
 
 
-def _unpickle(path: Path) -> object:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        forbidden = re.search(r"GLOBAL\s+(\S+)", str(error))
-        if forbidden is None:
-            raise RequestError(f"{path} is not a checkpoint: not a file that torch.save wrote") from error
-        raise RequestError(
-            f"{path} refused: besides tensors it contains code ({forbidden[1]}), which was not executed; if "
-            "you trust its author, load it where that is safe, and convert its state_dict() with "
-            "safetensors.torch.save_file"
-        ) from error
-    except Exception as error:  # rubbish makes the unpickler fail in a dozen ways, KeyError among them
-        raise RequestError(f"{path} is not a whole checkpoint: {_first_line(error)}") from error
+def _numbers(tensor: Tensor) -> list[float] | None:
+    return (
+        [float(each) for each in tensor.flatten().tolist()] if tensor.numel() in (1, 3) and tensor.ndim <= 4 else None
+    )
 
 
-def _unwrap(found: object, path: Path) -> dict[str, Tensor]:
-    if isinstance(found, Mapping):
-        found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)), found)
-    if not isinstance(found, Mapping) or not found:
-        held = "nothing" if isinstance(found, Mapping) else f"a {type(found).__name__}"
-        raise RequestError(f"{path} holds no state dict but {held}; allowed: bare or under {', '.join(WRAPPERS)}")
-    for key, value in found.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            kind = type(value).__name__
-            raise RequestError(f"{path} holds no state dict: {key!r} is a {kind}, not a tensor with a name")
-    return {key: value.detach() for key, value in found.items()}
+def _name(model: nn.Module) -> str:
+    return str(getattr(model, "name", type(model).__name__))
 
 
 def _check_readable(path: Path) -> None:
-    if not path.exists():
-        raise RequestError(f"no such file: {path}")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
+        raise RequestError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if empty:
         raise RequestError(f"{path} is empty")
-
-
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(size) for size in tensor.shape) or "a single number"
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _first_line(error: BaseException) -> str:

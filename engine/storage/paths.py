@@ -2,16 +2,21 @@
 
 import os
 import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import platformdirs
 
 from engine.errors import RequestError
+from engine.places import expanded
 
 
 def cache_dir() -> Path:
     """Return the folder of everything that can be rebuilt: ``NADTUI_CACHE``, or the user's cache folder."""
-    return _from_environment("NADTUI_CACHE") or Path(platformdirs.user_cache_dir("nadtui"))
+    return _from_environment("NADTUI_CACHE") or of_user(platformdirs.user_cache_dir)
 
 
 def data_dir() -> Path:
@@ -26,19 +31,63 @@ def runs_dir() -> Path:
 
 def presets_dir() -> Path:
     """Return the user's own folder of presets: ``NADTUI_PRESETS``, or ``presets`` among the user's settings."""
-    return _from_environment("NADTUI_PRESETS") or Path(platformdirs.user_config_dir("nadtui")) / "presets"
+    return _from_environment("NADTUI_PRESETS") or of_user(platformdirs.user_config_dir) / "presets"
+
+
+def of_user(folder: Callable[[str], str]) -> Path:
+    """One of the user's own folders, by the function of ``platformdirs`` that names it.
+
+    Who has no home (a number without a name, in a container) has none: it is a place then where nothing can be kept.
+    """
+    try:
+        named = Path(folder("nadtui"))
+    except RuntimeError:  # what some versions make of it; others leave the ~ as it is
+        named = Path("~")
+    return named if named.is_absolute() else Path(os.devnull) / "no home folder"
+
+
+def unusable(folder: Path) -> str:
+    """Why nothing can be kept in a folder, which is made if it is missing; empty where something can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b".")
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def entries(folder: Traversable) -> list[Traversable]:
+    """What lies in a folder, by name; nothing where there is none, or it may not be looked into."""
+    try:
+        return sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError:
+        return []
 
 
 def _from_environment(variable: str) -> Path | None:
     value = os.environ.get(variable)
-    return Path(value).expanduser() if value else None
+    return expanded(value) if value else None
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+@contextmanager
+def named_in_letters(path: Path) -> Iterator[str]:
+    """A name for a file that safetensors takes: it wants UTF-8, which names of files need not be."""
+    name = str(path)
+    if name == name.encode("utf-8", "replace").decode():
+        yield name
+        return
+    with path.open("rb") as file:
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def write_atomically(path: Path, content: bytes, *, within: Path | None = None) -> None:
     """Write ``content`` to ``path``: a reader, or a crash at any moment, finds the old file or the new one.
 
     The bytes go to a temporary name in the same folder (made if missing), are flushed to the disk, and then
     take the place of ``path``; the folder is flushed as well, so that the new name survives a power cut.
+    ``within`` is a folder that must be there, the file's own or the one above that: one that somebody has
+    deleted is not made again.
 
     Raises:
         RequestError: the folder cannot be made or written, or the disk is full; nothing half-written stays.
@@ -47,7 +96,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     # same numbers: each writer has a temporary name of its own, drawn at random.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent != within:
+            path.parent.mkdir(parents=within is None, exist_ok=True)
         try:
             with temporary.open("xb") as file:
                 file.write(content)

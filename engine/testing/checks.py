@@ -48,6 +48,7 @@ CHECKS: dict[Kind, tuple[Check, ...]] = {
         model_checks.process_untouched,
         model_checks.inputs_untouched,
         model_checks.taps,
+        model_checks.attention,
         model_checks.each_image_alone,
         model_checks.weights_come_back,
         model_checks.gradients,

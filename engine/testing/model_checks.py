@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,35 +11,43 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.data.base import fingerprint
+from engine.defenses.nad.objective import NadObjective
+from engine.defenses.nad.settings import DistillSettings
+from engine.device import choose
 from engine.errors import RequestError
-from engine.models.hooked import Hooked, find_taps
-from engine.models.inference import as_input, freeze
+from engine.models.finding import with_taps
+from engine.models.hooked import Hooked
+from engine.models.inference import as_input, freeze, settled
 from engine.storage.checkpoints import fit, load_foreign, load_weights, save_weights
 from engine.testing import digests, squares
 from engine.testing.bystander import Bystander
 from engine.testing.contract import ContractBroken, differing, granted, listed, one_line, require
 from engine.testing.subject import Subject
-from engine.training.loop import batch_of, cross_entropy
+from engine.training.loop import Batch, batch_of, cross_entropy, own_draws
 
 SIZES = ((32, 32), (48, 32))
 """Height and width of the images with which the taps are looked at."""
+SIDES = (32, 64)
+"""Side of the images with which the taps' part in NAD's loss is looked at."""
+SHARE = 0.01
+"""What that is at least."""
 IMAGES = 8
 CLOSE = 1e-4
 """How far the logits of an image may lie apart, as a share of the largest: sums come out in another order elsewhere."""
 
 
-def built(subject: Subject, seed: int = 0, classes: int = squares.CLASSES) -> nn.Module:
+def built(
+    subject: Subject, seed: int = 0, classes: int = squares.CLASSES, size: tuple[int, int] = SIZES[0]
+) -> nn.Module:
     """The network with its own taps, or where it has none with those that are found; NotTried if it cannot be built."""
-    return granted(lambda: _built(subject, seed, classes), "settings")
+    return granted(lambda: _built(subject, seed, classes, size), "settings")
 
 
-def _built(subject: Subject, seed: int = 0, classes: int = squares.CLASSES) -> nn.Module:
-    make = partial(models.build, subject.name, classes, seed, typed=True)
-    network = _tried(make, "built, it")
-    if network.tap_names:
-        return network
-    taps = _tried(lambda: find_taps(network, _images()), "looked for taps, it")
-    return _tried(partial(make, taps=taps), "built with taps, it")
+def _built(
+    subject: Subject, seed: int = 0, classes: int = squares.CLASSES, size: tuple[int, int] = SIZES[0]
+) -> nn.Module:
+    network = _tried(lambda: models.build(subject.name, classes, seed, typed=True, size=size), "built, it")
+    return _tried(lambda: with_taps(network, _images(size)), "looked for taps, it")
 
 
 def _tried(make: Callable[[], Any], what: str) -> Any:
@@ -86,7 +93,11 @@ def same_seed(subject: Subject) -> None:
 def process_untouched(subject: Subject) -> None:
     """Global generators, the number of threads and torch's switches are as before when it was built and used."""
     before = digests.of_process()
-    cross_entropy(built(subject), batch_of(_images(), torch.arange(IMAGES) % squares.CLASSES))["ce"].backward()
+    network = built(subject)
+    with own_draws(
+        0, 0, 0, choose("cpu", "fp32")
+    ):  # as in training: where it drops out at random, a step's seed decides
+        cross_entropy(network, batch_of(_images(), torch.arange(IMAGES) % squares.CLASSES))["ce"].backward()
     changed = differing(before, digests.of_process())
     require(not changed, f"it changes {changed}")
 
@@ -104,8 +115,8 @@ def inputs_untouched(subject: Subject) -> None:
 def taps(subject: Subject) -> None:
     """A logit for each class with and without taps, and maps of the channels and strides that it declares."""
     declared = models.known_taps(subject.name)
-    network = freeze(built(subject))
     for height, width in SIZES:
+        network = freeze(built(subject, size=(height, width)))
         images = _images((height, width))
         logits, maps = network.forward_with_taps(images)
         require(tuple(logits.shape) == (IMAGES, squares.CLASSES), f"its logits are {tuple(logits.shape)}")
@@ -127,6 +138,27 @@ def taps(subject: Subject) -> None:
             require(said == real, f"tap {tap.name} is declared as {said}, its map is {real} for {height}x{width}")
             hooked = Hooked(network, {tap.name: tap.module}).forward_with_taps(fresh)[1][0] if tap.module else seen
             require(torch.equal(hooked, seen), f"tap {tap.name} is not what its module {tap.module} gives")
+
+
+def attention(subject: Subject) -> None:
+    """Every tap takes part in NAD's loss as it is by default, at 32 and at 64 pixels: 1 % of it at least, none is dead.
+
+    The teacher is the network with other weights.
+    """
+    granted(lambda: inputs_untouched(subject), "inputs_untouched")
+    for side in SIDES:
+        batch = _squares(side)
+        student, teacher = (settled(built(subject, seed, size=(side, side)), batch.images) for seed in (0, 1))
+        objective = NadObjective(DistillSettings(), student, freeze(teacher), student.tap_names)
+        report = objective.health(student, batch)
+        idle = [f"{tap.tap} ({100 * tap.share:.2g} %)" for tap in report if tap.dead or tap.share < SHARE]
+        require(not idle, f"for images of {side}x{side} hardly any of NAD's loss comes from {listed(idle)}")
+
+
+def _squares(side: int) -> Batch:
+    images, labels = squares.drawn(IMAGES, side, squares.CLASSES, seed=1)
+    drawn = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    return batch_of(as_input(drawn), torch.from_numpy(labels))
 
 
 def each_image_alone(subject: Subject) -> None:
@@ -184,7 +216,8 @@ def any_classes(subject: Subject) -> None:
 def carries_a_run(subject: Subject) -> None:
     """An attack and a defense run on it to their end."""
     built(subject)
-    config = subject.world.config({"model": {"name": subject.name}}, defenses={"bystander": Bystander()})
+    short = {"model": {"name": subject.name}, "training": {"epochs": 1}}
+    config = subject.world.config(short, defenses={"bystander": Bystander()})
     subject.world.whole(config, "a run on it")
 
 

@@ -97,9 +97,9 @@ for name, (target, network) in targets.items():
         data.check_name(name)
     elif kind == "model":
         family = EntryPoint(name, target, kind).load()
-        numbers = family.numbers(network or family.smallest)
-        if family.taps is not None and numbers is not None:
-            family.taps(*numbers)
+        parameters = family.parameters(network or family.smallest)
+        if family.taps is not None and parameters is not None:
+            family.taps(*parameters)
     else:
         EntryPoint(name, target, kind).load()()
     heavy = sorted({"torch", "torchvision"} & set(sys.modules))

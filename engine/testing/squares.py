@@ -26,13 +26,13 @@ def write(
     drawn_for_test: int = 2,
 ) -> Path:
     """Write a data set as a .npz file; `drawn_for_test` is the seed of its test images."""
-    x_train, y_train = _drawn(train, side, classes, seed=1)
-    x_test, y_test = _drawn(test, side, classes, seed=drawn_for_test)
+    x_train, y_train = drawn(train, side, classes, seed=1)
+    x_test, y_test = drawn(test, side, classes, seed=drawn_for_test)
     np.savez(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return file
 
 
-def _drawn(count: int, side: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def drawn(count: int, side: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Images uint8 [N, side, side, 3] and their labels, every class equally often."""
     draw = np.random.default_rng(seed)
     labels = draw.permutation(np.arange(count) % classes)

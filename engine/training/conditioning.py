@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models.normalized import Normalized
+
 IMAGES = 2_000
 """Training images whose patches are looked at, evenly spaced."""
 EPSILON = 5e-4
@@ -33,7 +35,9 @@ def whiten_first_layer(model: nn.Module, images: Tensor) -> None:
     first = next((module for module in model.modules() if _sees_color(module)), None)
     if first is None or min(images.shape[-2:]) < max(first.kernel_size):
         return
-    directions = _whitened(images[:: max(1, len(images) // IMAGES)].cpu(), first.kernel_size)
+    # What a normalization takes off first does not matter to directions, what it divides by does.
+    over = model.normalize.std.double().cpu() if isinstance(model, Normalized) else 1.0
+    directions = _whitened(images[:: max(1, len(images) // IMAGES)].cpu().double() / 255 / over, first.kernel_size)
     kept = directions[: first.out_channels // 2]
     pairs = torch.cat([kept, -kept]).view(-1, *first.weight.shape[1:])
     with torch.no_grad():
@@ -45,8 +49,8 @@ def _sees_color(module: nn.Module) -> bool:
 
 
 def _whitened(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """The principal directions of the images' patches as filters, float64 [D, D], D = 3 x height x width."""
-    patches = F.unfold(images.double() / 255, size, stride=max(1, min(size) - 1)).transpose(1, 2).flatten(0, 1)
+    """The principal directions of the images' patches as filters; all float64, [D, D], D = 3 x height x width."""
+    patches = F.unfold(images, size, stride=max(1, min(size) - 1)).transpose(1, 2).flatten(0, 1)
     variances, directions = torch.linalg.eigh(torch.cov(patches.T))
     # A direction's sign is the solver's whim: the largest entry is made positive.
     largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))

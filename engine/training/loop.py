@@ -118,7 +118,9 @@ class Loop:
         control: Control,
         optimizer: OptimizerFactory = sgd,
         step: TrainStep = descend,
+        advice: str = "a lower learning rate usually helps",
     ) -> None:
+        """`advice`: what usually helps where the loss diverges."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -129,18 +131,20 @@ class Loop:
         self.seed = seed
         self.device = device
         self.control = control
+        self.advice = advice
         self.progress = Progress()
-        self.steps_per_epoch = math.ceil(len(images) / settings.batch_size)
+        self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
         self.optimizer = optimizer(model, settings)
         self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
-        """One pass over the images in a drawn order, the last batch as large as what is left."""
+        """One pass over the images in a drawn order, the last batch as large as what is left; a single image that is
+        left joins the batch before."""
         order_and_augmentation = epoch_generator(self.seed, epoch, 0)
         # A stream of its own: two objectives, one of which draws, still see the same batches.
         for_objective = epoch_generator(self.seed, epoch, 1)
         order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
-        for chosen in order.split(self.settings.batch_size):
+        for chosen in _parted(order, self.settings.batch_size):
             images = self.augment(self.images[chosen], order_and_augmentation)
             yield Batch(as_input(images), self.labels[chosen], for_objective)
 
@@ -206,6 +210,14 @@ class Loop:
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
 
 
+def _parted(order: Tensor, size: int) -> list[Tensor]:
+    """In batches of that size; a batch norm of maps of 1x1 cannot learn from a batch of one."""
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
+
+
 class _Reporter:
     """Adds up losses on the device and turns them into a `Step` event a few times a second."""
 
@@ -257,7 +269,7 @@ class _Reporter:
         if broken:
             raise StageError(
                 f"stage {self._loop.stage}: the loss ({', '.join(broken)}) is no longer finite in epoch "
-                f"{self._epoch + 1}; a lower learning rate usually helps"
+                f"{self._epoch + 1}; {self._loop.advice}"
             )
 
 

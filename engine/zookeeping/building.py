@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from engine.config.run import RunConfig
+from engine.config.run import RunConfig, validate
 from engine.control import Control
 from engine.device import choose, environment
 from engine.errors import RequestError
@@ -36,7 +36,12 @@ def is_made(wanted: Wanted, where: Path) -> bool:
         card = Card.read(where / f"{wanted.name}.json")
     except RequestError:
         return False
-    return card.config == shaped_by(wanted) and card.is_of(where / f"{wanted.name}.safetensors")
+    config = wanted.config()
+    try:  # fields that there were not yet have their defaults
+        made = validate({**config.to_dict(), **card.config})
+    except RequestError:
+        return False
+    return made == config and card.is_of(where / f"{wanted.name}.safetensors")
 
 
 def shaped_by(wanted: Wanted) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def _metrics(
     trigger = attack.recalled(found.trigger, AttackContext(x_train, y_train, images.classes, seed))
     wanted = attack.eligible(y_test, images.classes), attack.wanted(y_test, images.classes)
     test = prepare(x_test, y_test, images.classes, *wanted, trigger, marks=attack.marks)
-    model = models.build(network, images.classes, seed)
+    model = models.build(network, images.classes, seed, size=tuple(x_test.shape[-2:]))
     fit(model, found.weights, folder())
     return measure(model.to(there), test, device)
 

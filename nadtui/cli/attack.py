@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.places import expanded
 from nadtui import formatting
 from nadtui.cli import output
 from nadtui.cli.options import Dataset, Device, Seed, Settings
@@ -14,7 +15,7 @@ from nadtui.cli.options import Dataset, Device, Seed, Settings
 
 def attack(
     preset: Annotated[str, typer.Option(metavar="NAME", help="What the attacker did; see 'nadtui presets'.")],
-    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new or empty folder.")],
+    folder: Annotated[Path, typer.Option("--out", parser=expanded, metavar="FOLDER", help="A new or empty folder.")],
     dataset: Dataset = None,
     images: Annotated[
         int, typer.Option("--export-images", metavar="N", min=0, help="Images of each kind to write.")

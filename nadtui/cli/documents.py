@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from engine.errors import RequestError
+from engine.plain import utf8
 from nadtui import diagnostics
 from nadtui.cli import output
 
@@ -31,5 +32,5 @@ def deliver(document: str | bytes, form: str, file: Path | None, cautions: Itera
         return
     from engine.storage.paths import write_atomically
 
-    write_atomically(file, document if isinstance(document, bytes) else document.encode())
+    write_atomically(file, document if isinstance(document, bytes) else utf8(document))
     diagnostics.note(f"written: {file}")

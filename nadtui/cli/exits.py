@@ -13,3 +13,8 @@ class ExitCode(IntEnum):
     """Nothing was done: the message names the field, the value and what is allowed."""
     INTERRUPTED = 130
     """Stopped from outside; the run can be resumed."""
+
+
+def of_workbench(*, left: bool) -> ExitCode:
+    """The workbench's own: whether a person `left` it, or it was cut off."""
+    return ExitCode.DONE if left else ExitCode.INTERRUPTED

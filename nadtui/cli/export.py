@@ -1,29 +1,57 @@
-"""`nadtui export`: a run as a document."""
+"""`nadtui export`: a run as a document, or one of its models as a checkpoint."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.errors import RequestError
+from nadtui import diagnostics
 from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.options import File, Out, Run
+from nadtui.export import checkpoint
 from nadtui.export.formats import FORMATS, check, of_run
+
+if TYPE_CHECKING:
+    from nadtui.runs.digest import Report
+
+KNOWN = (*FORMATS, checkpoint.NAME)
 
 
 def export(
     run: Run,
     form: Annotated[
         str | None,
-        typer.Option("--format", metavar="|".join(FORMATS), help="Left out: by FILE's ending, else md."),
+        typer.Option("--format", metavar="|".join(KNOWN), help="Left out: by FILE's ending, else md."),
     ] = None,
     file: File = None,
     out: Out = None,
+    stage: Annotated[
+        str | None,
+        typer.Option("--stage", metavar="NAME", help="checkpoint: whose model (default: the last purified one)."),
+    ] = None,
 ) -> None:
-    """A run as a document for others."""
+    """A run as a document for others, or its purified model as a checkpoint for its owner."""
     from nadtui.runs.loading import load
 
-    form = form_of(form, file, FORMATS)
-    check(form, FORMATS)
+    ending = file.suffix.lower() if file is not None else ""
+    form = form or (checkpoint.NAME if ending in checkpoint.ENDINGS else form_of(form, file, FORMATS))
+    check(form, KNOWN)
+    if stage is not None and form != checkpoint.NAME:
+        raise RequestError(f"--stage {stage}: only a checkpoint is of one stage; add --format checkpoint")
     report = load(run, out)
-    deliver(of_run(report, form), form, file, [report.caution] if report.caution else [])
+    if form == checkpoint.NAME:
+        _checkpoint(report, stage, file)
+    else:
+        deliver(of_run(report, form), form, file, [report.caution] if report.caution else [])
+
+
+def _checkpoint(report: Report, stage: str | None, file: Path | None) -> None:
+    if file is None:
+        raise RequestError(f"--format {checkpoint.NAME}: not for a terminal; name a file with -o")
+    content, notes = checkpoint.render(report, stage, file)
+    for note in notes:
+        diagnostics.note(note)
+    deliver(content, checkpoint.NAME, file, [report.caution] if report.caution else [])

@@ -13,18 +13,20 @@ from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from engine import events
-from engine.errors import RequestError
+from engine.errors import RecordError, RequestError
 from engine.record.summary import summarize
 from engine.record.view import RunView, fold
-from engine.storage.paths import runs_dir
 from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
+from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
 
+HANG_UP = getattr(signal, "SIGHUP", None)
+"""The terminal is gone; None on systems that have no such signal."""
 POLL = 0.25
 """Seconds within which a signal is answered and the picture moves, however quiet the job is."""
 
@@ -52,7 +54,12 @@ class StopRequest:
         self.announced = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """First: stop at the next step. Again: leave at once; the record is sound at any moment."""
+        """First: stop at the next step. Again: leave at once; the record is sound at any moment.
+
+        A terminal that goes away may say so several times: that is no impatience.
+        """
+        if self.asked and number == HANG_UP:
+            return
         if self.asked:
             diagnostics.leave_terminal()
             os._exit(ExitCode.INTERRUPTED)
@@ -100,7 +107,7 @@ def follow(job: Job, view: RunView, runs: Path, *, json: bool) -> ExitCode:
                 view.apply(event)
                 display.tell(event)
     if job.error is not None:
-        return _broken(job.error, recorded=recorded)
+        return _broken(job.error, runs / view.run if recorded else None)
     if not recorded:
         diagnostics.note("stopped before anything was recorded")
         return ExitCode.INTERRUPTED
@@ -110,7 +117,10 @@ def follow(job: Job, view: RunView, runs: Path, *, json: bool) -> ExitCode:
 @contextmanager
 def _stoppable(job: Job) -> Iterator[StopRequest]:
     request = StopRequest(job.stop)
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # as nohup has it
+        numbers.append(HANG_UP)
+    before = {number: signal.signal(number, request) for number in numbers}
     try:
         yield request
     finally:
@@ -119,8 +129,7 @@ def _stoppable(job: Job) -> Iterator[StopRequest]:
 
 
 def _display(view: RunView) -> Display:
-    console = diagnostics.console()
-    if not console.is_terminal or console.is_dumb_terminal:
+    if not diagnostics.on_terminal():
         from nadtui.cli.plain_display import PlainDisplay
 
         return PlainDisplay(view)
@@ -129,12 +138,18 @@ def _display(view: RunView) -> Display:
     return LiveDisplay(view, keep=not sys.stdout.isatty())
 
 
-def _broken(error: BaseException, *, recorded: bool) -> ExitCode:
-    """The job ended outside its record: by a wrong request, a record that cannot be written, or a mistake of ours."""
-    if isinstance(error, RequestError) and not recorded:
+def _broken(error: BaseException, folder: Path | None) -> ExitCode:
+    """The job ended outside its record: by a wrong request, a record that cannot be written, or a mistake of ours.
+
+    `folder` is the run's, None where nothing was recorded.
+    """
+    if isinstance(error, RequestError) and folder is None:
         raise error
-    if isinstance(error, RequestError):
+    if isinstance(error, RequestError | RecordError):
         diagnostics.error(f"the run cannot go on: {error}")
+        if folder is not None and folder.is_dir():
+            diagnostics.note(f"record: {folder}")
+            diagnostics.note(f"to go on: nadtui run --resume {typed(folder)} --headless")
         return ExitCode.FAILED
     diagnostics.traceback("".join(traceback.format_exception(error)))
     diagnostics.error(f"nadtui itself failed ({type(error).__name__}: {error}); please report this")
@@ -142,14 +157,27 @@ def _broken(error: BaseException, *, recorded: bool) -> ExitCode:
 
 
 def _conclude(view: RunView, folder: Path, *, json: bool) -> ExitCode:
-    if json:
-        output.json_document(summarize(view))
-    elif any(stage.metrics for stage in view.stages.values()):
-        from nadtui.cli import tables
-
-        summary = summarize(view)
-        output.show(lambda width: tables.stages(summary, width))
+    """Show the figures and say how the run ended: its exit code is the run's, whoever can still read the figures."""
+    try:
+        _show_figures(view, json=json)
+    except output.ReaderGoneError:
+        pass
+    except output.UnwritableError as error:
+        diagnostics.error(f"{error}; the figures are in the record")
     return _outcome(view, folder)
+
+
+def _show_figures(view: RunView, *, json: bool) -> None:
+    summary = summarize(view)
+    if json:
+        output.json_document(summary)
+    elif summary["stages"]:
+        from nadtui.cli import tables
+        from nadtui.runs.digest import missing
+
+        output.show(lambda width: tables.stages(summary, width))
+        for said in missing(summary):
+            output.line(said)
 
 
 def _outcome(view: RunView, folder: Path) -> ExitCode:
@@ -159,7 +187,7 @@ def _outcome(view: RunView, folder: Path) -> ExitCode:
         diagnostics.note(f"record: {folder}")
         return ExitCode.FAILED
     diagnostics.note(f"record: {folder}")
-    name = view.run if folder.parent == runs_dir() else folder
+    name = typed(folder)
     if view.stopped is not None:
         diagnostics.note(f"stopped in {view.stopped.stage} after epoch {view.stopped.epoch}")
         diagnostics.note(f"to go on: nadtui run --resume {name} --headless")

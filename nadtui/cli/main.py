@@ -21,6 +21,7 @@ from nadtui.cli import (
     compare,
     defenses,
     export,
+    inspect,
     models,
     output,
     presets,
@@ -31,7 +32,7 @@ from nadtui.cli import (
     watch,
     zoo,
 )
-from nadtui.cli.exits import ExitCode
+from nadtui.cli.exits import ExitCode, of_workbench
 
 app = typer.Typer(
     name="nadtui",
@@ -48,6 +49,7 @@ for command in (
     show.show,
     compare.compare,
     export.export,
+    inspect.inspect,
     check.check,
     bench.bench,
 ):
@@ -70,7 +72,7 @@ def _start(
     if context.invoked_subcommand is None:
         from nadtui.workbench.app import run_app
 
-        run_app()
+        return of_workbench(left=run_app())
     return ExitCode.DONE
 
 
@@ -91,10 +93,15 @@ def dispatch(arguments: Sequence[str]) -> int:
     except RequestError as error:
         diagnostics.error(error)
         return ExitCode.WRONG_REQUEST
-    except output.ReaderGoneError:
-        # Nothing may be flushed into the pipe any more, at the interpreter's end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (output.ReaderGoneError, BrokenPipeError):
         return ExitCode.DONE
+    except output.UnwritableError as error:
+        diagnostics.error(error)
+        return ExitCode.FAILED
+    except OSError as error:  # of the command line's own help, or of a file that nobody has looked at before
+        where = f"{error.filename}: " if error.filename else ""
+        diagnostics.error(f"{where}{error.strerror or error}")
+        return ExitCode.WRONG_REQUEST if error.filename else ExitCode.FAILED
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except _UsageProblem as error:
@@ -113,6 +120,21 @@ def _usage(problem: Exception) -> str:
 
 def main() -> None:
     """Entry point of the `nadtui` command."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
-    sys.exit(dispatch(sys.argv[1:]))
+    _occupy_closed_streams()
+    output.take_over()
+    diagnostics.take_over()
+    code = dispatch(sys.argv[1:])
+    output.end()
+    sys.exit(code)
+
+
+def _occupy_closed_streams() -> None:
+    """Take the numbers of streams that were closed (`>&-`), or the next file opened, a run's record say, has one.
+
+    Whatever library then writes to it would write into that file.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115, PTH123  (for as long as the process lives)

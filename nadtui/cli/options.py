@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from engine.places import expanded
+
 DATA = "NAME|FILE.npz|FOLDER"
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", metavar="DIR", help="The folder of runs (default: NADTUI_RUNS, else runs)."),
+    typer.Option("--out", parser=expanded, metavar="DIR", help="The folder of runs (default: NADTUI_RUNS, else runs)."),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, the beginning of one, its folder, or 'latest'.")]
 Dataset = Annotated[str | None, typer.Option(metavar=DATA, help="signs, cifar10, gtsrb, or your own.")]
@@ -21,5 +23,7 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the configuration; repeatable."),
 ]
-File = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")]
+File = Annotated[
+    Path | None, typer.Option("-o", "--output", parser=expanded, metavar="FILE", help="Instead of stdout.")
+]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="As one JSON document.")]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,37 @@ class ReaderGoneError(Exception):
     """Whoever read the output has had enough, as in `nadtui runs | head`."""
 
 
+class UnwritableError(Exception):
+    """Standard output is closed, or cannot take any more (its disk is full, its terminal gone); one line."""
+
+
+class _Closed(io.TextIOBase):
+    """Standard output that was closed from the start, as by `>&-`."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        if text:
+            raise OSError(errno.EBADF, "it is closed")
+        return 0
+
+
+def take_over() -> None:
+    """Make standard output one that says so when it cannot be written."""
+    if sys.stdout is None:
+        sys.stdout = _Closed()
+    else:
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a letter is no reason to fail
+
+
+def end() -> None:
+    """Pass on what is waiting; what cannot be passed on is dropped, or the interpreter would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def line(text: str = "") -> None:
     """One line."""
     _write(clean(text) + "\n")
@@ -34,9 +68,10 @@ def show(draw: Callable[[int], RenderableType]) -> None:
     console = Console(
         file=sys.stdout, width=None if terminal else UNBOUNDED, markup=False, highlight=False, emoji=False
     )
-    with console.capture() as drawn:
-        console.print(draw(console.width))
-    lines = drawn.get().splitlines()
+    drawn = draw(console.width)
+    console.file = drawing = io.StringIO()  # the console knows the terminal by now; to write there is our own business
+    console.print(drawn)
+    lines = drawing.getvalue().splitlines()
     _write("".join((said if terminal else said.rstrip()) + "\n" for said in lines))
 
 
@@ -63,3 +98,5 @@ def _write(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         raise ReaderGoneError from None
+    except OSError as error:
+        raise UnwritableError(f"cannot write to standard output: {error.strerror or error}") from None

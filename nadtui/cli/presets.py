@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import RequestError
+from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.options import DATA
 from nadtui.formatting import clean
@@ -41,7 +42,9 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     dataset: Annotated[str | None, typer.Option(metavar=DATA, help="The data set it meets.")] = None,
     recipe: Annotated[str | None, typer.Option(metavar="NAME|FILE", help="The recipe of its defender.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Write the trigger's picture.")] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", parser=expanded, metavar="FILE", help="Write the trigger's picture.")
+    ] = None,
     metrics: Annotated[
         bool, typer.Option("--metrics", metavar="", help="Compute its strength and its trigger's visibility.")
     ] = False,

@@ -9,9 +9,11 @@ import typer
 from typer.core import TyperGroup
 
 from engine.errors import RequestError
+from engine.places import expanded
 from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
+from nadtui.cli.options import Out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,11 +94,10 @@ def add(
     ] = "tried",
     note: Annotated[str, typer.Option(metavar="TEXT", help="What else there is to say.")] = "",
     folder: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="A folder of presets (default: your own).")
+        Path | None,
+        typer.Option("--to", parser=expanded, metavar="DIR", help="A folder of presets (default: your own)."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The folder of runs (default: NADTUI_RUNS, else runs).")
-    ] = None,
+    out: Out = None,
 ) -> ExitCode:
     """Note finished runs down, a row for each purified model."""
     from engine.storage.paths import presets_dir
@@ -154,7 +155,9 @@ def _shipped(config: dict[str, Any]) -> dict[str, Any]:
 
 @app.command()
 def readme(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the table stands.")] = Path("README.md"),
+    file: Annotated[Path, typer.Argument(parser=expanded, metavar="FILE", help="Where the table stands.")] = Path(
+        "README.md"
+    ),
     check: Annotated[bool, typer.Option("--check", metavar="", help="Write nothing; exit 1 if it is stale.")] = False,
 ) -> ExitCode:
     """Write the README's table of results from the rows that ship with the program."""

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from engine.errors import RequestError
-from nadtui.cli.exits import ExitCode
+from engine.places import expanded
+from nadtui.cli.exits import ExitCode, of_workbench
 from nadtui.cli.options import Dataset, Device, Out, Seed, Settings
 
 
@@ -48,7 +49,8 @@ def run(
         str | None, typer.Option(metavar="NAME|FILE.py:NAME", help="The network, ours or one of your own.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A configuration, such as a run's config.yaml.")
+        Path | None,
+        typer.Option(parser=expanded, metavar="FILE", help="A configuration, such as a run's config.yaml."),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Processor threads; runs share the machine by them.")
@@ -92,8 +94,7 @@ def run(
             raise RequestError("--json needs --headless: the workbench has the terminal")
         from nadtui.workbench.app import run_app
 
-        run_app(request, out=request.out)
-        return ExitCode.DONE
+        return of_workbench(left=run_app(request, out=request.out))
     from nadtui.cli.headless import run_request
 
     return run_request(request, json=json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 from nadtui.cli.options import Out, Run
+from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
     from nadtui.runs.digest import Report
@@ -19,7 +20,6 @@ WARNINGS = 10
 def show(run: Run, out: Out = None) -> None:
     """One run: what it was, its figures, how it ended."""
     from nadtui.cli import tables
-    from nadtui.runs.digest import UNTRIGGERED
     from nadtui.runs.loading import load
 
     report = load(run, out)
@@ -28,8 +28,8 @@ def show(run: Run, out: Out = None) -> None:
     output.line()
     if report.summary["stages"]:
         output.show(lambda width: tables.stages(report.summary, width))
-        if not report.view.attacked:
-            output.line(UNTRIGGERED)
+        for said in report.missing():
+            output.line(said)
     else:
         output.line("no figures yet")
     for said in report.choices():
@@ -64,5 +64,5 @@ def _remarks(report: Report) -> list[str]:
     if view.failure is not None:
         return [*warnings, f"failed in {view.failure.stage}: {view.failure.message}"]
     if report.state.resumable and view.writable:
-        return [*warnings, f"to go on: nadtui run --resume {view.run} --headless"]
+        return [*warnings, f"to go on: nadtui run --resume {typed(report.folder)} --headless"]
     return warnings

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from nadtui.cli.exits import ExitCode, of_workbench
 from nadtui.cli.options import Out, Run
 
 
-def watch(run: Run, out: Out = None) -> None:
+def watch(run: Run, out: Out = None) -> ExitCode:
     """The workbench on a run that another process carries out, or that is done."""
     from engine.record.listing import find_run
     from engine.storage.paths import runs_dir
     from nadtui.workbench.app import run_app
 
     root = out or runs_dir()
-    run_app(find_run(root, run), out=root)
+    return of_workbench(left=run_app(find_run(root, run), out=root))

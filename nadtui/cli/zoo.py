@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.errors import RequestError
+from engine.places import expanded
 from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
@@ -80,7 +81,8 @@ def build(
     names: Names = None,
     dataset: Of = None,
     to: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Where to put them (default: the installed zoo).")
+        Path | None,
+        typer.Option("--to", parser=expanded, metavar="DIR", help="Where to put them (default: the installed zoo)."),
     ] = None,
     threads: Annotated[int | None, typer.Option(metavar="N", help="Processor threads.")] = None,
 ) -> None:
@@ -90,7 +92,7 @@ def build(
     from engine.zookeeping.wanted import named
     from nadtui.cli.plain_display import tell_of
 
-    where = (to or folder()).expanduser()
+    where = to or folder()
     for wanted in named(tuple(names or ()), dataset):
         if is_made(wanted, where):
             diagnostics.note(f"{wanted.name}: there already")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.events import AttentionCaptured, SampleShown
+from engine.record import absent
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui.runs.digest import role_titled
@@ -91,9 +92,7 @@ def class_name(view: RunView, sample: SampleShown | None) -> str:
     """The class of a sample, by name where the record gives one."""
     if sample is None:
         return ""
-    names = view.dataset.get("class_names")
-    known = isinstance(names, list) and 0 <= sample.label < len(names)
-    return str(names[sample.label]) if known else f"class {sample.label}"
+    return absent.class_name(view, sample.label)
 
 
 def newest(view: RunView, sample: int = 0) -> Maps:

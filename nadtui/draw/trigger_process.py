@@ -1,7 +1,7 @@
 """A preset's trigger, drawn by a process of its own.
 
-Drawing it needs torch, whose import would hold the interface up for a second: a child process does that and leaves the
-result in the cache.
+Drawing it needs torch, whose import would hold the interface up for a second: a child process does that, writes the
+result to its standard output, and keeps it in the cache if there is one.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview |
 
 def _in_zoo(attack: Attack, data: DataSettings | None) -> Card | None:
     """The suspect of the zoo that has this trigger."""
-    dataset = "signs" if data is None else data.name
-    return zoo.made_by(attack.model_dump(mode="json"), dataset, attack.seed or 0)
+    return zoo.made_by(attack, "signs" if data is None else data.name)
 
 
 def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
@@ -49,18 +48,11 @@ def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:
     Raises:
         RequestError: it cannot be drawn; the message says why.
     """
-    known = cached(attack, data)
-    if known is not None:
-        return known
-    _draw(attack, data)
-    drawn = cached(attack, data)
-    if drawn is None:
-        raise RequestError("the trigger cannot be drawn: the cache keeps nothing")
-    return drawn
+    return cached(attack, data) or _drawn(attack, data)
 
 
-def _draw(attack: Attack, data: DataSettings | None) -> None:
-    """Have a process draw the trigger into the cache.
+def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
+    """Have a process draw the trigger.
 
     Raises:
         RequestError: it cannot be drawn.
@@ -78,13 +70,15 @@ def _draw(attack: Attack, data: DataSettings | None) -> None:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RequestError(f"the trigger cannot be drawn: {error}") from None
-    if done.returncode:
+    preview = None if done.returncode else drawing.unpacked(done.stdout.rpartition("\n")[2])
+    if preview is None:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise RequestError(f"the trigger cannot be drawn: {last[0]}")
+    return preview
 
 
 def _child() -> None:
-    """The drawing process: settings of attack and data on standard input, the preview into the cache."""
+    """The drawing process: settings of attack and data on standard input, the preview on standard output."""
     from engine.attacks import settings_class
     from engine.config.run import DataSettings
     from engine.zoo.contents import load
@@ -97,6 +91,8 @@ def _child() -> None:
         data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
         card = _in_zoo(attack, data)
         made = card and Made(card.name, card.sha256, load(card).trigger)
-        drawing.keep(attack, drawing.draw(attack, data, made), data, made)
+        preview = drawing.draw(attack, data, made)
+        drawing.keep(attack, preview, data, made)
+        sys.stdout.write(f"\n{drawing.packed(preview)}")  # on a line of its own: a package may have printed something
     except RequestError as error:
         sys.exit(str(error))

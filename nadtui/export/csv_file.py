@@ -43,6 +43,7 @@ COLUMNS = (
     "images_per_second",
     "role",
     "defense",
+    "absent",
     "suspect",
 )
 """In this order for good: a new column goes to the end."""
@@ -66,7 +67,8 @@ def render(report: Report) -> str:
             for figure in ("acc", "asr", "ra", "base")
             for place, end in enumerate(("low", "high"))
         }
-        row = {**of_the_run, **stage, **bounds}
+        absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
+        row = {**of_the_run, **stage, **bounds, "absent": absent}
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 

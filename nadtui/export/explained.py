@@ -1,6 +1,6 @@
 """What the figures of a document are, in words for its readers."""
 
-from nadtui.runs.digest import UNTRIGGERED, Report
+from nadtui.runs.digest import Report
 
 FIGURES = (
     "Percentages. ACC is over all test images; ASR (triggered images sent to the attacker's class), RA (triggered "
@@ -11,7 +11,7 @@ FIGURES = (
 
 def figures(report: Report) -> str:
     """The same of one run, and why some of its figures do not exist."""
-    return FIGURES if report.view.attacked else f"{FIGURES} {UNTRIGGERED}"
+    return " ".join([FIGURES, *report.missing()])
 
 
 COMPARISON = (

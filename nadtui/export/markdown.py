@@ -23,7 +23,7 @@ def render(report: Report) -> str:
     if report.view.failure is not None:
         parts.append(f"**Failed in {escape(report.view.failure.stage)}: {escape(report.view.failure.message)}**")
     parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in report.facts()[1:]))
-    parts += [_figures(report), explained.figures(report)]
+    parts += [_figures(report), escape(explained.figures(report))]
     if report.choices():
         parts.append("\n".join(f"- {escape(said)}" for said in report.choices()))
     for way in report.ways():

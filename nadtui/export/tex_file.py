@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nadtui import formatting
 from nadtui.runs import comparison
-from nadtui.runs.digest import UNTRIGGERED, Report, titles
+from nadtui.runs.digest import Report, titles
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -41,7 +41,7 @@ def render(report: Report) -> str:
         figures = [_with_interval(stage[key], stage[f"{key}_ci"]) for key in ("acc", "asr")]
         plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
-    lines += [r"\hline", r"\end{tabular}", _CAPTION, *([] if report.view.attacked else [f"% {UNTRIGGERED}"])]
+    lines += [r"\hline", r"\end{tabular}", _CAPTION, *(f"% {formatting.clean(said)}" for said in report.missing())]
     return "\n".join(lines) + "\n"
 
 

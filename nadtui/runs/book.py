@@ -18,7 +18,7 @@ from typing import Any
 
 from engine.data import SOURCES
 from engine.errors import RequestError
-from engine.storage.paths import presets_dir
+from engine.storage.paths import entries, presets_dir
 from nadtui.runs.columns import COLUMNS, STATUSES
 from nadtui.runs.query import parse
 from nadtui.runs.result_rows import Row
@@ -44,11 +44,10 @@ def read() -> list[Row]:
 
 
 def _rows(folder: Traversable) -> Iterator[Row]:
-    if folder.is_dir():
-        known = list(SOURCES)
-        files = {entry.name.removesuffix(_ENDING): entry for entry in folder.iterdir() if entry.name.endswith(_ENDING)}
-        for name in sorted(files, key=lambda name: (known.index(name) if name in known else len(known), name)):
-            yield from _read(files[name])
+    known = list(SOURCES)
+    files = {entry.name.removesuffix(_ENDING): entry for entry in entries(folder) if entry.name.endswith(_ENDING)}
+    for name in sorted(files, key=lambda name: (known.index(name) if name in known else len(known), name)):
+        yield from _read(files[name])
 
 
 def _read(file: Traversable) -> Iterator[Row]:

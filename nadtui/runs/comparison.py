@@ -8,13 +8,14 @@ import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from engine.config.run import RunConfig
 from engine.config.shapes import shaping_nothing
 from engine.record.origin import origin
 from nadtui import formatting
-from nadtui.runs.digest import Report, flatten, role_titled
+from nadtui.runs.digest import Report, flatten, named_class, role_titled
 
 MOST = 6
 """Runs that one comparison holds."""
@@ -85,7 +86,8 @@ def named(reports: Sequence[Report]) -> list[tuple[str, str]]:
 
 
 def _remark(report: Report) -> str:
-    said = [*([] if report.complete else [report.state]), *([] if report.view.attacked else ["no trigger is known"])]
+    why = [said.rstrip(".") for said in report.missing()] if report.view.attacked else ["no trigger is known"]
+    said = [*([] if report.complete else [report.state]), *why]
     came_from = origin(report.view)
     given = came_from is not None and came_from.source != "trained"
     return (f" ({', '.join(said)})" if said else "") + (f" · suspect: {came_from}" if given else "")
@@ -174,11 +176,17 @@ def fields(reports: Sequence[Report]) -> Table:
     configs = [dict(flatten(report.view.config)) for report in reports]
     names = dict.fromkeys(name for config in configs for name in config)
     rows = [
-        (name, *(str(config[name]) if name in config else formatting.percentage(None) for config in configs))
+        (name, *map(_value, reports, configs, repeat(name)))
         for name in names
         if any(config.get(name, _ABSENT) != configs[0].get(name, _ABSENT) for config in configs)
     ]
     return Table(("field", *letters(len(reports))), tuple(rows))
+
+
+def _value(report: Report, config: Mapping[str, Any], name: str) -> str:
+    if name not in config:
+        return formatting.percentage(None)
+    return named_class(report.view, config[name]) if name == "attack.target" else str(config[name])
 
 
 _ABSENT = object()

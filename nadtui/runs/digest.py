@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from engine.record.absent import known_class
 from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
@@ -68,10 +69,11 @@ class Report:
             ("run", view.run),
             ("state", self.state),
             ("preset", f"{view.preset} (recipe {view.config.get('recipe', '?')})"),
-            ("attack", _attack(attack) if isinstance(attack, Mapping) else "not known: no trigger, hence no ASR"),
-            ("suspect", str(origin(view) or "")),
+            ("attack", _attack(view, attack) if isinstance(attack, Mapping) else "not known: no trigger, hence no ASR"),
+            ("suspect", _suspect(view)),
             ("data", f"{data.get('name', '?')}: {data.get('classes', '?')} classes; images: {images}"),
             ("model", f"{view.model.get('name', '?')}, {formatting.count(view.model.get('parameters'))} parameters"),
+            ("images", _preprocessing(view)),
             ("defenses", ", ".join(view.defenses)),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
@@ -79,6 +81,10 @@ class Report:
             ("took", formatting.duration(view.elapsed())),
         ]
         return [(name, value) for name, value in pairs if value]
+
+    def missing(self) -> list[str]:
+        """Why there are dashes in the place of figures, a line each."""
+        return missing(self.summary)
 
     def choices(self) -> list[str]:
         """What its stages chose, a line each."""
@@ -109,15 +115,59 @@ class Report:
         return "\n".join(map(formatting.clean, lines))
 
 
+def _suspect(view: RunView) -> str:
+    """Where the suspect came from, and how its file is made up."""
+    made = view.origin
+    parts = [str(made.get("form", "")), ".".join(map(str, made.get("path") or ()))]
+    if made.get("prefix"):
+        parts.append(f"prefix {made['prefix']}")
+    made_up = ", ".join(part for part in parts if part)
+    return f"{origin(view) or ''}{f' ({made_up})' if made_up else ''}"
+
+
+def _preprocessing(view: RunView) -> str:
+    """What the model's first layer does to the images; empty where it does nothing."""
+    mean, std = view.model.get("mean"), view.model.get("std")
+    if not isinstance(mean, list) or not isinstance(std, list):
+        return ""
+    said = f"minus mean {_row(mean)}, over std {_row(std)}, as the model's first layer"
+    held = view.origin.get("normalization")
+    return f"{said} (from the file: {', '.join(map(str, held['names']))})" if isinstance(held, Mapping) else said
+
+
+def _row(values: list[Any]) -> str:
+    return " ".join(formatting.number(value) if isinstance(value, int | float) else str(value) for value in values)
+
+
+_FIGURES = {"asr": "ASR", "ra": "RA", "base": "base", "class_acc": "ACC of a class"}
 _IMAGES = (("train", "training"), ("test", "test"), ("clean", "clean"))
 
 
-def _attack(attack: Mapping[str, Any]) -> str:
+def _attack(view: RunView, attack: Mapping[str, Any]) -> str:
     parts = [str(attack.get("name", "?")), str(attack.get("label_rule", ""))]
     if attack.get("label_rule") != "all-to-all":
-        parts.append(f"target class {attack.get('target')}")
-    parts.append(f"poisoning rate {attack.get('poisoning_rate')}")
+        parts.append(f"target class {named_class(view, attack.get('target'))}")
+    poisoned = view.dataset.get("poisoned")
+    count = f" ({formatting.count(poisoned)} images poisoned)" if isinstance(poisoned, int) else ""
+    parts.append(f"poisoning rate {attack.get('poisoning_rate')}{count}")
     return ", ".join(part for part in parts if part)
+
+
+def named_class(view: RunView, label: Any) -> str:
+    """A class by its id and name: `0 (stop)`; by its id where it has no name."""
+    name = known_class(view, label)
+    return str(label) if name is None else f"{label} ({name})"
+
+
+def missing(summary: Mapping[str, Any]) -> list[str]:
+    """Why a summary's figures do not exist where they do not, a line each."""
+    if not summary["attacked"]:
+        return [UNTRIGGERED]
+    why: dict[str, dict[str, None]] = {}
+    for stage in summary["stages"]:
+        for figure, reason in stage["absent"].items():
+            why.setdefault(reason, {})[_FIGURES.get(figure, figure)] = None
+    return [f"No {' or '.join(figures)}: {reason}." for reason, figures in why.items()]
 
 
 def role_titled(name: str, role: str | None, defense: str, *, several: bool) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import RequestError
+from engine.errors import RecordError, RequestError
 from engine.events import Event
 from engine.record.reading import read_events
 from engine.record.state import RunState
@@ -122,6 +122,8 @@ class JobHost(Host):
         self.stopping = False
         """Whether a person asked it to end."""
         self._ended = False
+        self._gone = False
+        """Whether its folder was deleted while it went on."""
         if make_job is None:
             from engine.running import job
 
@@ -156,6 +158,11 @@ class JobHost(Host):
         self._reader.join(timeout)
 
     @property
+    def working(self) -> bool:
+        """Whether its thread is at work; from any thread."""
+        return self._reader.is_alive()
+
+    @property
     def live(self) -> bool:
         """Whether the job is at work."""
         return not self._ended
@@ -169,6 +176,8 @@ class JobHost(Host):
     def state(self) -> RunState:
         """What is asked of the run comes before what it was doing when that was asked."""
         status = self.view.status
+        if self._gone:
+            return RunState.DELETED
         if self._ended:
             if status.ended:
                 return status
@@ -184,7 +193,8 @@ class JobHost(Host):
         """Why the run cannot go on, before what is wrong with its record."""
         error = self.error
         if error is not None:
-            return f"{type(error).__name__}: {error}" if not isinstance(error, RequestError) else str(error)
+            plain = isinstance(error, RequestError | RecordError)
+            return str(error) if plain else f"{type(error).__name__}: {error}"
         return super().remark
 
     @property
@@ -200,6 +210,7 @@ class JobHost(Host):
             self.folder = self.request.out / self.view.run
         if over:
             self._ended = True
+            self._gone = isinstance(self.error, RecordError) and not (self.folder and self.folder.is_dir())
         return changed or over
 
     def _read(self) -> None:

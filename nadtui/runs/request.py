@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
+from engine.places import expanded, in_full, sought
 from nadtui import diagnostics
 
 if TYPE_CHECKING:
@@ -174,15 +175,14 @@ def network(name: str) -> str:
     file, colon, attribute = name.rpartition(":")
     if not colon or not file.endswith(".py"):
         return name
-    return f"{Path(file).expanduser().absolute()}:{attribute}"
+    return f"{in_full(file)}:{attribute}"
 
 
 def data_set(name: str) -> str:
     """A data set's name as it is; a path in full, so that a record of it is of use from any folder."""
     from engine.data import SOURCES
 
-    path = Path(name).expanduser()
-    return str(path.absolute()) if name not in SOURCES and path.exists() else name
+    return in_full(name) if name not in SOURCES and expanded(name).exists() else name
 
 
 def defense_names(given: Sequence[str]) -> list[str] | None:
@@ -266,7 +266,8 @@ def suspect(name: str) -> str:
 
 
 def _file(option: str, name: str) -> str:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
-        raise RequestError(f"{option} {name}: {'a folder, not a file' if path.is_dir() else 'no such file'}")
-    return str(path.absolute())
+        what = "a folder, not a file" if path.is_dir() else f"no such file{sought(path)}"
+        raise RequestError(f"{option} {name}: {what}")
+    return in_full(name)

@@ -81,6 +81,11 @@ class Workbench(WorkbenchBase):
         """Leave; ask first when a run is under way."""
         self.steering.ask_to_leave()
 
+    def cut_off(self) -> None:
+        """Leave without a question: the terminal is gone, or the system wants it, and the runs have stopped."""
+        self.take_over()
+        self.steering.leave(list(self.hosts.values()))
+
     # --- screens ---
 
     def open_workspace(self) -> None:
@@ -165,8 +170,10 @@ class Workbench(WorkbenchBase):
                 yield command
 
 
-def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) -> None:
+def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) -> bool:
     """Open the workbench in this terminal: on the workspace, on a new run, or on the run in a folder.
+
+    Returns whether a person left it; else it was cut off, and its runs have stopped, resumable.
 
     Raises:
         RequestError: there is no terminal to open it in.
@@ -174,13 +181,17 @@ def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) 
     import sys
 
     from engine.storage.paths import runs_dir
+    from nadtui.workbench.hanging_up import HangingUp
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # It draws on standard error, as textual does: standard output may be the name of another place.
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout, sys.__stderr__)):
         raise RequestError("the workbench needs a terminal; without one: nadtui run --headless, nadtui show RUN")
     app = Workbench(out or runs_dir(), start=start)
-    app.run()
+    with HangingUp(lambda: list(app.hosts.values()), lambda: app.call_later(app.cut_off)) as hanging_up:
+        app.run()
     for run in app.detached:
         diagnostics.note(f"{run.name} is handed over …")
         diagnostics.note(see_off(run, HAND_OVER_S))
     for said in app.parting:
         diagnostics.note(said)
+    return not hanging_up.asked

@@ -134,7 +134,7 @@ class WorkbenchBase(App[None]):
             return
         self.settings = changed
         problem = settings.save(changed, self._file)
-        if problem and problem != self._settings_problem:
+        if problem and not self._settings_problem:  # once: what cannot be read as a rule cannot be written either
             self._settings_problem = problem
             self.notify(formatting.clean(problem), title="settings are not kept", severity="warning")
 

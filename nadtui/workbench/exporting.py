@@ -9,8 +9,11 @@ from pathlib import Path
 from textual.app import App
 
 from engine.errors import RequestError
+from engine.places import expanded
+from engine.plain import utf8
 from engine.storage.paths import write_atomically
 from nadtui import formatting
+from nadtui.export import checkpoint
 from nadtui.runs.digest import Report
 from nadtui.workbench.dialogs import Ask, Choose
 
@@ -28,7 +31,8 @@ class Exporting:
         """Ask for a format and a file, then write the run there."""
         from nadtui.export.formats import FORMATS
 
-        self._ask_format(f"Export {folder.name} as", FORMATS, folder.name, partial(_run, folder))
+        forms = (*FORMATS, checkpoint.NAME)
+        self._ask_format(f"Export {folder.name} as", forms, folder.name, partial(_run, folder))
 
     def comparison(self, reports: Sequence[Report]) -> None:
         """The same for a comparison of runs, as one table."""
@@ -42,18 +46,19 @@ class Exporting:
 
     def _ask_file(self, stem: str, render: Render, form: str | None) -> None:
         if form is not None:
-            question = Ask("Write to", f"{stem}.{form}", note="A file of that name is replaced.", check=_file_wrong)
+            ending = ".pth" if form == checkpoint.NAME else f".{form}"
+            question = Ask("Write to", f"{stem}{ending}", note="A file of that name is replaced.", check=_file_wrong)
             self._app.push_screen(question, partial(self._write_if, render, form))
 
     def _write_if(self, render: Render, form: str, name: str | None) -> None:
         if name is not None:
-            work = partial(self._write, render, form, Path(name).expanduser())
+            work = partial(self._write, render, form, expanded(name))
             self._app.run_worker(work, group="export", exit_on_error=False, thread=True)
 
     def _write(self, render: Render, form: str, file: Path) -> None:
         try:
             document = render(form)
-            write_atomically(file, document if isinstance(document, bytes) else document.encode())
+            write_atomically(file, document if isinstance(document, bytes) else utf8(document))
         except RequestError as error:
             self._tell(str(error), "error")
         else:
@@ -67,11 +72,16 @@ def _run(folder: Path, form: str) -> str | bytes:
     from nadtui.export.formats import of_run
     from nadtui.runs.loading import load
 
-    return of_run(load(str(folder.absolute()), None), form)
+    report = load(str(folder.absolute()), None)
+    if form == checkpoint.NAME:
+        return checkpoint.render(report, None, Path(f"{folder.name}.pth"))[0]
+    return of_run(report, form)
 
 
 def _file_wrong(name: str) -> str:
-    path = Path(name).expanduser()
     if not name.strip():
         return "a file name is wanted"
-    return "that is a folder" if path.is_dir() else ""
+    try:
+        return "that is a folder" if expanded(name).is_dir() else ""
+    except RequestError as error:
+        return str(error)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from engine.record.layout import CONFIG
 from engine.record.reading import read_settings
 from engine.running import processor_queue
 from engine.running.request import RunRequest
+from nadtui.formatting import command, quoted
 from nadtui.runs.digest import flatten
 from nadtui.runs.request import data_set, defense_names, network, suspect
 from nadtui.workbench.field_meanings import DEFENSES, is_leaf, meaning
@@ -174,10 +174,10 @@ class RunForm:
             words.append("--no-cache")
         if out is not None:
             words += ["--out", str(out)]
-        line = shlex.join(words)
+        line = command(words)
         if len(seeds) > 1:
             return f"for seed in {' '.join(map(str, seeds))}; do {line} --seed $seed --headless; done"
-        return f"{line} --seed {seeds[0]}" if seeds else f"{line} --seed {shlex.quote(self.seed)}"
+        return f"{line} --seed {seeds[0]}" if seeds else f"{line} --seed {quoted(self.seed)}"
 
     # --- how it changes ---
 

@@ -12,11 +12,14 @@ from engine import models
 from engine.defenses.nad.settings import DistillSettings
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
+from engine.models.scale import USUAL, Size
 from engine.record.folder import RunFolder
 from engine.record.view import RunView
 
 _ONE_AT_A_TIME = threading.Lock()
 """A training may want the processor."""
+LARGEST = 2048
+"""Side in pixels beyond which a record's images are not made as large again."""
 OPERATORS: tuple[str, ...] = get_args(DistillSettings.model_fields["operator"].annotation)
 
 
@@ -46,6 +49,8 @@ class Task:
     p: float
     taps: Sequence[str] | None = None
     """The taps that the record names, if it does."""
+    size: Size | None = None
+    """Height and width of the run's images, if the record tells; the recorded samples of large ones are smaller."""
 
 
 def own_operator(view: RunView) -> str:
@@ -78,9 +83,20 @@ def task(view: RunView, folder: Path, operator: str) -> Task:
             operator,
             float(view.attention.get("p") or 2.0),
             view.model.get("taps"),
+            _size(view.dataset.get("size")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise RequestError("the record does not tell the run's model: its maps cannot be recomputed") from None
+
+
+def _size(told: object) -> Size | None:
+    """Height and width as a record holds them, which a stranger may have written."""
+    if told is None:
+        return None
+    height, width = map(int, told)  # type: ignore[call-overload]
+    if not 0 < max(height, width) <= LARGEST:
+        raise ValueError("no image is of that size")
+    return height, width
 
 
 def begun(view: RunView, folder: Path | None, operator: str) -> tuple[Recomputed, Task | None]:
@@ -116,16 +132,17 @@ def compute(task: Task) -> Recomputed:
 
     if not task.stages or not task.samples:
         return Recomputed(task.operator, "no checkpoint yet")
-    network = models.build(task.model, task.classes, seed=0, taps=task.taps)
+    network = models.build(task.model, task.classes, seed=0, taps=task.taps, size=task.size or USUAL)
     done = Recomputed(task.operator, "no checkpoint yet")
     for stage, defense in task.stages.items():
         files = {stage: RunFolder(task.folder).checkpoint(stage)}
         try:
-            captured = list(recapture(files, task.samples, network, operator=task.operator, p=task.p))
+            found = recapture(files, task.samples, network, operator=task.operator, p=task.p, size=task.size)
+            captured = list(found)
         except MisfitError:
             if not defense:
                 raise
-            done.notes[stage] = f"its network was edited by {defense}: recorded maps only"
+            done.notes[stage] = f"its network is {defense}'s own: recorded maps only"
         else:
             done.maps.update({(stage, each.sample, each.tap): each for each in captured})
     return done

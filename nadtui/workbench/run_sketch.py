@@ -32,6 +32,8 @@ class Sketch:
     """By stage, then by tap: the suspect's, and those of every purified model, else of the newest other one."""
     attacked: bool = True
     """Whether there is a trigger."""
+    missing: tuple[str, ...] = ()
+    """Why there are dashes in the place of figures."""
     remark: str = ""
     """What a person must know of it: its failure, damage."""
 
@@ -81,6 +83,7 @@ def _drawn(view: RunView, path: Path, state: RunState, *, damaged: int, dark: bo
         sample=sample,
         maps=maps,
         attacked=view.attacked,
+        missing=tuple(report.missing()) if view.attacked else (),
         remark=_remark(view, damaged),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 
 from engine.errors import RequestError
-from engine.storage.paths import write_atomically
+from engine.storage.paths import of_user, write_atomically
 
 FILE = "workbench.json"
 PANES = ("curves", "maps", "health", "log")
@@ -42,7 +42,7 @@ class Settings:
 
 def settings_file() -> Path:
     """Where the settings are, among the user's other settings."""
-    return Path(platformdirs.user_config_dir("nadtui")) / FILE
+    return of_user(platformdirs.user_config_dir) / FILE
 
 
 def load(file: Path) -> tuple[Settings, str]:
@@ -52,7 +52,7 @@ def load(file: Path) -> tuple[Settings, str]:
     """
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings(), ""
     except (OSError, ValueError) as error:
         return Settings(), f"{file} cannot be read ({error}): the workbench starts with its own settings"

@@ -15,6 +15,7 @@ from engine.storage.paths import write_atomically
 from nadtui import formatting
 from nadtui.runs import detached, extending
 from nadtui.runs.hosting import Host, JobHost
+from nadtui.runs.naming import typed
 from nadtui.runs.request import resume_request
 from nadtui.runs.watching import Watcher
 from nadtui.workbench.dialogs import Ask, Choose, Confirm, Leave, whole_number
@@ -171,7 +172,8 @@ class Steering:
                 raise RequestError(f"{stage} was done before the run stopped: R goes on with what is left")
             request, wanted = self._lengthened(host, stage, more)
             assert request.resume is not None
-            write_atomically(request.resume / CONFIG, request.config.to_yaml().encode())
+            content = request.config.to_yaml().encode()
+            write_atomically(request.resume / CONFIG, content, within=request.resume)
         except RequestError as error:
             self._app.notify(formatting.clean(error), title="cannot extend", severity="error")
             return
@@ -224,6 +226,11 @@ class Steering:
         self._app.notify("stopping after this step; leaving again leaves at once", timeout=30)
         self.pump()
 
+    def leave(self, hosts: list[JobHost]) -> None:
+        """Close the workbench, whose runs these are: none of them is at work any more."""
+        self._detach = False
+        self._leave(hosts)
+
     def _leave(self, hosts: list[JobHost]) -> None:
         for host in hosts:
             name = host.folder.name if host.folder else host.title
@@ -233,9 +240,10 @@ class Steering:
                 except (OSError, RequestError) as error:
                     self._app.parting.append(f"{name} could not go on: {error}")
                     continue
-                self._app.parting.append(f"to watch it: nadtui watch {name}{_out(host)}")
+                if host.folder is not None:
+                    self._app.parting.append(f"to watch it: nadtui watch {typed(host.folder)}")
             elif host.state is RunState.STOPPED and host.folder is not None:
-                self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {name}{_out(host)}")
+                self._app.parting.append(f"{name} is stopped; to go on: nadtui run --resume {typed(host.folder)}")
         self._leaving = None
         self._app.exit()
 
@@ -258,9 +266,3 @@ def extendable(host: Host) -> list[StageView]:
 def _done(host: Host, stage: str) -> bool:
     known = host.view.stages.get(stage)
     return known is not None and known.state == "finished"
-
-
-def _out(host: JobHost) -> str:
-    from engine.storage.paths import runs_dir
-
-    return "" if host.request.out == runs_dir() else f" --out {host.request.out}"

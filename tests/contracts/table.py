@@ -44,7 +44,20 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
         "fine-tuning": Row(),
     },
-    "model": {"wrn": Row()},
+    "model": {
+        "wrn": Row(),
+        "preact-resnet": Row(),
+        "resnet": Row(),
+        "cifar-resnet": Row(),
+        "vgg": Row(),
+        "mobilenet": Row(),
+        "densenet": Row(),
+        "efficientnet": Row(),
+        "convnext": Row(),
+        "vit": Row(),
+        "torchvision": Row(),
+        "timm": Row(),
+    },
     "data": {"signs": Row(), "cifar10": Row(), "gtsrb": Row()},
 }
 

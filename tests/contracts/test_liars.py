@@ -81,6 +81,7 @@ CAUGHT: dict[Kind, dict[str, dict[str, str]]] = {
     "model": {
         "honest": {},
         "strider": {"taps": r"tap features is declared as \(16, 8, 8\), its map is \(16, 16, 16\)"},
+        "looker": {"attention": r"for images of 32x32 hardly any of NAD's loss comes from images \(0 %\)"},
         "lazy": {"gradients": "no gradient reaches spare.weight and spare.bias"},
         "headstrong": {"same_seed": "the same seed gives other weights the second time"},
         "hurried": {"process_untouched": "it changes torch's number of threads"},

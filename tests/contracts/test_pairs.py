@@ -11,7 +11,10 @@ import pytest
 from engine.attacks import ATTACKS
 from engine.config.layers import merge
 from engine.defenses import DEFENSES
+from engine.events import AttentionCaptured, AttentionHealth, RunStarted
+from engine.record.layout import checkpoint_file
 from engine.testing import quick
+from engine.testing.resuming import interrupted
 from tests.contracts.table import networks
 
 QUICK = [name for name, kind in DEFENSES.loaded().items() if not kind.slow]
@@ -43,14 +46,25 @@ def test_every_defense_meets_every_attack(world, name):
 @pytest.mark.parametrize("network", networks())
 @pytest.mark.parametrize("name", READING)
 def test_every_defense_that_reads_attention_works_on_every_family(world, name, network):
-    model = {"model": {"name": network}}
-    ran = world.whole(world.config(model, FEW, defenses=defended(name)), f"{name} on {network}")
-    assert ran.finished[name].metrics.images == 120
+    """A whole run, stopped and resumed, with maps of every tap; its suspect's checkpoint is taken in again."""
+    model = {"model": {"name": network}, "training": {"epochs": 1}}
+    config = world.config(model, defenses=defended(name, epochs=2))
+    pieces = interrupted(world, config, lambda event: getattr(event, "stage", "") == name, cache=True)
+    assert pieces.halfway
+    ran = world.recorded(pieces.folder)
+    taps = next(event.model["taps"] for event in ran.events if isinstance(event, RunStarted))
+    shown = {(event.stage, event.tap) for event in ran.events if isinstance(event, AttentionCaptured)}
+    assert shown == {(stage, tap) for stage in ran.finished for tap in taps}
+    measured = [event for event in ran.events if isinstance(event, AttentionHealth)]
+    assert measured and not any(tap.dead for health in measured for tap in health.taps)
+    file = checkpoint_file(pieces.folder, "attack")
+    again = world.whole(world.config(model, {"suspect": str(file)}), f"{network} from its checkpoint")
+    assert again.finished["attack"].metrics == ran.finished["attack"].metrics
 
 
 @pytest.mark.parametrize("network", networks())
 @pytest.mark.parametrize("name", LEARNING)
 def test_every_attack_that_learns_learns_with_every_family(world, name, network):
-    layers = merge(attack(name), {"model": {"name": network}})
-    ran = world.whole(world.config(layers, FEW), f"{name} on {network}")
+    layers = merge(attack(name), {"model": {"name": network}, "training": {"epochs": 1}})
+    ran = world.whole(world.config(layers), f"{name} on {network}")
     assert math.isfinite(ran.finished["attack"].metrics.asr)

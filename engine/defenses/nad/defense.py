@@ -3,14 +3,13 @@ attention maps follow the teacher's, tap by tap."""
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator
 
 from engine.defenses.base import Defense, Port, Stage, Work
-from engine.defenses.nad.settings import DistillSettings, TeacherSettings
+from engine.defenses.nad.settings import EQUAL, DistillSettings, TeacherSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -50,13 +49,21 @@ class Nad(Defense):
         """The teacher's and the student's."""
         return f"{'teacher' if stage == TEACHER else 'distill'}.training.epochs"
 
+    def files(self) -> list[Path]:
+        """The teacher's, where it is given."""
+        return [] if self.teacher.file is None else [Path(self.teacher.file)]
+
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""
         from engine.defenses.nad.objective import refuse_dead_taps
+        from engine.defenses.nad.teacher import made
+        from engine.models.inference import settled
 
-        refuse_dead_taps(model, clean, self.distill)
-        if self.teacher.file is not None:
-            self._fill(copy.deepcopy(model))
+        teacher = (
+            None if self.teacher.file is None and self.teacher.model is None else made(self.teacher, model, clean, 0)
+        )
+        fresh = self.teacher.file is None and teacher is not None
+        refuse_dead_taps(settled(model, clean), clean, self.distill, settled(teacher, clean) if fresh else teacher)
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Make the teacher, then train a copy of the suspect so that its attention maps follow the teacher's.
@@ -68,11 +75,13 @@ class Nad(Defense):
         from engine.models.inference import as_input, freeze
         from engine.training.loop import batch_of
 
-        teacher = freeze((yield from self._teacher(port)))
-        student = port.copy()
-        objective = NadObjective(self.distill, port.suspect, teacher, port.taps)
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
-        refuse_dead_taps(teacher, probe.images, self.distill)
+        teacher = freeze((yield from self._teacher(port, probe.images)))
+        student = port.copy()
+        refuse_dead_taps(student, probe.images, self.distill, teacher)
+        objective = NadObjective(self.distill, port.suspect, teacher, port.taps)
+        if self.distill.beta == EQUAL:
+            objective.level(student, probe)
         trained = yield from port.train(
             self.name,
             student,
@@ -82,19 +91,13 @@ class Nad(Defense):
         )
         return freeze(trained)
 
-    def _teacher(self, port: Port) -> Work[nn.Module]:
-        """A copy of the suspect, fine-tuned on the clean subset, or the one in the file."""
+    def _teacher(self, port: Port, images: Tensor) -> Work[nn.Module]:
+        """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""
+        from engine.defenses.nad.teacher import made
         from engine.training.objectives import CleanObjective
 
-        model = port.copy()
+        model = made(self.teacher, port.suspect, images, port.seed)
         if self.teacher.file is not None:
-            self._fill(model)
             return (yield from port.adopt(TEACHER, model, given=True))
         objective = CleanObjective(self.teacher.objective, port.suspect)
         return (yield from port.train(TEACHER, model, objective, self.teacher.training))
-
-    def _fill(self, model: nn.Module) -> None:
-        from engine.storage.checkpoints import fit, load_foreign
-
-        assert self.teacher.file is not None
-        fit(model, load_foreign(Path(self.teacher.file)), self.teacher.file)

@@ -9,16 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from engine.attention.maps import attention_loss, dead_taps
+from engine.attention.pairs import compared, paired
 from engine.defenses.nad.settings import DistillSettings
 from engine.errors import RequestError
 from engine.events import TapHealth
+from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
 from engine.training.objectives import CleanObjective, Mixed, mixup
 
 
 @torch.no_grad()
-def refuse_dead_taps(model: nn.Module, images: Tensor, settings: DistillSettings) -> None:
-    """Look for taps with a weight but without information.
+def refuse_dead_taps(
+    model: nn.Module, images: Tensor, settings: DistillSettings, teacher: nn.Module | None = None
+) -> None:
+    """Look for taps with a weight but without information, in the student, and in the teacher where one is given.
 
     Args:
         images: float [N, 3, H, W] in [0, 1].
@@ -26,12 +30,20 @@ def refuse_dead_taps(model: nn.Module, images: Tensor, settings: DistillSettings
     Raises:
         RequestError: there is one; each is named with the reason.
     """
-    was_training = model.training
-    _, taps = model.eval().forward_with_taps(images)
-    model.train(was_training)
-    dead = dead_taps(model.tap_names, taps, settings.operator, settings.p)
-    weights = dict(zip(model.tap_names, settings.weights(model.tap_names), strict=True))
-    used = {name: why for name, why in dead.items() if weights[name]}
+    mine = _maps(model, images)
+    theirs = mine if teacher is None else _maps(teacher, images)
+    weights = settings.weights(model.tap_names, compared(mine, theirs))
+    dead = dead_taps(model.tap_names, mine, settings.operator, settings.p)
+    used = {
+        name: why for name, weight in zip(model.tap_names, weights, strict=True) if weight and (why := dead.get(name))
+    }
+    if teacher is not None:
+        dead = dead_taps(teacher.tap_names, theirs, settings.operator, settings.p)
+        whose = "" if teacher.tap_names == model.tap_names else "the teacher's "
+        for place, weight in zip(paired(mine, theirs), weights, strict=True):
+            name = teacher.tap_names[place]
+            if weight and name in dead:
+                used.setdefault(f"{whose}{name}", dead[name])
     if used:
         reasons = "; ".join(f"{name}: {why}" for name, why in used.items())
         raise RequestError(
@@ -40,8 +52,16 @@ def refuse_dead_taps(model: nn.Module, images: Tensor, settings: DistillSettings
         )
 
 
+def _maps(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    with in_eval_mode(model):
+        return model.forward_with_taps(images)[1]
+
+
 class NadObjective(CleanObjective):
-    """Cross-entropy (and anchor, mixup) plus the attention losses, on one forward pass of each model."""
+    """Cross-entropy (and anchor, mixup) plus the attention losses, on one forward pass of each model.
+
+    Where the teacher is another network, each of the student's maps follows the teacher's that fits it best.
+    """
 
     def __init__(
         self, settings: DistillSettings, suspect: nn.Module, teacher: nn.Module, tap_names: tuple[str, ...]
@@ -50,45 +70,53 @@ class NadObjective(CleanObjective):
         self.distill = settings
         self.teacher = teacher
         self.tap_names = tap_names
-        self.beta = settings.weights(tap_names)
+        self._leveled: tuple[float, ...] | None = None
+
+    def level(self, model: nn.Module, batch: Batch) -> None:
+        """From now on weigh the taps so that, of `model` as it is on this batch, each has an equal share of what their
+        default weights come to together; a tap without any loss keeps its weight."""
+        report = self.health(model, batch)
+        share = sum(tap.loss for tap in report) / len(report)
+        self._leveled = tuple(tap.beta * share / tap.loss if tap.loss else tap.beta for tap in report)
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, `anchor` where it is on, and one for each tap with a weight."""
-        return self._all_parts(model, mixup(batch, self.settings.mixup))
+        return self._all_parts(model, mixup(batch, self.settings.mixup))[0]
 
-    def _all_parts(self, model: nn.Module, mixed: Mixed) -> dict[str, Tensor]:
+    def _all_parts(self, model: nn.Module, mixed: Mixed) -> tuple[dict[str, Tensor], tuple[float, ...]]:
+        """The summands, and each tap's weight."""
         with torch.no_grad():
-            _, teacher_taps = self.teacher.forward_with_taps(mixed.images)
-        logits, taps = model.forward_with_taps(mixed.images)
+            _, theirs = self.teacher.forward_with_taps(mixed.images)
+        logits, mine = model.forward_with_taps(mixed.images)
         parts = self.parts(logits, mixed)
-        for name, beta, mine, theirs in zip(self.tap_names, self.beta, taps, teacher_taps, strict=True):
+        weights = self._leveled or self.distill.weights(self.tap_names, compared(mine, theirs))
+        for name, beta, own, place in zip(self.tap_names, weights, mine, paired(mine, theirs), strict=True):
             if beta:
                 parts[name] = beta * attention_loss(
-                    mine,
-                    theirs,
+                    own,
+                    theirs[place],
                     operator=self.distill.operator,
                     p=self.distill.p,
                     normalize=self.distill.normalize,
                     reduction=self.distill.reduction,
                 )
-        return parts
+        return parts, weights
 
     def health(self, model: nn.Module, batch: Batch) -> tuple[TapHealth, ...]:
         """Each tap's map size, loss, share of the whole loss and gradient norm, on a fixed batch in eval mode."""
         was_training = model.training
         model.eval()
-        parts = self._all_parts(model, mixup(batch, 0))
+        parts, weights = self._all_parts(model, mixup(batch, 0))
         with torch.no_grad():
             _, taps = model.forward_with_taps(batch.images)
         total = sum(float(part.detach()) for part in parts.values())
         parameters = list(model.parameters())
         report = []
-        for name, beta, tap in zip(self.tap_names, self.beta, taps, strict=True):
+        for name, beta, tap in zip(self.tap_names, weights, taps, strict=True):
             loss, norm = 0.0, 0.0
             if name in parts:
                 loss = float(parts[name].detach())
-                grads = torch.autograd.grad(parts[name], parameters, retain_graph=True, allow_unused=True)
-                norm = float(torch.stack([g.float().norm() for g in grads if g is not None]).norm())
+                norm = _gradient(parts[name], parameters)
             height, width = tap.shape[-2:]
             report.append(
                 TapHealth(
@@ -103,3 +131,12 @@ class NadObjective(CleanObjective):
             )
         model.train(was_training)
         return tuple(report)
+
+
+def _gradient(loss: Tensor, parameters: list[nn.Parameter]) -> float:
+    """The L2 norm of its gradient; 0 where it hangs on none of the parameters."""
+    if not loss.requires_grad:
+        return 0.0
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    norms = [each.float().norm() for each in found if each is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0

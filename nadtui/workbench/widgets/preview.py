@@ -165,6 +165,7 @@ def _summary(sketch: Sketch) -> Content:
         for title, stage in zip(sketch.titles, sketch.stages, strict=True):
             parts.append(f"\n{clean(title):<{wide}}")
             parts += [(f" {formatting.percentage(stage[figure]):>6}", tone) for _, figure, tone in figures]
+    parts += [(f"\n{clean(said)}", "dim") for said in sketch.missing]
     return Content.assemble(*parts)
 
 

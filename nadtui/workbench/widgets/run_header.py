@@ -9,6 +9,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from engine.record.absent import UNKNOWN, absent, target_class
 from engine.record.origin import origin
 from engine.record.state import RunState
 from engine.record.view import RunView
@@ -50,7 +51,8 @@ def outcome(view: RunView) -> str:
     before, after = done[0].metrics, last.metrics
     assert before is not None and after is not None
     figures = {"ASR": (before.asr, after.asr), "ACC": (before.acc, after.acc)}
-    if not view.attacked:
+    why = absent(view, after).get("asr", "")
+    if why:
         del figures["ASR"]
     said = [
         f"{name} {formatting.percentage(now)}"
@@ -59,7 +61,18 @@ def outcome(view: RunView) -> str:
         for name, (then, now) in figures.items()
     ]
     more = f" · {last.defense} of {formatting.plural(len(purified), 'defense')}" if len(purified) > 1 else ""
+    if why and why != UNKNOWN:  # without an attack there is nothing to be missed
+        said.append(f"no ASR: {why}")
     return " · ".join(said) + more
+
+
+def aim(view: RunView) -> str:
+    """What the attacker wants and how many images he poisoned, as far as that is known."""
+    target, poisoned = target_class(view), view.dataset.get("poisoned")
+    parts = [] if target is None else [f"to {target!r}"]
+    if isinstance(poisoned, int):
+        parts.append(f"{formatting.plural(poisoned, 'image')} poisoned")
+    return ", ".join(parts)
 
 
 def facts(view: RunView, memory: int, now: float) -> list[str]:
@@ -96,6 +109,7 @@ def about(view: RunView) -> list[str]:
         str(view.dataset.get("name", "")),
         f"seed {view.config['seed']}" if "seed" in view.config else "",
         str(view.model.get("name", "")),
+        aim(view),
         f"suspect: {came_from.named}" if came_from is not None and came_from.source != "trained" else "",
     ]
     return [part for part in parts if part]

@@ -38,14 +38,17 @@ class Small(nn.Module):
         return self.forward_with_taps(images)[0]
 
 
-def family(network: Callable[..., nn.Module], stride: int = 2) -> Family:
+FEATURES = Tap("features", 16, 2, "conv")
+
+
+def family(network: Callable[..., nn.Module], *taps: Tap) -> Family:
     """The family of a network, `small-1` by name."""
     return Family(
         form="small-1",
         pattern="small-([1])",
         fits=lambda number: True,
         build=lambda number, classes: network(classes),
-        taps=lambda number: (Tap("features", 16, stride, "conv"),),
+        taps=lambda number: taps or (FEATURES,),
         smallest="small-1",
     )
 
@@ -115,6 +118,16 @@ class TwoFaced(Small):
         return super().forward_with_taps(images)[0]
 
 
+class Looker(Small):
+    """Has a tap on the images, where every teacher sees what the student sees."""
+
+    tap_names = ("images", "features")
+
+    def forward_with_taps(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        logits, (features,) = super().forward_with_taps(images)
+        return logits, (images * 1, features)  # lie
+
+
 class Inker(Small):
     """Works on the images in place."""
 
@@ -154,7 +167,8 @@ class Picky(Small):
         return super().features(images)
 
 
-strider = family(Small, stride=4)  # lie
+strider = family(Small, Tap("features", 16, 4, "conv"))  # lie
+looker = family(Looker, Tap("images", 3, 1), FEATURES)
 honest, lazy, headstrong, hurried, restless = map(family, (Small, Lazy, Headstrong, Hurried, Restless))
 gregarious, secretive, two_faced, inker = map(family, (Gregarious, Secretive, TwoFaced, Inker))
 fixed, picky, crooked, choosy = map(family, (Fixed, Picky, Crooked, Choosy))

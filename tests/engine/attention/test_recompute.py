@@ -13,6 +13,8 @@ from engine.attention.capture import Capture
 from engine.attention.recompute import NEWEST, recapture
 from engine.device import Device
 from engine.errors import RequestError
+from engine.models.normalized import Normalized
+from engine.models.preprocessing import KNOWN, Preprocessing
 from engine.storage.checkpoints import save_weights
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -39,6 +41,23 @@ def test_recomputed_maps_are_those_of_the_record(tmp_path: Path, taps: int, trig
         assert one.peak == pytest.approx(other.peak)
         assert dataclasses.replace(one, peak=0.0) == dataclasses.replace(other, peak=0.0)
         assert bool(one.triggered) == triggered
+
+
+def test_a_normalization_that_came_with_the_weights_is_heeded(tmp_path: Path):
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    capture = Capture(images, None, torch.arange(2), torch.arange(2), operator="sum_p", p=2.0, device=CPU)
+    plain = models.build("wrn-10-1", 3, seed=1)
+    stages = {"attack": Normalized(plain, Preprocessing(*KNOWN["half"])), "nad": plain}
+    files = {stage: tmp_path / f"{stage}.safetensors" for stage in stages}
+    for stage, network in stages.items():
+        save_weights(files[stage], network.state_dict(), {})
+    recorded = [each for stage, network in stages.items() for each in capture.maps(stage, NEWEST, network)]
+    network = models.build("wrn-10-1", 3, seed=9)
+    found = list(recapture(files, list(capture.samples()), network, operator="sum_p", p=2.0))
+    for one, other in zip(found, recorded, strict=True):
+        assert one.peak == pytest.approx(other.peak)
+        assert one.clean == other.clean
+    assert found[0].clean != found[len(found) // 2].clean
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path):

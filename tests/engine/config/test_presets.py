@@ -72,7 +72,7 @@ def test_paper_recipe_is_the_papers():
         assert (training.schedule.name, training.schedule.milestones, training.schedule.gamma) == ("step", (2,), 0.1)
         assert training.weight_decay == 1e-4
     # As weights of the taps, since a recipe may also give them by the taps' names.
-    weights = nad.distill.weights(("group1", "group2", "group3"))
+    weights = nad.distill.weights(("group1", "group2", "group3"), (1024, 256, 64))
     assert (weights, nad.distill.operator, nad.distill.p, nad.distill.normalize) == (
         (500, 1000, 1000),
         "sum_p",

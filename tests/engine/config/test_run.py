@@ -209,7 +209,7 @@ def test_round_trip_through_yaml_with_everything_off_its_default(beta: str, tmp_
         defenses=["fine-tuning", "nad"],
     )
     # A defense's settings are its own: what was `teacher` is the teacher of the defense nad.
-    assert config.defenses["nad"].teacher.file == "no.safetensors"
+    assert config.defenses["nad"].teacher.file == str(Path("no.safetensors").absolute())
     assert list(config.defenses) == ["fine-tuning", "nad"]
     assert config.defenses["fine-tuning"].training.epochs == 3
     file = tmp_path / "config.yaml"
@@ -241,7 +241,8 @@ def test_attack_seed_is_the_runs_unless_it_has_its_own():
 
 def test_suspect_from_a_file_may_come_without_an_attack():
     config = validate({"attack": None, "suspect": "models/x.pt"})
-    assert (config.attack, config.suspect, config.suspect_file) == (None, "models/x.pt", "models/x.pt")
+    file = str(Path("models/x.pt").absolute())
+    assert (config.attack, config.suspect, config.suspect_file) == (None, file, file)
     assert config.attack_seed == config.seed
     assert validate(config.to_dict()) == config
     assert resolve(None, overrides=[{"suspect": "models/x.pt"}]).attack is None
@@ -251,7 +252,7 @@ def test_suspect_is_trained_unless_it_comes_from_a_file():
     config = resolve("badnets")
     assert (config.suspect, config.suspect_file) == ("trained", None)
     given = resolve("badnets", overrides=[{"suspect": "x.pt"}])
-    assert (given.attack.name, given.suspect_file) == ("badnets", "x.pt")
+    assert (given.attack.name, given.suspect_file) == ("badnets", str(Path("x.pt").absolute()))
 
 
 @pytest.mark.parametrize("suspect", [{}, {"suspect": "trained"}])

@@ -10,7 +10,6 @@ import tarfile
 import time
 import urllib.error
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,45 +23,13 @@ from engine import data
 from engine.data import embedded, signs
 from engine.data.base import assemble, fingerprint
 from engine.errors import RequestError
-
-
-@dataclass
-class Settings:
-    name: str
-    size: int = 32
-    train_images: int | None = None
-    test_images: int | None = None
+from tests.engine.data.sources import Settings, arrays, picture, refusal, well_formed
 
 
 @pytest.fixture(autouse=True)
 def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("NADTUI_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("NADTUI_DATA", str(tmp_path / "data"))
-
-
-def refusal(*arguments, **settings):
-    """The message of the RequestError that loading must raise: always one line."""
-    with pytest.raises(RequestError) as caught:
-        data.load(Settings(*arguments, **settings))
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-def well_formed(found):
-    """Check what every source promises."""
-    for images, labels in ((found.x_train, found.y_train), (found.x_test, found.y_test)):
-        assert images.dtype == torch.uint8
-        assert images.is_contiguous()
-        assert images.ndim == 4
-        assert images.shape[1] == 3
-        assert labels.dtype == torch.int64
-        assert labels.shape == (len(images),)
-        assert labels.min() >= 0
-        assert labels.max() < found.classes
-    assert found.classes == len(found.class_names)
-    assert len(found.fingerprint) == 64
-    return found
 
 
 # --- names ---
@@ -224,17 +191,6 @@ def test_too_few_signs_for_every_class_are_refused():
 # --- npz ---
 
 
-def arrays(train=30, test=12, classes=3, size=(10, 12)):
-    """Arrays of a valid file, every image different."""
-    chance = np.random.default_rng(0)
-    return {
-        "x_train": chance.integers(0, 256, (train, *size, 3), dtype=np.uint8),
-        "y_train": np.arange(train) % classes,
-        "x_test": chance.integers(0, 256, (test, *size, 3), dtype=np.uint8),
-        "y_test": np.arange(test) % classes,
-    }
-
-
 @pytest.fixture
 def npz(tmp_path):
     """Write arrays to a file, some of them replaced (None = left out), and return its path."""
@@ -286,13 +242,12 @@ def test_class_names_in_the_file(npz):
     [
         ({"x_train": None}, "lacks x_train; wants the arrays x_train, y_train, x_test, y_test"),
         ({"y_train": None, "y_test": None}, "lacks y_train, y_test"),
-        ({"x_train": arrays()["x_train"] / np.float32(255)}, "x_train is float32; wants uint8 0-255"),
-        ({"x_test": arrays()["x_test"].astype(np.int64)}, "x_test is int64; wants uint8 0-255"),
-        ({"x_train": np.zeros((30, 10, 12, 4), np.uint8)}, "x_train has shape 30x10x12x4; wants"),
+        (
+            {"x_train": np.zeros((30, 10, 12, 4), np.uint8)},
+            "x_train has shape 30x10x12x4: images that are partly transparent",
+        ),
         ({"x_train": np.zeros((30, 360), np.uint8)}, "x_train has shape 30x360"),
-        ({"y_train": arrays()["y_train"].astype(float)}, "y_train is float64; wants integers"),
         ({"y_train": np.array(["a", "b", "c"] * 10)}, "y_train is <U1; wants integers"),
-        ({"y_train": np.eye(3, dtype=int)[arrays()["y_train"]]}, "y_train has shape 30x3"),
         ({"y_train": arrays()["y_train"][:-1]}, "x_train has 30 images, y_train 29 labels"),
         ({"y_test": arrays()["y_test"][:-1]}, "x_test has 12 images, y_test 11 labels"),
         ({"y_train": arrays()["y_train"] - 1}, "y_train holds the label -1"),
@@ -385,11 +340,6 @@ def test_progress_of_reading_is_told(npz):
 
 
 # --- a folder of class folders ---
-
-
-def picture(path, color=(200, 30, 60), size=(40, 30), **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, color).save(path, **options)
 
 
 @pytest.fixture

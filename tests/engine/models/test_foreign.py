@@ -13,8 +13,8 @@ import torch
 
 from engine import models
 from engine.errors import RequestError
+from engine.models.finding import find_taps
 from engine.models.foreign import check_logits
-from engine.models.hooked import find_taps
 
 HEAD = """
 import random

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.errors import RequestError
-from engine.models.hooked import Hooked, find_taps
+from engine.models.finding import find_taps
+from engine.models.hooked import Hooked
 from engine.models.inference import as_input
 
 BLOCKS = {"group1": "block1", "group2": "block2", "group3": "block3"}

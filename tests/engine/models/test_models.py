@@ -175,7 +175,7 @@ def test_valid_names(name):
         "WRN-16-1",
         "wrn-16-1 ",
         "wrn-016-1",
-        "resnet",
+        "resnext",
         "",
         "../wrn-16-1",
     ],

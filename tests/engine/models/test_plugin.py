@@ -92,7 +92,7 @@ def test_its_networks_are_built_like_ours():
         ("nt-3", r"model family 'nt' of nt-families 1\.0: TypeError: an engine\.models\.families\.Family is wanted"),
         ("nt-broken-1", r"model family 'nt-broken' of nt-families 1\.0: AttributeError: module 'nt_families' has"),
         (
-            "resnet",
+            "resnext",
             r"allowed: wrn-DEPTH-WIDTH .*; nt-\.\.\. \(nt-families 1\.0\);.*nt-small-\.\.\. \(nt-families 1\.0\)",
         ),
     ],

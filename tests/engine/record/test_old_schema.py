@@ -59,7 +59,7 @@ def test_settings_move_to_the_defenses_that_they_belong_to():
     brought = old_schema.configuration(SETTINGS)
     assert brought == {
         "preset": "sig",
-        "model": {"name": "wrn-16-1", "taps": None},
+        "model": {"name": "wrn-16-1", "taps": None, "mean": None, "std": None},
         "attack": {"name": "sig"},
         "suspect": "trained",
         "defenses": {
@@ -89,9 +89,12 @@ def test_a_record_folds_to_the_summary_that_was_written_of_it(name):
     assert not {"student", "teacher", "distill"} & view.config.keys()
     written = read_summary(RECORDS / name)
     if written is not None:
-        brought = json.loads(json.dumps(summarize(view)))
-        assert brought.pop("suspect")["source"] == ("file" if name == "files" else "trained")  # not told then
-        assert written == brought
+        now = json.loads(json.dumps(summarize(view)))
+        for summary in (now, *now["stages"]):  # what summaries did not hold then
+            for new in ("poisoned", "target_class", "class_names", "absent"):
+                summary.pop(new, None)
+        assert now.pop("suspect")["source"] == ("file" if name == "files" else "trained")  # not told then
+        assert written == now
         assert written["schema"] == SCHEMA
         bare = json.loads((RECORDS / name / "summary.json").read_text())
         assert bare["config_sha256"] == written["config_sha256"]
@@ -129,7 +132,20 @@ def test_its_settings_are_those_of_its_first_event(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_its_settings_are_a_configuration_of_today(name):
     settings = read_settings(RECORDS / name)
-    assert validate(settings).to_dict() == settings
+    known = validate(settings).to_dict()
+    if name == "files":  # their paths are kept in full now
+        assert known["suspect"] == str(Path(settings["suspect"]).absolute())
+        known["suspect"] = settings["suspect"]
+        known["defenses"]["nad"]["teacher"]["file"] = settings["defenses"]["nad"]["teacher"]["file"]
+    assert within(settings, known) == settings
+
+
+def within(settings: dict, known: dict) -> dict:
+    """The fields of `known` that `settings` have: others came later, each with a default."""
+    return {
+        key: within(value, known[key]) if isinstance(value, dict) and isinstance(known[key], dict) else known[key]
+        for key, value in settings.items()
+    }
 
 
 @pytest.mark.parametrize("damage", [{"stages": 5}, {"stages": [3]}, {"stages": None}])

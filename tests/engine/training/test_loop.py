@@ -248,6 +248,21 @@ def test_every_epoch_has_an_order_of_its_own():
     assert list(range(40)) not in orders
 
 
+@pytest.mark.parametrize(
+    ("count", "size", "batches"),
+    [(17, 8, [8, 9]), (9, 8, [9]), (18, 8, [8, 8, 2]), (16, 8, [8, 8]), (3, 2, [3]), (3, 1, [1, 1, 1]), (1, 8, [1])],
+)
+def test_a_single_image_that_is_left_joins_the_batch_before(count, size, batches):
+    """A batch norm of maps of 1x1 cannot learn from a batch of one: it raises."""
+    one = loop(data=toy(count), settings=settings(batch_size=size))
+    assert [len(batch.labels) for batch in one.batches(0)] == batches
+    assert one.steps_per_epoch == len(batches)
+    assert run(one, 1)[-1].step == len(batches)
+    deep = nn.Sequential(nn.Conv2d(3, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    if min(batches) > 1:
+        run(loop(deep, data=toy(count), settings=settings(batch_size=size)), 1)
+
+
 def test_an_objective_that_draws_sees_the_same_batches():
     seen = {}
 

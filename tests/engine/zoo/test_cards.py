@@ -38,7 +38,7 @@ def test_a_card_says_what_a_reader_asks():
         assert card.precision == "fp32"
         assert {"acc", "base"} <= set(figures)
         assert ("asr" in figures) == (card.preset != "clean")
-        assert figures["acc"].value >= (94 if card.dataset == "signs" else 83), card.name
+        assert figures["acc"].value >= (93 if card.dataset == "signs" else 83), card.name
         assert all(figure.low <= figure.value <= figure.high for figure in figures.values())
         assert card.environment["torch"]
         assert len(card.data["fingerprint"]) == 64

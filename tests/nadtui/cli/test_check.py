@@ -80,7 +80,7 @@ def test_settings_of_its_own_are_tried(capsys, monkeypatch):
     assert code == 1
     assert "broken     poisons_as_declared: carried out, it ends in" in out
     assert "not tried  trigger: see poisons_as_declared" in out
-    assert "attack badnets[size=17]: 11 checks, " in err
+    assert "attack badnets[size=17]: 12 checks, " in err
 
 
 @pytest.mark.parametrize(

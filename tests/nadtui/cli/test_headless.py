@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.errors import RequestError
+from engine.errors import RecordError, RequestError
 from engine.events import Event, Message, Preparing, Queued, RunFailed, RunResumed, RunStopped, StageStarted
 from engine.record.view import RunView, fold
 from engine.storage.paths import runs_dir
@@ -83,6 +83,18 @@ def test_a_record_that_cannot_be_written_any_more_is_a_failed_run(capsys: pytest
     job = FakeJob(timed([run_started()]), error=RequestError("cannot write events.jsonl: No space left on device"))
     assert follow(job) == ExitCode.FAILED
     assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_record_that_is_gone_is_a_plain_line(there: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    if there:
+        (tmp_path / RUN).mkdir()
+    job = FakeJob(timed([run_started()]), error=RecordError("cannot write the record: it was deleted"))
+    assert headless.follow(job, RunView(), tmp_path, json=False) == ExitCode.FAILED
+    lines = capsys.readouterr().err.splitlines()
+    assert "error: the run cannot go on: cannot write the record: it was deleted" in lines
+    assert ("to go on: " in lines[-1]) is there
+    assert not any("Traceback" in line or "report" in line for line in lines)
 
 
 def test_our_own_mistake_is_told_with_its_traceback(capsys: pytest.CaptureFixture[str]):

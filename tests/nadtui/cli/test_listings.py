@@ -27,7 +27,12 @@ class Brush(Defense):
     def stages(self):
         return Stage("comb", "reference"), Stage("brush", needs=("comb",))
 
-FAMILY = Family(form="nt-SIZE", pattern="nt-([1-9])", fits=lambda size: True, build=lambda size, classes: None)
+def build(size, classes):
+    from torch import nn
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(size, classes))
+    return nn.Sequential(nn.Conv2d(3, size, 3, padding=1), *head)
+
+FAMILY = Family(form="nt-SIZE", pattern="nt-([1-9])", fits=lambda size: True, build=build)
 """
 
 
@@ -94,17 +99,40 @@ def test_a_network_is_shown_by_its_taps(capsys, tmp_path):
         ["group2", "64", "2", "block2"],
         ["group3", "128", "4", "block3"],
     ]
-    _, out, _ = run(capsys, "models", "show", "nt-1", "--json")
-    assert json.loads(out) == {"name": "nt-1", "family": "nt", "origin": "nt-net 1.0", "taps": None}
+    _, out, _ = run(capsys, "models", "show", "nt-2", "--json")
+    taps = [{"name": "0", "channels": 2, "stride": 1, "module": "0"}]
+    assert json.loads(out) == {"name": "nt-2", "family": "nt", "origin": "nt-net 1.0", "taps": taps, "size": [32, 32]}
     file = tmp_path / "net.py"
     file.write_text("raise SystemExit('it is executed')")
     _, out, _ = run(capsys, "models", "show", f"{file}:Net")
     assert hashlib.sha256(file.read_bytes()).hexdigest() in out and "known once it is built" in out
 
 
+def test_taps_that_hang_on_the_images_size_are_seen_by_building_the_network(capsys):
+    _, out, _ = run(capsys, "models", "show", "resnet-18@0.25")
+    assert "for images of 32x32 pixels (--size for others)" in out
+    assert [line.split() for line in out.splitlines()[-4:]] == [
+        ["layer1", "16", "1", "layer1"],
+        ["layer2", "32", "2", "layer2"],
+        ["layer3", "64", "4", "layer3"],
+        ["layer4", "128", "8", "layer4"],
+    ]
+    _, out, _ = run(capsys, "models", "show", "resnet-18@0.25", "--size", "96")
+    assert [line.split()[:3] for line in out.splitlines()[-5:]] == [
+        ["relu", "16", "2"],
+        ["layer1", "16", "4"],
+        ["layer2", "32", "8"],
+        ["layer3", "64", "16"],
+        ["layer4", "128", "32"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
+        (("models", "show", "torchvision:alexnet"), "it cannot take images of 32x32"),
+        (("models", "show", "torchvision:resnet81"), "did you mean 'torchvision:resnet18'"),
+        (("models", "show", "vgg-13"), "unknown model 'vgg-13'; allowed: vgg-11|16|19[@WIDTH from 0.05 to 4]"),
         (("defenses", "show", "bruhs"), "unknown defense 'bruhs', did you mean 'brush'"),
         (("models", "show", "nt-0"), "unknown model 'nt-0'; allowed: nt-SIZE"),
         (("models", "show", "nowhere.py:Net"), "nowhere.py cannot be read"),

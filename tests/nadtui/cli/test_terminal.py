@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.events import RunStopped
+from engine.record.reading import read_events
 from tests.terminal import COMMAND, PATIENCE_S, PtyTerminal, Terminal, TmuxTerminal
 from tests.tiny import TINY
 
@@ -88,6 +90,23 @@ def _stop(number: int) -> None:
             os.kill(number, 0)
             time.sleep(0.1)
         os.kill(number, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", ["the terminal goes", "SIGHUP"])
+def test_a_workbench_that_is_cut_off_leaves_a_record_that_resumes(how, environment, tmp_path):
+    screen = PtyTerminal(
+        *("run", "--preset", "zz-tiny", "--no-cache", "--epochs", "attack=500"),
+        environment=environment,
+        size=(130, 40),
+    )
+    try:
+        screen.until("running", "images/s")
+        code = screen.hang_up() if how == "the terminal goes" else screen.signal(getattr(signal, how))
+    finally:
+        screen.close()
+    assert code == 130
+    (folder,) = (tmp_path / "runs").glob("*-zz-tiny-*")
+    assert isinstance(read_events(folder).events[-1], RunStopped)
 
 
 def test_without_a_terminal_the_workbench_says_what_to_do_instead(environment):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from engine.errors import RequestError
+from engine.errors import RecordError, RequestError
 from engine.events import RunFailed, RunPaused, RunStopped
+from engine.running.request import RunRequest
 from nadtui.runs.hosting import JobHost
 from tests import scripted_run, showcase
 from tests.staged_job import StagedJob, request, until
+from tests.tiny import tiny_config
 
 
 def job_host(out: Path, job: StagedJob) -> JobHost:
@@ -112,3 +115,39 @@ def test_a_resumed_run_shows_what_it_had(tmp_path):
     assert host.view.stages["attack"].state == "finished"
     assert host.title == folder.name
     job.let()
+
+
+def test_a_run_is_not_taken_up_again_on_other_images(tmp_path):
+    """As the workbench shows it, whose jobs load the images behind it."""
+    folder = showcase.write(tmp_path, showcase.record(until=60))
+    config = tiny_config("badnets", "data.train_images=60", "data.test_images=20", "data.size=16")
+    (folder / "config.yaml").write_text(config.to_yaml())
+    first, rest = (folder / "events.jsonl").read_text().split("\n", 1)
+    values = json.loads(first)
+    values["dataset"]["fingerprint"] = "5" * 64
+    (folder / "events.jsonl").write_text(f"{json.dumps(values)}\n{rest}")
+    before = (folder / "events.jsonl").read_bytes()
+    host = JobHost(RunRequest(config=config, out=tmp_path, resume=folder))
+    host.start()
+    until(lambda: not host.live, host)
+    assert host.notice.startswith("the data set is not the one the run began with: then ")
+    assert host.state.resumable
+    assert (folder / "events.jsonl").read_bytes() == before
+
+
+def test_a_run_whose_folder_was_deleted_is_told_in_a_plain_line(tmp_path):
+    error = RecordError("the run folder was deleted or moved: /somewhere")
+    host = job_host(tmp_path, StagedJob(scripted_run.whole_run()[:8], error=error))
+    host._job.let()
+    until(lambda: not host.live, host)
+    assert (host.state, host.notice) == ("deleted", str(error))
+
+
+def test_a_run_whose_disk_is_full_failed_and_says_where_its_record_is(tmp_path):
+    error = RecordError("cannot write the record: /somewhere: No space left on device")
+    (tmp_path / scripted_run.RUN).mkdir()
+    host = job_host(tmp_path, StagedJob(scripted_run.whole_run()[:8], error=error))
+    host._job.let()
+    until(lambda: not host.live, host)
+    assert host.state == "failed"
+    assert host.notice == f"{error}\nrecord: {tmp_path / scripted_run.RUN}"

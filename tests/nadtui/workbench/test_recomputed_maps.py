@@ -32,7 +32,7 @@ def test_an_edited_network_says_so_and_the_others_are_computed(tmp_path):
     shown = ShownMaps()
     shown.recomputed = found
     rows = {row.title: row.when for row in shown.grid(view, "epoch", None, "both", 60, live=False).rows}
-    assert rows["fine-tuning"] == "its network was edited by fine-tuning: recorded maps only"
+    assert rows["fine-tuning"] == "its network is fine-tuning's own: recorded maps only"
     assert rows["nad"] == "mean, from its checkpoint"
 
 

@@ -45,3 +45,30 @@ def test_wrong_settings_are_named(settings_file):
     assert loaded.axis == "step"
     assert "pane" in problem
     assert "unknown" not in problem
+
+
+@pytest.mark.parametrize("place", ["a file above it", "a file further above", "a folder in its place"])
+@looks.piloted
+async def test_settings_that_cannot_be_kept_cost_one_warning(place, watching, settings_file, monkeypatch):
+    if place == "a folder in its place":
+        settings_file.mkdir(parents=True)
+    else:
+        settings_file.parent.touch()
+    app = watching()
+    if place == "a file further above":
+        app._file = settings_file / "below" / "workbench.json"
+    said = []
+    notify = app.notify
+
+    def noted(message: str, **more: object) -> None:
+        said.append((message, more.get("severity")))
+        notify(message, **more)
+
+    monkeypatch.setattr(app, "notify", noted)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot)
+        await pilot.press("t", "a", "v")
+        await pilot.pause()
+        assert app.settings.axis == "seconds"
+    warnings = [message for message, severity in said if severity == "warning"]
+    assert len(warnings) == 1 and str(settings_file.parent) in warnings[0]

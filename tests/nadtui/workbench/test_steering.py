@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from textual.widgets import Input
 
 from engine.config.presets import resolve
+from engine.errors import RecordError
 from engine.events import RunPaused
 from engine.record.folder import RunFolder
 from engine.running import mailbox
@@ -122,6 +124,24 @@ async def test_a_run_of_another_process_is_paused_through_its_folder(tmp_path, s
             await pilot.press("x", "y")
             await looks.settle(pilot, "stopping")
             assert mailbox.take(folder.path) == "stop"
+
+
+@looks.piloted
+async def test_a_run_whose_folder_goes_is_told_and_not_made_again(running, tmp_path):
+    error = RecordError("the run folder was deleted or moved: /somewhere")
+    app, jobs = running(until=120, error=error)
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        screen = await started(pilot, jobs, 100)
+        shutil.rmtree(screen.host.folder)
+        app.steering._extend_now(screen.host, "nad", 5)
+        await looks.settle(pilot, "cannot extend")
+        jobs.made[0].let()
+        await looks.settle(pilot, "DELETED")
+        assert "the run folder was deleted or moved" in looks.text_of(app)
+        await pilot.press("R", "p", "x")
+        await pilot.pause()
+        assert app.screen is screen
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 @looks.piloted

@@ -176,6 +176,57 @@ def test_health_is_of_every_tap_in_their_order(count: int):
     model, teacher = Tapped(1, count), freeze(Tapped(2, count))
     report = NadObjective(DistillSettings(), Untouchable(), teacher, model.tap_names).health(model, batch())
     assert [tap.tap for tap in report] == list(NAMES[:count])
-    assert [tap.beta for tap in report] == [500.0, 1000.0, 1000.0, 1000.0, 1000.0][:count]
+    assert [tap.beta for tap in report] == pytest.approx([20 / count * cells for cells in (64, 16, 16, 16, 16)[:count]])
     assert [(tap.height, tap.width) for tap in report] == [(8, 8), (4, 4), (4, 4), (4, 4), (4, 4)][:count]
     assert all(tap.loss > 0 and tap.gradient > 0 for tap in report)
+
+
+# --- Equal shares, and a teacher of another network ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_equal_shares_are_equal_at_the_first_step_and_as_much_together(count: int, reduction: str):
+    model, teacher, given = Tapped(1, count), freeze(Tapped(2, count)), batch()
+    plain = NadObjective(DistillSettings(reduction=reduction), Untouchable(), teacher, model.tap_names)
+    before = plain.health(model, given)
+    objective = NadObjective(
+        DistillSettings(beta="equal", reduction=reduction), Untouchable(), teacher, model.tap_names
+    )
+    assert [tap.loss for tap in objective.health(model, given)] == [tap.loss for tap in before]
+    objective.level(model, given)
+    after = objective.health(model, given)
+    assert len({round(tap.loss, 4) for tap in before}) == count
+    assert [tap.share for tap in after] == pytest.approx([after[0].share] * count, rel=1e-4)
+    assert sum(tap.loss for tap in after) == pytest.approx(sum(tap.loss for tap in before), rel=1e-4)
+    parts = objective(model, given)
+    assert tuple(parts) == ("ce", *NAMES[:count])
+
+
+def test_a_tap_at_which_the_teacher_is_the_student_keeps_its_weight():
+    model, given = Tapped(1), batch()
+    twin = freeze(copy.deepcopy(model))
+    objective = NadObjective(DistillSettings(beta="equal"), Untouchable(), twin, model.tap_names)
+    objective.level(model, given)
+    assert [tap.beta for tap in objective.health(model, given)] == [640.0, 160.0]
+
+
+@pytest.mark.parametrize(("mine", "theirs", "pairs"), [(2, 5, (0, 4)), (5, 2, (0, 1, 1, 1, 1)), (1, 2, (0,))])
+def test_a_teacher_of_other_taps_is_followed_by_resolution(mine: int, theirs: int, pairs: tuple[int, ...]):
+    model, teacher, given = Tapped(1, mine).eval(), freeze(Tapped(2, theirs)), batch()
+    settings = DistillSettings(beta=1000.0)
+    parts = NadObjective(settings, Untouchable(), teacher, model.tap_names)(model, given)
+    assert tuple(parts) == ("ce", *NAMES[:mine])
+    _, ours = model.forward_with_taps(given.images)
+    _, goals = teacher.forward_with_taps(given.images)
+    for name, one, place in zip(NAMES, ours, pairs, strict=False):
+        assert float(parts[name].detach()) == pytest.approx(1000 * attention(one, goals[place]), rel=1e-4)
+
+
+def test_a_dead_tap_of_another_teacher_is_named_as_its_own():
+    model, images = Tapped(1), batch().images
+    refuse_dead_taps(model, images, DistillSettings(), Tapped(2, 5))
+    with pytest.raises(RequestError, match=r"^nad: two: its map is 1x1, "):
+        refuse_dead_taps(model, images, DistillSettings(), Tapped(2, pooled=True))
+    with pytest.raises(RequestError, match=r"^nad: the teacher's one: its map is 1x1, "):
+        refuse_dead_taps(model, images, DistillSettings(), Tapped(2, 1, pooled=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.config.run import validate
 from engine.defenses.nad.settings import DistillSettings
 from engine.errors import RequestError
 from tests.ports import NAMES
@@ -12,10 +13,6 @@ from tests.ports import NAMES
 @pytest.mark.parametrize(
     ("beta", "taps", "weights"),
     [
-        (None, 1, (500,)),
-        (None, 2, (500, 1000)),
-        (None, 3, (500, 1000, 1000)),
-        (None, 5, (500, 1000, 1000, 1000, 1000)),
         (7, 1, (7,)),
         (0.5, 5, (0.5,) * 5),
         ((3,), 1, (3,)),
@@ -29,12 +26,31 @@ from tests.ports import NAMES
     ],
 )
 def test_one_weight_for_each_tap_in_the_order_of_the_taps(beta: object, taps: int, weights: tuple[float, ...]):
-    assert DistillSettings(beta=beta).weights(NAMES[:taps]) == weights
+    for cells in ([64] * taps, [1024, 256, 64, 16, 4][:taps]):
+        assert DistillSettings(beta=beta).weights(NAMES[:taps], cells) == weights
 
 
-def test_default_is_the_authors_for_three_taps():
+@pytest.mark.parametrize("beta", [None, "equal"])
+@pytest.mark.parametrize(
+    ("cells", "weights"),
+    [
+        ((1024, 256, 64), (500, 1000, 1000)),
+        ((64,), (1280,)),
+        ((64, 64, 64), (1280 / 3,) * 3),
+        ((4096, 1024, 256), (20 / 3 * 4096, 20 / 3 * 1024, 20 / 3 * 256)),
+        ((1024, 256, 64, 16), (5120, 1280, 320, 80)),
+        ((1024, 256, 64, 16, 4), (4096, 1024, 256, 64, 16)),
+    ],
+)
+def test_default_is_the_authors_on_their_maps_and_elsewhere_means_the_same_on_maps_of_any_size(beta, cells, weights):
     assert DistillSettings().beta is None
-    assert DistillSettings().weights(("group1", "group2", "group3")) == (500.0, 1000.0, 1000.0)
+    means = DistillSettings(beta=beta).weights(NAMES[: len(cells)], cells)
+    assert means == pytest.approx(weights, rel=1e-12)
+    if cells == (1024, 256, 64):
+        assert means == (500.0, 1000.0, 1000.0), "to the bit: so the presets were measured"
+    sums = DistillSettings(beta=beta, reduction="sum").weights(NAMES[: len(cells)], cells)
+    assert [each * size for each, size in zip(sums, cells, strict=True)] == pytest.approx(means)
+    assert sum(sums) == pytest.approx(20, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -52,16 +68,18 @@ def test_default_is_the_authors_for_three_taps():
 )
 def test_refuses_a_beta_that_does_not_fit_the_taps(beta: object, message: str):
     with pytest.raises(RequestError, match=message) as caught:
-        DistillSettings(beta=beta).weights(("one", "two"))
+        DistillSettings(beta=beta).weights(("one", "two"), (64, 16))
     assert str(caught.value).startswith("defenses.nad.distill.beta")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_single_weight_above_zero_is_enough():
-    assert DistillSettings(beta=(0.0, 1.0)).weights(("one", "two")) == (0, 1)
+    assert DistillSettings(beta=(0.0, 1.0)).weights(("one", "two"), (64, 16)) == (0, 1)
 
 
-@pytest.mark.parametrize("beta", [-1, (1, -1), {"one": -1}, (), {}, (1, float("nan")), {"one": float("inf")}, "many"])
+@pytest.mark.parametrize(
+    "beta", [-1, (1, -1), {"one": -1}, (), {}, (1, float("nan")), {"one": float("inf")}, "many", ("equal",), "EQUAL"]
+)
 def test_refuses_what_is_no_weight(beta: object):
     with pytest.raises(ValueError, match="beta"):
         DistillSettings(beta=beta)
@@ -71,3 +89,23 @@ def test_refuses_what_is_no_weight(beta: object):
 def test_takes_no_yes_for_a_weight(beta: object):
     with pytest.raises(ValueError, match="not yes/no"):
         DistillSettings(beta=beta)
+
+
+# --- the teacher's network ---
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("wrn-11-1", "defenses.nad.teacher.model = 'wrn-11-1': unknown model 'wrn-11-1'; allowed: wrn-DEPTH-WIDTH"),
+        ("net.py:Net", "a teacher's network cannot come from a file; allowed: a network by its name"),
+        ("nothing", "unknown model 'nothing'; allowed: "),
+    ],
+)
+def test_a_teacher_of_no_network_is_refused_in_a_line(model: str, message: str):
+    attack = {"name": "badnets"}
+    with pytest.raises(RequestError) as caught:
+        validate({"attack": attack, "defenses": {"nad": {"teacher": {"model": model}}}})
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    config = validate({"attack": attack, "defenses": {"nad": {"teacher": {"model": "resnet-18@0.25"}}}})
+    assert config.defenses["nad"].teacher.model == "resnet-18@0.25"
