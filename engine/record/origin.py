@@ -25,11 +25,19 @@ class Origin:
     sha256: str = ""
     """Of the zoo's file, as its card has it."""
 
+    @property
+    def word(self) -> str:
+        """In a word: `trained`, `cached`, `zoo`, `file`."""
+        return "cached" if self.source == "cache" else self.source
+
+    @property
+    def named(self) -> str:
+        """With its name, where it has one: `zoo NAME`, `file PATH`."""
+        return f"{self.word} {self.name}".rstrip()
+
     def __str__(self) -> str:
-        """In a few words: `trained`, `cached`, `zoo NAME (made on DAY in PRECISION)`, `file PATH`."""
-        made = f"(made on {self.made} in {self.precision})" if self.made else ""
-        words = {"trained": "trained", "cache": "cached"}.get(self.source, self.source)
-        return " ".join(part for part in (words, self.name, made) if part)
+        """Whole: `trained`, `cached`, `zoo NAME (made on DAY in PRECISION)`, `file PATH`."""
+        return f"{self.named} (made on {self.made} in {self.precision})" if self.made else self.named
 
     def to_dict(self) -> dict[str, Any]:
         """What `summary.json` has: `source`, and the other fields that say something."""

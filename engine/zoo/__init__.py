@@ -7,13 +7,15 @@ training; `nadtui zoo build` makes them (`engine.zookeeping`). Free of torch, bu
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
 from engine.zoo.card import Card
+
+if TYPE_CHECKING:
+    from engine.attacks.base import Attack
 
 DEFAULT_MODEL = "wrn-16-1"
 """The network whose suspects carry no network in their name."""
@@ -57,15 +59,20 @@ def card(name: str) -> Card:
     raise RequestError(f"the zoo has no suspect {name!r}: {shown} (nadtui zoo lists them all)")
 
 
-def made_by(attack: Mapping[str, Any], dataset: str, seed: int) -> Card | None:
-    """The suspect that an attack with these settings (in plain types) and that seed made on that data set.
+def made_by(attack: Attack, dataset: str) -> Card | None:
+    """The suspect that such an attack made on that data set, by its seed (null = 0).
 
-    Of several the one with nothing unusual about it; None = there is none.
+    Of several the one with nothing unusual about it; None = there is none. Fields that there were not yet when it was
+    made have their defaults.
 
     Raises:
         RequestError: a card is damaged.
     """
-    wanted = {**attack, "seed": None}
-    of_it = [card for card in cards().values() if {**card.config["attack"], "seed": None} == wanted]
-    found = [card for card in of_it if (card.dataset, card.attack_seed) == (dataset, seed)]
-    return min(found, key=lambda card: len(card.name), default=None)
+
+    def is_its(card: Card) -> bool:
+        if (card.dataset, card.attack_seed, card.config["attack"]["name"]) != (dataset, seed, attack.name):
+            return False
+        return type(attack).model_validate({**card.config["attack"], "seed": attack.seed}) == attack
+
+    seed = attack.seed or 0
+    return min(filter(is_its, cards().values()), key=lambda card: len(card.name), default=None)

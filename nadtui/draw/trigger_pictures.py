@@ -49,7 +49,7 @@ def triptych(preview: TriggerPreview) -> list[tuple[str, Picture]]:
     triggered = Picture(preview.width, preview.height, preview.triggered)
     changed, factor = difference(clean, triggered)
     times = f" ×{factor:.0f}" if factor >= 1.5 else ""
-    whose = f" (zoo {preview.source})" if preview.source else ""
+    whose = f", zoo {preview.source}" if preview.source else ""
     return [(preview.label, clean), (f"triggered{whose}", triggered), (f"difference{times}", changed)]
 
 

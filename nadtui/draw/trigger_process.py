@@ -38,8 +38,7 @@ def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview |
 
 def _in_zoo(attack: Attack, data: DataSettings | None) -> Card | None:
     """The suspect of the zoo that has this trigger."""
-    dataset = "signs" if data is None else data.name
-    return zoo.made_by(attack.model_dump(mode="json"), dataset, attack.seed or 0)
+    return zoo.made_by(attack, "signs" if data is None else data.name)
 
 
 def preview(attack: Attack, data: DataSettings | None = None) -> TriggerPreview:

@@ -6,7 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
-from engine.record.origin import origin
+from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
@@ -140,7 +140,7 @@ def preparing(event: events.Preparing) -> str:
 
 def taken(stage: str, view: RunView) -> str:
     """How a stage that was not trained got its model, in a few words."""
-    came_from = origin(view) if view.suspect is not None and view.suspect.name == stage else None
+    came_from = _origin(stage, view)
     return TAKEN[came_from.source] if came_from else "taken over"
 
 
@@ -148,10 +148,16 @@ TAKEN = {"trained": "trained", "cache": "cached", "zoo": "from the zoo", "file":
 """By its source how a run got its suspect."""
 
 
+def _origin(stage: str, view: RunView) -> Origin | None:
+    """Where the stage's model came from, where it is the suspect's."""
+    return origin(view) if view.suspect is not None and view.suspect.name == stage else None
+
+
 def epochs(stage: StageView, view: RunView) -> str:
     """How many of a stage's epochs are done; nothing for one that has none."""
     if stage.cached:
-        return taken(stage.name, view)
+        came_from = _origin(stage.name, view)
+        return came_from.word if came_from else "taken over"
     return f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
 
 

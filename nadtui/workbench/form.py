@@ -16,7 +16,7 @@ import yaml
 
 from engine.config.layers import merge, nested, parse_override, read_yaml
 from engine.config.presets import resolve
-from engine.config.run import RunConfig, known_fields
+from engine.config.run import RunConfig, known_fields, validate
 from engine.errors import RequestError
 from engine.record.layout import CONFIG
 from engine.record.reading import read_settings
@@ -245,13 +245,13 @@ def of_run(folder: Path) -> RunForm:
         names = ",".join(values.get("defenses") or ())
         if names not in ("", "nad"):
             form = replace(form, settings={DEFENSES: names})
-        base = dict(flatten(form.config().to_dict()))
-        wanted = dict(flatten(values))
+        whole = validate(values).to_dict()  # fields that there were not yet have their defaults
+        base, wanted = (dict(flatten(each)) for each in (form.config().to_dict(), whole))
         if set(base) - set(wanted):
             raise RequestError("the preset has fields that the run had not")
         changed = {path: as_yaml(value) for path, value in wanted.items() if path not in base or base[path] != value}
         again = replace(form, settings={**form.settings, **changed})
-        if merge(again.config().to_dict(), {}) == values:
+        if merge(again.config().to_dict(), {}) == whole:
             return again
     except RequestError:
         pass  # the preset or the recipe has changed since, or never was here

@@ -110,7 +110,7 @@ def about(view: RunView) -> list[str]:
         f"seed {view.config['seed']}" if "seed" in view.config else "",
         str(view.model.get("name", "")),
         aim(view),
-        f"suspect: {came_from}" if came_from is not None and came_from.source != "trained" else "",
+        f"suspect: {came_from.named}" if came_from is not None and came_from.source != "trained" else "",
     ]
     return [part for part in parts if part]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.config.run import validate
 from engine.record.reading import read_settings
 from nadtui.workbench.form import of_run
 from tests.nadtui.cli.test_cli import refused, run
@@ -43,4 +44,4 @@ def test_an_old_run_is_not_gone_on_with(capsys, tmp_path, name):
 
 
 def test_the_form_makes_an_old_run_again_under_todays_names():
-    assert of_run(RECORDS / "sig").config().to_dict() == read_settings(RECORDS / "sig")
+    assert of_run(RECORDS / "sig").config() == validate(read_settings(RECORDS / "sig"))

@@ -33,7 +33,7 @@ def changed(preview) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("name", [preset.name for preset in list_presets()])
 def test_every_preset_can_be_drawn(name):
     attack = resolve(name).attack
-    card = zoo.made_by(attack.model_dump(mode="json"), "signs", 0)  # two of them train for minutes without it
+    card = zoo.made_by(attack, "signs")  # two of them train for minutes without it
     drawn = preview.draw(attack, made=card and preview.Made(card.name, card.sha256, load(card).trigger))
     assert len(drawn.clean) == len(drawn.triggered) == 3 * drawn.width * drawn.height
     assert bool(changed(drawn)) == (name != "clean")  # which has no trigger
@@ -66,13 +66,13 @@ def test_a_drawn_trigger_is_kept_and_a_damaged_file_is_not_believed():
 def test_a_trigger_that_takes_training_is_the_zoos_where_the_zoo_has_it(name, monkeypatch):
     """No lab is there to train in: a picture that is drawn shows what was made before."""
     attack = resolve(name, dataset="cifar10").attack
-    card = zoo.made_by(attack.model_dump(mode="json"), "cifar10", 0)
+    card = zoo.made_by(attack, "cifar10")
     made = preview.Made(card.name, card.sha256, load(card).trigger)
     monkeypatch.setattr("engine.attacks.lab.TrainingLab", None)
     drawn = preview.draw(attack, made=made)
     assert drawn.source == f"{name}-cifar10-0"
     assert changed(drawn)
-    assert [caption for caption, _ in triptych(drawn)][1] == f"triggered (zoo {name}-cifar10-0)"
+    assert [caption for caption, _ in triptych(drawn)][1] == f"triggered, zoo {name}-cifar10-0"
     preview.keep(attack, drawn, None, made)
     assert preview.cached(attack, None, made) == drawn
     assert preview.cached(attack) is None  # that would be another one, made for the picture
@@ -101,13 +101,24 @@ def test_the_zoos_trigger_is_that_of_the_same_attack_data_and_seed(changes, foun
     monkeypatch.setattr(zoo, "cards", lambda: cards)
     layers = [nested(path, value) for path, value in changes.items() if path != "data.name"]
     config = resolve("trojan", dataset=str(changes.get("data.name", "cifar10")), overrides=layers)
-    card = zoo.made_by(config.attack.model_dump(mode="json"), config.data.name, config.attack.seed or 0)
+    card = zoo.made_by(config.attack, config.data.name)
     assert (card and card.name) == found
+
+
+def test_the_zoos_trigger_is_known_though_its_attack_has_a_new_field(monkeypatch):
+    card = zoo.card("trojan-cifar10-0")
+    older = {name: value for name, value in card.config["attack"].items() if name != "steps"}
+    before = card.model_copy(update={"config": {**card.config, "attack": older}})
+    monkeypatch.setattr(zoo, "cards", lambda: {before.name: before})
+    attack = resolve("trojan", dataset="cifar10").attack
+    default = type(attack).model_fields["steps"].default
+    assert zoo.made_by(attack.model_copy(update={"steps": default}), "cifar10") == before
+    assert zoo.made_by(attack.model_copy(update={"steps": default + 1}), "cifar10") is None
 
 
 def test_of_several_suspects_of_one_attack_the_plainest_is_taken():
     attack = resolve("badnets", dataset="cifar10").attack  # one was trained without augmentation
-    assert zoo.made_by(attack.model_dump(mode="json"), "cifar10", 0).name == "badnets-cifar10-0"
+    assert zoo.made_by(attack, "cifar10").name == "badnets-cifar10-0"
 
 
 def test_the_drawing_process_takes_the_zoos_trigger(tmp_path):

@@ -28,12 +28,12 @@ def test_a_reference_is_named_with_its_defense_and_every_model_has_a_row(form):
 
 def test_csv_tells_roles_defenses_and_whence_the_suspect_in_its_last_columns():
     rows = list(csv.reader(io.StringIO(of_run(report(), "csv"))))
-    assert [row[-3:] for row in rows] == [
-        ["role", "defense", "suspect"],
-        ["suspect", "", "trained"],
-        ["reference", "nad", "trained"],
-        ["purified", "nad", "trained"],
-        ["purified", "fine-tuning", "trained"],
+    assert [row[-4:] for row in rows] == [
+        ["role", "defense", "absent", "suspect"],
+        ["suspect", "", "", "trained"],
+        ["reference", "nad", "", "trained"],
+        ["purified", "nad", "", "trained"],
+        ["purified", "fine-tuning", "", "trained"],
     ]
     [head, *rows] = csv.reader(io.StringIO(of_comparison([report(), report()], "csv")))
     assert head[-2:] == ["role", "defense"]
