@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,13 @@ def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("NADTUI_CACHE", str(folder))
         patch.setenv("NADTUI_MACHINE", str(tmp_path_factory.mktemp("machine")))
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hanging_up_is_heard() -> None:
+    """Who runs the tests under nohup has their processes ignore a terminal's end, which some of them are about."""
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -95,7 +95,9 @@ class PtyTerminal:
     def signal(self, number: int) -> int:
         """Send the command a signal, and read what it says until it has ended; its exit code."""
         self._process.send_signal(number)
+        end = time.monotonic() + PATIENCE_S
         while self._process.poll() is None:
+            assert time.monotonic() < end, f"signal {number} does not end it"
             self._read(time.monotonic() + 0.2)
         return self._process.returncode
 

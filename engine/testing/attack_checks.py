@@ -203,13 +203,14 @@ def recalled(subject: Subject) -> None:
     require(torch.equal(again(images.clone()), it.trigger(images.clone())), "recalled, its trigger is another one")
     same = digests.of_tensors(kept) == digests.of_tensors(again.tensors())
     require(same, "recalled, its trigger holds other tensors")
-    require(it.attack.remakes == _remakes(it, again), f"it says remakes = {it.attack.remakes}, which is not so")
+    require(it.attack.remakes == _remakes(subject, again), f"it says remakes = {it.attack.remakes}, which is not so")
 
 
-def _remakes(it: Looked, again: Trigger) -> bool:
+def _remakes(subject: Subject, again: Trigger) -> bool:
     """Whether the recalled trigger poisons the training set as the first one did."""
+    it, images = looked(subject), subject.world.images()
     try:
-        poisoned = it.attack.poison(it.context, again)
+        poisoned = it.attack.poison(_context(images.x_train.clone(), images.y_train.clone(), 0), again)
     except RequestError:
         return False
     return torch.equal(poisoned.images, it.poisoned.images)

@@ -165,4 +165,6 @@ def test_all_that_it_brings_keeps_the_contract(site, shared_world, monkeypatch, 
     kind, found = find(name)
     subject = Subject(kind, found, shared_world)
     verdicts = [judged(check, subject) for check in checks_for(kind, found)]
-    assert [verdict for verdict in verdicts if verdict.state != "ok"] == []
+    left = {verdict.check for verdict in verdicts if verdict.state == "not tried"}
+    assert left <= {"recalled"}  # an attack need not be able to
+    assert [verdict for verdict in verdicts if verdict.state == "broken"] == []

@@ -212,6 +212,9 @@ class Invisible(Patched):
 
     name: Literal["invisible"] = "invisible"
 
+    def recalled(self, tensors: Any, context: AttackContext) -> Any:
+        return Faint()
+
     def build(self, context: AttackContext) -> Any:
         yield from ()
         return Faint()

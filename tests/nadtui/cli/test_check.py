@@ -51,7 +51,7 @@ def test_a_network_of_ones_own_is_checked_by_its_file(capsys, tmp_path):
     assert code == 0, out
     assert lines[0] == "not tried  loads_late: it comes from a file, which nothing opens before it runs"
     assert lines[1:] == [f"ok         {name}" for name in names("model")[1:]]
-    assert err.strip().endswith("net.py:Net: 12 checks, none broken")
+    assert err.strip().endswith("net.py:Net: 13 checks, none broken")
 
 
 def test_what_is_broken_says_so_in_a_line_and_in_the_exit_code(capsys, tmp_path):
@@ -60,7 +60,7 @@ def test_what_is_broken_says_so_in_a_line_and_in_the_exit_code(capsys, tmp_path)
     broken = [line for line in out.splitlines() if not line.startswith(("ok ", "not tried "))]
     assert code == 1
     assert broken == ["broken     inputs_untouched: a pass writes into the images"]
-    assert err.strip().endswith("12 checks, 1 broken")
+    assert err.strip().endswith("13 checks, 1 broken")
 
 
 def test_a_data_source_of_a_package_as_json(capsys, tmp_path):

@@ -32,7 +32,7 @@ def test_the_screen_shows_curves_figures_and_fields(folders, size):
         await pilot.press("f")
         assert "seconds  20.0" not in screen_text(pilot.app)
         await pilot.press("f", "end")
-        await until(pilot, shows(pilot, "attack.poisoning_rate"))
+        await until(pilot, shows(pilot, "attack.margin"))
         await pilot.press("escape")
         assert pilot.app.screen is not screen
 
