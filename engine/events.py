@@ -16,6 +16,11 @@ T = TypeVar("T")
 SCHEMA = 2
 """What a record is written in; raised when an older reader would misread it."""
 
+TRAINED = "trained"
+"""In a configuration: the suspect is the one that the run's attack makes."""
+ZOO = "zoo"
+"""The zoo's suspect that belongs to the run's preset, data set, network and attack seed; zoo:NAME = that one."""
+
 Role = Literal["suspect", "reference", "purified", "measurement"]
 """What a stage's model is to the run: the one under suspicion, one that a defense leans on, one that it made of the
 suspect, or one that is only measured."""

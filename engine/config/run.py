@@ -31,14 +31,10 @@ from engine.config.complaints import explained, fields_of
 from engine.config.shapes import ALL, shaping
 from engine.defenses.base import Defense
 from engine.errors import RequestError
+from engine.events import TRAINED, ZOO
 from engine.models.preprocessing import Preprocessing, preprocessing
 from engine.places import in_full
 from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes, Text
-
-TRAINED = "trained"
-"""The suspect that the run's attack makes."""
-ZOO = "zoo"
-"""The suspect of the zoo that belongs to the run's preset, data set, network and attack seed; zoo:NAME = that one."""
 
 
 class DataSettings(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from engine.config.run import TRAINED, ZOO
+from engine.events import TRAINED, ZOO
 from engine.record.view import RunView
 
 Source = Literal["trained", "cache", "zoo", "file"]

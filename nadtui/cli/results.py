@@ -140,7 +140,7 @@ def _rows_of(run: str, out: Path | None) -> list[dict[str, Any]]:
 def _shipped(config: dict[str, Any]) -> dict[str, Any]:
     """The configuration that a run's preset and recipe give as they are now, with the defenses that it had."""
     from engine.config.presets import resolve
-    from engine.config.run import TRAINED
+    from engine.events import TRAINED
 
     custom = config["preset"] == "custom"
     values = resolve(

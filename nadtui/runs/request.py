@@ -260,7 +260,7 @@ def suspect(name: str) -> str:
     Raises:
         RequestError: no such file.
     """
-    from engine.config.run import TRAINED
+    from engine.events import TRAINED
 
     return name if name == TRAINED or name.partition(":")[0] == "zoo" else _file("--suspect", name)
 

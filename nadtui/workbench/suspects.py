@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import zoo
-from engine.config.run import TRAINED, ZOO
 from engine.errors import RequestError
+from engine.events import TRAINED, ZOO
 from engine.zoo.card import Card
 from nadtui.workbench.form import SUSPECT, RunForm, plain
 

@@ -19,9 +19,9 @@ from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Footer, Input, Label, Select, Static
 
 from engine.config.presets import list_presets, list_recipes
-from engine.config.run import TRAINED
 from engine.data import SOURCES
 from engine.errors import RequestError
+from engine.events import TRAINED
 from engine.storage.paths import runs_dir
 from nadtui.formatting import clean, plural
 from nadtui.workbench.form import SUSPECT, Field, RunForm, of_run, told

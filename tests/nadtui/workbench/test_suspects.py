@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine import zoo
-from engine.config.run import TRAINED, ZOO
 from engine.errors import RequestError
+from engine.events import TRAINED, ZOO
 from nadtui.runs.request import RunOptions, build_config
 from nadtui.workbench.form import RunForm, told
 from nadtui.workbench.suspects import choose, described, suspects
