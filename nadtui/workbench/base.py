@@ -120,10 +120,12 @@ class WorkbenchBase(App[None]):
 
     def take_over(self) -> list[Host]:
         """Take over what the runs have told; those that have told something."""
+        told = drain_all([*self.hosts.values(), *self._watchers])
+        # Afterwards: the first that a run tells is its folder, by which it is found from now on.
         for key in [key for key, host in self.hosts.items() if key.startswith("new-") and host.folder is not None]:
             host = self.hosts.pop(key)
             self.hosts[host.folder.name] = host
-        return drain_all([*self.hosts.values(), *self._watchers])
+        return told
 
     # --- settings and look ---
 
