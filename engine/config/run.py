@@ -117,9 +117,11 @@ def _check_zoo(config: RunConfig, name: str) -> None:
         card = zoo.card(name)
     except RequestError as error:
         raise ValueError(str(error)) from None
+    if config.attack is None:
+        raise ValueError(f"{name} of the zoo comes with its attack, which is not named: --preset {card.preset}")
     wanted = {"data.name": card.dataset, "model.name": card.model}
     given = {"data.name": config.data.name, "model.name": config.model.name}
-    attack = {} if config.attack is None else config.attack.model_dump(mode="json")
+    attack = config.attack.model_dump(mode="json")
     made = attacks.settings_class(card.config["attack"]["name"]).model_validate(card.config["attack"])
     made = {**made.model_dump(mode="json"), "seed": card.attack_seed}
     wanted |= {f"attack.{field}": value for field, value in made.items()}

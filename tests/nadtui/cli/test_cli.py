@@ -137,6 +137,7 @@ def imported(node: ast.AST) -> list[str]:
             ["run", "--preset", "sig", "--headless", "--suspect", "zoo", "--set", "attack.seed=7"],
             "no suspect 'sig-signs-7'",
         ),
+        (["run", "--headless", "--suspect", "zoo:sig-signs-0"], "sig-signs-0 of the zoo comes with its attack"),
         (
             ["run", "--preset", "sig", "--headless", "--student", "none.pt"],
             "--student none.pt: is now --suspect none.pt",
