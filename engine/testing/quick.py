@@ -43,7 +43,7 @@ PLANTED_RATE = 0.3
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad": {"distill": {"beta": 20}},
     "mcr": {"points": 2},
-    "i-bau": {"training": {"lr": 0.003}},
+    "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
     "argd": {"distill": {"node": 20, "dimensions": 4}},
     "sau": {"training": {"lr": 0.003}},
     "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},
