@@ -73,16 +73,17 @@ def sweep(
     from engine.sweeps import index, tries
     from engine.sweeps.conducting import Conductor
 
-    if options is not None:
-        grid, new = _expanded(options)
-        cells = index.extend(folder, new, grid, cast("Keep | None", keep))
-    else:
+    if options is None:
         cells = index.read(folder)
-    if retry:
-        tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
-    staying = cast("Keep", keep or index.read_head(folder)["keep"])
+    else:
+        grid, cells = _expanded(options)
     crew = hiring.crew()
     try:
+        if options is not None:
+            cells = index.extend(folder, cells, grid, cast("Keep | None", keep))
+        if retry:
+            tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
+        staying = cast("Keep", keep or index.read_head(folder)["keep"])
         conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads)
         with _stoppable(conductor) as request:
             for step in conductor.run():
