@@ -7,10 +7,12 @@ Free of torch.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -252,6 +254,12 @@ def _find(folder: str, name: str, what: str) -> Traversable:
     return files[name]
 
 
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """What a file's text stands for: a sweep puts thousands of configurations together from a few files."""
+    return read_yaml(text)
+
+
 def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
     """The fields in a YAML file.
 
@@ -259,7 +267,7 @@ def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
         RequestError: it cannot be read, is no table, or uses a field's old name.
     """
     try:
-        values = read_yaml(file.read_text(encoding="utf-8"))
+        values = copy.deepcopy(_parsed(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"{where}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
