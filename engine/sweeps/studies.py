@@ -15,6 +15,7 @@ from engine.config import shelf
 from engine.config.complaints import explained
 from engine.config.layers import merge
 from engine.errors import RequestError
+from engine.events import ZOO
 from engine.settings import Section
 from engine.sweeps.grid import NAMED, Grid
 
@@ -94,7 +95,9 @@ class Study(Section):
             defenses = chosen.get("defense", ["nad"])
             own["defenses"] = {name: said for name, said in own["defenses"].items() if name in defenses}
         ordered = {name: chosen[name] for name in (*NAMED, *chosen) if name in chosen}
-        return Grid(ordered, own, variants=self.variants, study=self.name)
+        # The zoo does not have every suspect: those that it lacks are left out, and said so.
+        lenient = ["attack_seed"] if own.get("suspect") == ZOO else []
+        return Grid(ordered, own, variants=self.variants, study=self.name, lenient=lenient)
 
 
 def list_studies() -> list[Study]:
