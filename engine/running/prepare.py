@@ -69,13 +69,14 @@ class Preparation:
         model = network.fresh(seed=0)
         count = _check(config, loaded, clean, model)
         said += scarce.warnings(config, loaded, clean, count)
-        extras = conveniences.found()
+        extras = conveniences.found(request.store, queues=request.queues)
         folder = self._folder or RunFolder.create(
             request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
             config_yaml=config.to_yaml(),
+            name=request.name,
         )
         self._folder = None
         return Session(

@@ -29,6 +29,7 @@ from nadtui.cli import (
     run,
     runs,
     show,
+    sweep,
     watch,
     zoo,
 )
@@ -58,6 +59,7 @@ app.add_typer(presets.app, name="presets")
 app.add_typer(defenses.app, name="defenses")
 app.add_typer(models.app, name="models")
 app.add_typer(zoo.app, name="zoo")
+app.add_typer(sweep.app, name="sweep")
 app.add_typer(results.app, name="results")
 
 

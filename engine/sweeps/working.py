@@ -1,0 +1,115 @@
+"""What a worker does with a cell, wherever it works: begin its run, or go on with it, and say how it ended.
+
+Text goes in and plain values come out, so that any executor can carry it. Free of torch until a cell is begun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.control import Control, Stopped
+from engine.errors import RecordError, RequestError
+from engine.record.layout import SUMMARY
+from engine.record.liveness import is_running
+from engine.sweeps import tries
+from engine.sweeps.layout import RUNS, SUSPECTS
+
+if TYPE_CHECKING:
+    from engine.running.request import RunRequest
+
+DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
+"""How a cell ends: the exit codes that the command would have."""
+BUSY = 75
+"""Another process is at work on its run: to be asked again later."""
+
+_under_way: set[Control] = set()
+
+
+def carry_out(text: str, folder: str, cell: str, queues: bool = True) -> dict[str, Any]:
+    """Do what is left of a cell.
+
+    Args:
+        text: its complete configuration, in YAML.
+        folder: the sweep's.
+        cell: its id, which is its run's.
+        queues: whether its run waits for the machine's processors.
+
+    Returns:
+        `run` (the cell's id), `code`, and `error`, which is empty where nothing went wrong.
+    """
+    root = Path(folder)
+    run = root / RUNS / cell
+    if (run / SUMMARY).is_file():
+        return {"run": cell, "code": DONE, "error": ""}
+    if is_running(run):
+        return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
+    tries.began(root, cell)
+    with _listening() as control:
+        code, error = _carried_out(text, root, cell, control, queues=queues)
+    tries.ended(root, cell, code, error)
+    return {"run": cell, "code": code, "error": error}
+
+
+def stop_all() -> None:
+    """Have whatever is under way in this process end at its next step, in a state that can be resumed."""
+    for control in list(_under_way):
+        control.stop()
+
+
+@contextmanager
+def _listening() -> Iterator[Control]:
+    control = Control()
+    _under_way.add(control)
+    try:
+        yield control
+    finally:
+        _under_way.discard(control)
+
+
+def _carried_out(text: str, root: Path, cell: str, control: Control, *, queues: bool) -> tuple[int, str]:
+    from engine.events import RunFailed, RunFinished
+    from engine.running.pipeline import run
+
+    code, error = STOPPED, ""
+    try:
+        with contextlib.closing(run(_request(text, root, cell, queues=queues), control)) as events:
+            for event in events:
+                if isinstance(event, RunFailed):
+                    code, error = FAILED, event.message
+                elif isinstance(event, RunFinished):
+                    code = DONE
+    except Stopped:
+        pass
+    except RequestError as problem:
+        return (BUSY if is_running(root / RUNS / cell) else WRONG), str(problem)
+    except RecordError as problem:
+        return FAILED, str(problem)
+    except Exception as mistake:  # ours: it is set aside with its error, and the other cells go on
+        return FAILED, f"{type(mistake).__name__}: {mistake} ({_place(mistake)})"
+    return code, error
+
+
+def _place(mistake: BaseException) -> str:
+    frame = traceback.extract_tb(mistake.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def _request(text: str, root: Path, cell: str, *, queues: bool) -> RunRequest:
+    from engine.config.layers import read_yaml
+    from engine.config.run import validate
+    from engine.running.request import RunRequest
+
+    run = root / RUNS / cell
+    return RunRequest(
+        config=validate(read_yaml(text), f"cell {cell}"),
+        out=root / RUNS,
+        name=cell,
+        resume=run if run.is_dir() else None,
+        store=root / SUSPECTS,
+        queues=queues,
+    )
