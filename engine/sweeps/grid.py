@@ -43,13 +43,13 @@ class Grid:
     out the configuration's own value is taken, of the attack's seed 0."""
     base: Mapping[str, Any] = field(default_factory=dict)
     """A layer of configuration under the axes' values; of `defenses` each cell takes what is its own."""
+    lenient: Sequence[str] = ()
+    """Axes of which `all` was asked: what cannot be had of their values is left out instead of refused."""
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Axes that are no field of the configuration: by name of a value the layer it stands for, in whose texts
     `{dataset}` is the point's data set."""
     study: str = ""
     """The study it is of."""
-    lenient: Sequence[str] = ()
-    """Axes of which `all` was asked: what cannot be had of their values is left out instead of refused."""
 
     def to_dict(self) -> dict[str, Any]:
         """In plain types, as it is kept and as a study's file has it."""

@@ -29,6 +29,7 @@ from nadtui.cli import (
     run,
     runs,
     show,
+    studies,
     sweep,
     watch,
     zoo,
@@ -60,6 +61,7 @@ app.add_typer(defenses.app, name="defenses")
 app.add_typer(models.app, name="models")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 
 

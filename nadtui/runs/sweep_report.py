@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.errors import RequestError
 from engine.evaluation.spread import LEAST, Spread
 from nadtui import formatting
+from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
 from nadtui.runs.sweep_groups import Group
 from nadtui.runs.sweep_table import SweepTable, shown, table, title
 
 if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
+    from engine.sweeps.studies import Study
 
 AGAINST = ("fine-tuning", "nad")
 """What defenses are compared with in pairs: the first of these that a sweep has."""
@@ -46,6 +48,8 @@ class SweepReport:
 
     name: str
     rows: tuple[CellRow, ...]
+    study: Study | None = None
+    """The question it answers, where it was asked as a study."""
 
     @cached_property
     def table(self) -> SweepTable:
@@ -80,8 +84,25 @@ class SweepReport:
             and (acc := group.over(other, "acc")) is not None
         ]
 
+    @cached_property
+    def published(self) -> list[Published]:
+        """What the study knows of the paper's figures, beside ours."""
+        return [] if self.study is None else list(published(self.study, self.rows))
+
+    @cached_property
+    def equal_cost(self) -> list[EqualCost]:
+        """NAD against fine-tuning at equal ACC lost, where the sweep is a ladder of both."""
+        defenses = {row.defense for row in self.rows}
+        if self.study is None or not self.study.ladder or not {*AGAINST} <= defenses:
+            return []
+        other, one = AGAINST
+        return list(at_equal_cost(self.rows, self.study.ladder, one, other))
+
     def facts(self) -> Iterator[str]:
-        """What holds of all cells, how many there are, and what is missing, a line each."""
+        """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""
+        if self.study is not None:
+            yield self.study.question
+            yield self.study.source
         fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()
@@ -108,6 +129,10 @@ EXPLAINED = (
     "measured. Lost: points of ACC less than the suspect's. ASR, RA and base are over images that are not of the "
     "attacker's class."
 )
+EQUAL_COST = (
+    "ASR of {} and {} where neither costs more than so many points of ACC: of each suspect and clean subset the lowest "
+    "along its ladder, between two rungs in a straight line, from the suspect on; and their difference in pairs."
+)
 PAIRED = "Differences on the same suspects, clean subsets and batches, in points: its figure minus that of {}."
 
 
@@ -115,14 +140,18 @@ def report(folder: Path) -> SweepReport:
     """Read a sweep's folder.
 
     Raises:
-        RequestError: it is no sweep's.
+        RequestError: it is no sweep's, or it is of a study that is not there.
     """
+    from engine.sweeps.index import read_head
     from engine.sweeps.rows import rows
+    from engine.sweeps.studies import load_study
 
-    return of_rows(Path(folder).resolve().name, rows(folder))
+    grids = read_head(folder)["grids"]
+    asked = grids[-1].get("study") if grids else None
+    return of_rows(Path(folder).resolve().name, rows(folder), load_study(asked) if asked else None)
 
 
-def of_rows(name: str, rows: Sequence[CellRow]) -> SweepReport:
+def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> SweepReport:
     """Of rows at hand.
 
     Raises:
@@ -130,4 +159,4 @@ def of_rows(name: str, rows: Sequence[CellRow]) -> SweepReport:
     """
     if not rows:
         raise RequestError(f"{name}: the sweep has no cells")
-    return SweepReport(name, tuple(rows))
+    return SweepReport(name, tuple(rows), study)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nadtui import formatting
 from nadtui.runs.sweep_groups import worst
+from nadtui.runs.sweep_report import AGAINST
 from nadtui.runs.sweep_table import both, ends, figure, title
 
 if TYPE_CHECKING:
@@ -66,6 +67,38 @@ def _pair(pair: Pair) -> Sequence[str]:
     return pair.acc.count, *difference(pair.acc), *difference(pair.asr)
 
 
+PUBLISHED = ("published", "figure", "theirs", "ours", "", "difference", "note")
+
+
+def published(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the paper's figures beside ours."""
+    rows = []
+    for each in report.published:
+        difference = "" if each.ours is None else signed(each.ours.mean - each.theirs)
+        theirs = f"{each.theirs:g}"
+        rows.append([each.what, each.figure, theirs, *with_ends(each.ours), difference, each.note])
+    return list(PUBLISHED), rows
+
+
+def equal_cost(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of ASR at equal ACC lost."""
+    other, one = AGAINST
+    hidden = ("defense", report.study.ladder) if report.study is not None else ()
+    head = [*(title(name) for name in report.table.down if name not in hidden), "ACC lost, at most", "n"]
+    rows = [
+        [
+            *each.line,
+            f"{each.budget:g}",
+            each.difference.count,
+            figure(each.one),
+            figure(each.other),
+            *difference(each.difference),
+        ]
+        for each in report.equal_cost
+    ]
+    return [*head, f"ASR, {one}", f"ASR, {other}", "difference", ""], rows
+
+
 def with_ends(found: Spread | None) -> tuple[str, str]:
     """A figure, and its interval or range."""
     return figure(found), ends(found)
@@ -76,4 +109,9 @@ def difference(found: Spread | None) -> tuple[str, str]:
     if found is None:
         return figure(None), ""
     deviation = "" if found.deviation is None else f" ± {found.deviation:.1f}"
-    return f"{found.mean:+.1f}{deviation}", ends(found)
+    return signed(found.mean) + deviation, ends(found)
+
+
+def signed(points: float) -> str:
+    """`+0.3`, `-4.1`; no minus before a nought."""
+    return f"{round(points, 1) + 0.0:+.1f}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nadtui.draw.sweep_pictures import heat_map, hexadecimal, ink, scatter, shade
 from nadtui.export.html_page import page, text
 from nadtui.export.sweeps import cells, svg_file
-from nadtui.runs.sweep_report import EXPLAINED, PAIRED, SweepReport
+from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, EXPLAINED, PAIRED, SweepReport
 
 
 def render(report: SweepReport) -> str:
@@ -24,6 +24,11 @@ def render(report: SweepReport) -> str:
     if report.pairs:
         said = text(PAIRED.format(report.pairs[0].against))
         parts += ["<h2>In pairs</h2>", _table(*cells.pairs(report)), f"<p><small>{said}</small></p>"]
+    if report.published:
+        parts += ["<h2>Beside what was published</h2>", _table(*cells.published(report))]
+    if report.equal_cost:
+        said = text(EQUAL_COST.format(*reversed(AGAINST)))
+        parts += ["<h2>At equal cost</h2>", _table(*cells.equal_cost(report)), f"<p><small>{said}</small></p>"]
     return page(report.name, "\n".join(parts))
 
 

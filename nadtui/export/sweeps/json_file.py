@@ -21,6 +21,7 @@ def render(report: SweepReport) -> str:
     table = report.table
     values: dict[str, Any] = {
         "sweep": report.name,
+        "study": None if report.study is None else report.study.name,
         "fixed": dict(table.fixed),
         "cells": [_cell(row) for row in report.rows],
         "groups": [
@@ -41,6 +42,20 @@ def render(report: SweepReport) -> str:
                 "asr": _spread(pair.asr),
             }
             for pair in report.pairs
+        ],
+        "published": [
+            {"what": each.what, "figure": each.figure, "theirs": each.theirs, "ours": _spread(each.ours)}
+            for each in report.published
+        ],
+        "equal_cost": [
+            {
+                "line": list(each.line),
+                "acc_lost": each.budget,
+                "nad": _spread(each.one),
+                "fine-tuning": _spread(each.other),
+                "difference": _spread(each.difference),
+            }
+            for each in report.equal_cost
         ],
     }
     return json.dumps(values, indent=1, allow_nan=False) + "\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nadtui.export.markdown import escape
 from nadtui.export.sweeps import cells
-from nadtui.runs.sweep_report import EXPLAINED, PAIRED, SweepReport
+from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, EXPLAINED, PAIRED, SweepReport
 
 
 def render(report: SweepReport) -> str:
@@ -20,6 +20,12 @@ def render(report: SweepReport) -> str:
     parts += ["## In full", _table(*cells.details(report), named=named), escape(EXPLAINED)]
     if report.pairs:
         parts += ["## In pairs", _table(*cells.pairs(report), named=named), PAIRED.format(report.pairs[0].against)]
+    if report.published:
+        parts += ["## Beside what was published", _table(*cells.published(report), named=2)]
+    if report.equal_cost:
+        head, rows = cells.equal_cost(report)
+        said = EQUAL_COST.format(*reversed(AGAINST))
+        parts += ["## At equal cost", _table(head, rows, named=len(head) - 6), said]
     return "\n\n".join(parts) + "\n"
 
 
