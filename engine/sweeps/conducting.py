@@ -88,7 +88,7 @@ class Conductor:
         self._look()
         left = [cell for cell in self._cells.values() if self._is_left(cell.id)]
         if left:
-            self._crew.check([self._text(self._index.config(cell)) for cell in _one_a_template(left)])
+            self._crew.check([self._text(self._index.config(cell)) for cell in _one_a_template(left)], self._folder)
             with Member(self._folder) as member:
                 try:
                     yield from self._handed_out(member)

@@ -38,7 +38,7 @@ class Crew(Protocol):
     def slots(self) -> int:
         """Cells that it takes at a time, as things stand."""
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check(self, texts: Sequence[str], folder: Path) -> None:
         """Refuse, before anything is run, workers that would come to other results with these configurations.
 
         Raises:
@@ -66,7 +66,7 @@ class Here:
         self.threads = threads
         self.executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="nadtui-job")
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check(self, texts: Sequence[str], folder: Path) -> None:
         """It is what asks."""
 
     def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
@@ -74,10 +74,8 @@ class Here:
         return self.executor.submit(working.carry_out, text, str(folder), cell)
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
-        """By a word in the runs' folders; a stop is heard before there are any, too."""
-        leave_word(folder, cells, wish)
-        if wish == "stop":
-            working.stop_all()
+        """At once: the runs are of this process."""
+        working.steer(wish)
 
     def close(self) -> None:
         """Wait for the end of what was asked to stop."""
@@ -99,12 +97,12 @@ class Processes:
         self.executor: Executor = _Pools(seen)
         self.slots = count
 
-    def check(self, texts: Sequence[str]) -> None:
+    def check(self, texts: Sequence[str], folder: Path) -> None:
         """They are of this machine, and begin with this very program."""
 
     def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
         """Begin with a cell in a process that has nothing to do."""
-        return self.executor.submit(working.carry_out, text, str(folder), cell, self._queues)
+        return self.executor.submit(working.carry_out, text, str(folder), cell, queues=self._queues)
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""
@@ -157,7 +155,7 @@ def _begin_worker(environment: dict[str, str]) -> None:
     """In a worker: what is its own, before torch is loaded. A terminal's Ctrl-C is for the process that hands out."""
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: working.stop_all())
+    signal.signal(signal.SIGTERM, lambda *_: working.steer("stop"))
     threading.Thread(target=_end_with_parent, name="nadtui-orphan", daemon=True).start()
 
 

@@ -5,7 +5,7 @@
             cells.jsonl         one point of a grid a line: its axes' values, its cell's id, its template
             runs/<cell>/        the run of a cell, a run folder like any other, named by the cell's id
             results.jsonl       the figures of finished cells, one a line: read off their runs, and made anew from them
-            shared/             suspects that several runs have in common, by their weights: each run's is a hard link to it
+            shared/             suspects of several runs, by their weights: each run's checkpoint is a hard link to one
             suspects/           trained suspects, by what shaped them (engine.storage.artifacts)
             tries/<cell>        when work on it began and how it ended, a line each; kept while it is not finished
             members/<name>/     the processes at work on the sweep, each alive as a run is: lock and heartbeat

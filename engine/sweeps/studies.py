@@ -45,6 +45,8 @@ class Study(Section):
     question: str
     source: str = ""
     """Where the paper asks it."""
+    reproduces: bool = False
+    """Whether it is a table or figure of the paper's."""
     axes: dict[str, list[Any]]
     """As a grid's. Of an axis with variants the values are their names."""
     base: dict[str, Any] = Field(default_factory=dict)

@@ -9,10 +9,11 @@ import contextlib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.control import Control, Stopped
+from engine.control import Control, Stopped, Wish
 from engine.errors import RecordError, RequestError
 from engine.record.layout import SUMMARY
 from engine.record.liveness import is_running
@@ -30,7 +31,7 @@ BUSY = 75
 _under_way: set[Control] = set()
 
 
-def carry_out(text: str, folder: str, cell: str, queues: bool = True) -> dict[str, Any]:
+def carry_out(text: str, folder: str, cell: str, *, queues: bool = True, shares: bool = True) -> dict[str, Any]:
     """Do what is left of a cell.
 
     Args:
@@ -38,6 +39,7 @@ def carry_out(text: str, folder: str, cell: str, queues: bool = True) -> dict[st
         folder: the sweep's.
         cell: its id, which is its run's.
         queues: whether its run waits for the machine's processors.
+        shares: whether trained suspects are kept in the sweep's folder, for its other cells.
 
     Returns:
         `run` (the cell's id), `code`, and `error`, which is empty where nothing went wrong.
@@ -50,15 +52,49 @@ def carry_out(text: str, folder: str, cell: str, queues: bool = True) -> dict[st
         return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
     tries.began(root, cell)
     with _listening() as control:
-        code, error = _carried_out(text, root, cell, control, queues=queues)
+        code, error = _carried_out(_Order(text, root, cell, queues, shares), control)
     tries.ended(root, cell, code, error)
     return {"run": cell, "code": code, "error": error}
 
 
-def stop_all() -> None:
-    """Have whatever is under way in this process end at its next step, in a state that can be resumed."""
+def steer(wish: Wish) -> None:
+    """Have whatever is under way in this process pause, go on, or end in a state that can be resumed."""
     for control in list(_under_way):
-        control.stop()
+        getattr(control, wish)()
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was asked for."""
+
+    text: str
+    root: Path
+    cell: str
+    queues: bool
+    shares: bool
+
+    @property
+    def run(self) -> Path:
+        return self.root / RUNS / self.cell
+
+    def request(self) -> RunRequest:
+        """The request of its run.
+
+        Raises:
+            RequestError: the configuration makes no sense here.
+        """
+        from engine.config.layers import read_yaml
+        from engine.config.run import validate
+        from engine.running.request import RunRequest
+
+        return RunRequest(
+            config=validate(read_yaml(self.text), f"cell {self.cell}"),
+            out=self.root / RUNS,
+            name=self.cell,
+            resume=self.run if self.run.is_dir() else None,
+            store=self.root / SUSPECTS if self.shares else None,
+            queues=self.queues,
+        )
 
 
 @contextmanager
@@ -71,13 +107,13 @@ def _listening() -> Iterator[Control]:
         _under_way.discard(control)
 
 
-def _carried_out(text: str, root: Path, cell: str, control: Control, *, queues: bool) -> tuple[int, str]:
+def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
     from engine.events import RunFailed, RunFinished
     from engine.running.pipeline import run
 
     code, error = STOPPED, ""
     try:
-        with contextlib.closing(run(_request(text, root, cell, queues=queues), control)) as events:
+        with contextlib.closing(run(order.request(), control)) as events:
             for event in events:
                 if isinstance(event, RunFailed):
                     code, error = FAILED, event.message
@@ -86,7 +122,7 @@ def _carried_out(text: str, root: Path, cell: str, control: Control, *, queues: 
     except Stopped:
         pass
     except RequestError as problem:
-        return (BUSY if is_running(root / RUNS / cell) else WRONG), str(problem)
+        return (BUSY if is_running(order.run) else WRONG), str(problem)
     except RecordError as problem:
         return FAILED, str(problem)
     except Exception as mistake:  # ours: it is set aside with its error, and the other cells go on
@@ -97,19 +133,3 @@ def _carried_out(text: str, root: Path, cell: str, control: Control, *, queues: 
 def _place(mistake: BaseException) -> str:
     frame = traceback.extract_tb(mistake.__traceback__)[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}"
-
-
-def _request(text: str, root: Path, cell: str, *, queues: bool) -> RunRequest:
-    from engine.config.layers import read_yaml
-    from engine.config.run import validate
-    from engine.running.request import RunRequest
-
-    run = root / RUNS / cell
-    return RunRequest(
-        config=validate(read_yaml(text), f"cell {cell}"),
-        out=root / RUNS,
-        name=cell,
-        resume=run if run.is_dir() else None,
-        store=root / SUSPECTS,
-        queues=queues,
-    )

@@ -25,6 +25,7 @@ from nadtui.cli import (
     models,
     output,
     presets,
+    reproduce,
     results,
     run,
     runs,
@@ -54,6 +55,7 @@ for command in (
     inspect.inspect,
     check.check,
     bench.bench,
+    reproduce.reproduce,
 ):
     app.command()(command)
 app.add_typer(presets.app, name="presets")

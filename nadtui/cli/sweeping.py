@@ -65,7 +65,26 @@ class Hiring:
 def sweep(
     folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool, json: bool
 ) -> ExitCode:
-    """Put a grid into a sweep's folder, or take up what is there, and see it through.
+    """See a sweep through, and show what became of its cells.
+
+    Raises:
+        RequestError: the request is wrong; nothing was run.
+    """
+    from engine.sweeps.rows import rows
+
+    conductor = see_through(folder, options, hiring, keep, retry=retry)
+    found = rows(folder)
+    if json:
+        output.json_document({"cells": [row.to_dict() for row in found]})
+    else:
+        _show(found)
+    return conclude(folder, conductor)
+
+
+def see_through(
+    folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool = False
+) -> Conductor:
+    """Put a grid into a sweep's folder, or take up what is there, and see it through; what has become of it.
 
     Raises:
         RequestError: the request is wrong; nothing was run.
@@ -73,16 +92,17 @@ def sweep(
     from engine.sweeps import index, tries
     from engine.sweeps.conducting import Conductor
 
-    if options is not None:
-        grid, new = _expanded(options)
-        cells = index.extend(folder, new, grid, cast("Keep | None", keep))
-    else:
+    if options is None:
         cells = index.read(folder)
-    if retry:
-        tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
-    staying = cast("Keep", keep or index.read_head(folder)["keep"])
+    else:
+        grid, cells = _expanded(options)
     crew = hiring.crew()
     try:
+        if options is not None:
+            cells = index.extend(folder, cells, grid, cast("Keep | None", keep))
+        if retry:
+            tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
+        staying = cast("Keep", keep or index.read_head(folder)["keep"])
         conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads)
         with _stoppable(conductor) as request:
             for step in conductor.run():
@@ -90,7 +110,7 @@ def sweep(
                 _tell(step)
     finally:
         crew.close()
-    return _conclude(folder, conductor, request, json=json)
+    return conductor
 
 
 def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
@@ -123,14 +143,8 @@ def _tell(step: Step) -> None:
     diagnostics.note(f"{step.done}/{step.of} {step.cell.id} {step.what}{said}")
 
 
-def _conclude(folder: Path, conductor: Conductor, request: StopRequest, *, json: bool) -> ExitCode:
-    from engine.sweeps.rows import rows
-
-    found = rows(folder)
-    if json:
-        output.json_document({"cells": [row.to_dict() for row in found]})
-    else:
-        _show(found)
+def conclude(folder: Path, conductor: Conductor) -> ExitCode:
+    """Say what is left to do, and how; the command's exit code."""
     name = formatting.quoted(folder)
     if not conductor.complete:
         diagnostics.note(f"to go on: nadtui sweep --resume {name}")
