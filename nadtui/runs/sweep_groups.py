@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,6 +79,11 @@ class Group:
     def figure(self, figure: str) -> Spread | None:
         """The figure over suspects and subsets; None where no cell has it."""
         return spread(self.measured(figure))
+
+    def mean(self, figure: str) -> float | None:
+        """Its mean alone, which takes no draws; None where no cell has it."""
+        means = [statistics.fmean(subsets.values()) for subsets in self.measured(figure).values()]
+        return statistics.fmean(means) if means else None
 
     def over(self, other: Group, figure: str) -> Spread | None:
         """This group's figure minus the other's, cell by cell of one suspect and subset; None where they share none."""
