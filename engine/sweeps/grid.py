@@ -92,7 +92,7 @@ def expand(grid: Grid) -> Expanded:
             continue
         for each in _suspects(grid, config):
             cells += _cells(grid, point, each, len(templates))
-            templates.append(each.to_dict())
+        templates.append(config.to_dict())
     if not cells:
         why = next(iter(left_out), "")
         raise RequestError(f"the grid is empty{f': {why}' if why else ''}")
@@ -125,7 +125,7 @@ def _of_zoo(grid: Grid) -> bool:
 
 
 def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a point, with the first of the seeds that are no part of it."""
+    """The configuration of a point, whatever the seeds that are no part of it."""
     defense = point.get("defense", "nad")
     fields = {name: value for name, value in point.items() if name not in NAMED and name not in grid.variants}
     fields |= {_FIELDS[name]: point[name] for name in _FIELDS if name in point}
@@ -135,7 +135,7 @@ def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
         point.get("preset"),
         dataset=point.get("dataset"),
         recipe=point.get("recipe"),
-        overrides=[*(_of_defense(layer, defense) for layer in layers), {"seed": grid.axes.get("seed", [0])[0]}],
+        overrides=[_of_defense(layer, defense) for layer in layers],
         defenses=[defense],
     )
     _check_needs(config, defense)

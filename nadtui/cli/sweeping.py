@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
     from nadtui.runs.sweep_request import GridOptions
 
+LISTED = 60
+"""Cells that a table has a line of each; of more, those that differ in their seeds alone are put together."""
 WATCH_S = 2.0
 """Seconds between two looks of --watch."""
 
@@ -175,28 +178,37 @@ def _counts(found: list[CellRow]) -> str:
 
 
 def _show(found: list[CellRow]) -> None:
-    """The cells, and how many there are of each state; columns that hold one value everywhere are said once."""
+    """The cells, many of them by what they have alike but their seeds; and how many there are of each state."""
     from nadtui.cli import tables
 
-    names = list(dict.fromkeys(name for row in found for name in row.axes))
+    apart = ("seed", "attack_seed") if len(found) > LISTED else ()
+    names = [name for name in dict.fromkeys(name for row in found for name in row.axes) if name not in apart]
     alike = [name for name in names if len({str(row.axes.get(name)) for row in found}) == 1]
-    columns = [name for name in names if name not in alike] or names[:1]
-    figures = ["ACC", "ASR", "ACC before", "ASR before", "RA", "seconds"]
-    lines = [
-        [
-            *(str(row.axes.get(name, "")) for name in columns),
-            *map(_figure, (row.acc, row.asr, row.suspect_acc, row.suspect_asr, row.ra, row.seconds)),
-            row.error or row.status,
-        ]
-        for row in found
-    ]
-    output.line(", ".join(f"{name} {found[0].axes[name]}" for name in alike) or "nothing alike")
-    output.show(lambda width: tables.make([*columns, *figures, "status"], lines))
+    columns = [name for name in names if name not in alike]
+    groups: dict[tuple[str, ...], list[CellRow]] = {}
+    for place, row in enumerate(found):
+        own = () if apart else (str(place),)
+        groups.setdefault((*(str(row.axes.get(name, "")) for name in columns), *own), []).append(row)
+    lines = [[*key[: len(columns)], *map(_mean, _figures(of)), _state(of)] for key, of in groups.items()]
+    if alike:
+        output.line(", ".join(f"{name} {found[0].axes[name]}" for name in alike))
+    head = [*columns, "ACC", "ASR", "ACC before", "ASR before", "RA", "seconds", "status"]
+    output.show(lambda width: tables.make(head, lines))
     output.line(_counts(found))
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _figures(of: list[CellRow]) -> Iterator[list[float | None]]:
+    for name in ("acc", "asr", "suspect_acc", "suspect_asr", "ra", "seconds"):
+        yield [getattr(row, name) for row in of]
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.fmean(known):.1f}" if known else ""
+
+
+def _state(of: list[CellRow]) -> str:
+    return of[0].error or of[0].status if len(of) == 1 else _counts(of)
 
 
 def dry_run(folder: Path, options: GridOptions | None, workers: int, *, json: bool) -> ExitCode:

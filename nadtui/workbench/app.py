@@ -18,6 +18,7 @@ from nadtui import diagnostics, formatting
 from nadtui.runs.detached import see_off
 from nadtui.runs.hosting import Host, JobHost
 from nadtui.runs.sweep_folders import is_sweep
+from nadtui.workbench import garbage
 from nadtui.workbench.base import WorkbenchBase
 from nadtui.workbench.messages import HostChanged
 
@@ -79,6 +80,7 @@ class Workbench(WorkbenchBase):
             self.open_run(self._start)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.set_interval(1 / REPAINTS_A_SECOND, self._pump)
+        self.set_timer(garbage.START_S, garbage.begin)
 
     def action_quit(self) -> None:  # type: ignore[override]
         """Leave; ask first when a run is under way."""
