@@ -30,7 +30,7 @@ def forget(folder: Path, cells: list) -> None:
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """Two presets by two defenses, two suspects by two subsets; fine-tuning is half done on sig, not begun on badnets."""
+    """Two presets, defenses, suspects and subsets: fine-tuning is half done on sig, and not begun on badnets."""
     folder = tmp_path / "runs" / "night"
     cells = write_made_up(folder, 16, preset=["badnets", "sig"], seed=range(2), attack_seed=range(2))
     tuned = [cell for cell in cells if cell.axes["defense"] == "fine-tuning"]
