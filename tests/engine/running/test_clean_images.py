@@ -43,7 +43,8 @@ def test_shifted_images_are_the_defenders_alone(tmp_path):
 
 
 def test_too_few_are_refused_before_anything_is_written(tmp_path):
-    config = tiny_config("badnets", *FEW, "data.clean_from=test", "data.clean_fraction=0.5")
-    with pytest.raises(RequestError, match="is 150 images; data.clean_from = 'test' has 60"):
+    asked = (*FEW, "data.clean_from=test", "data.clean_fraction=0.5")
+    config = tiny_config("badnets", *asked, defended_by=["fine-tuning"])
+    with pytest.raises(RequestError, match=r"is 150 images; data\.clean_from = 'test' has 60"):
         list(run(RunRequest(config=config, out=tmp_path)))
     assert not list(tmp_path.iterdir())
