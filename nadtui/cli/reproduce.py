@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
 from nadtui.cli.options import Json
-
-if TYPE_CHECKING:
-    from nadtui.runs.sweep_report import SweepReport
 
 Names = list[str] | None
 
@@ -39,7 +36,7 @@ def reproduce(
     json: Json = False,
 ) -> ExitCode:
     """A table or figure of the paper's, ours beside theirs; what is missing is run first."""
-    from nadtui.cli import sweeping
+    from nadtui.cli import sweep_tables, sweeping
     from nadtui.runs.sweep_report import report
     from nadtui.runs.sweep_request import GridOptions
 
@@ -63,7 +60,7 @@ def reproduce(
 
         output.document(str(of_sweep(found, "json")))
     else:
-        show(found)
+        sweep_tables.show(found)
     return sweeping.conclude(folder, conductor)
 
 
@@ -73,20 +70,3 @@ def _check(name: str) -> None:
     known = [study.name for study in list_studies() if study.reproduces]
     if name not in known:
         raise RequestError(f"reproduce {name}: no table or figure of the paper's is called so: {', '.join(known)}")
-
-
-def show(report: SweepReport) -> None:
-    """Our table, and the paper's figures beside ours."""
-    from nadtui.cli import tables
-    from nadtui.export.sweeps import cells
-
-    for fact in filter(None, report.facts()):
-        output.line(fact)
-    output.line()
-    head, rows = cells.overview(report)
-    output.line("ACC / ASR")
-    output.show(lambda width: tables.make(head, rows))
-    if report.published:
-        output.line()
-        titles, lines = cells.published(report)
-        output.show(lambda width: tables.make(titles, lines))

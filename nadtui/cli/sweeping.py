@@ -76,12 +76,23 @@ def sweep(
     from engine.sweeps.rows import rows
 
     conductor = see_through(folder, options, hiring, keep, retry=retry)
-    found = rows(folder)
     if json:
-        output.json_document({"cells": [row.to_dict() for row in found]})
+        output.json_document({"cells": [row.to_dict() for row in rows(folder)]})
     else:
-        _show(found)
+        _show_all(folder)
     return conclude(folder, conductor)
+
+
+def _show_all(folder: Path) -> None:
+    """What came of a sweep: of a study its tables, of any other its cells."""
+    from nadtui.cli import sweep_tables
+    from nadtui.runs.sweep_report import report
+
+    found = report(folder)
+    if found.study is None:
+        _show(list(found.rows))
+    else:
+        sweep_tables.show(found)
 
 
 def see_through(
