@@ -231,7 +231,7 @@ class DaskCrew:
             return f"it has {threads} threads; one each is wanted (dask worker --nthreads 1)"
         with self._token() as token:
             try:
-                theirs = self._client.submit(identity, list(self._texts), token, workers=[address], pure=False).result()
+                theirs = _asked(self._client, address, list(self._texts), token)
             except Exception as error:
                 return f"it cannot be asked ({' '.join(str(error).split())[:80]})"
         problem = difference(self._ours, theirs)
@@ -249,6 +249,11 @@ class DaskCrew:
             yield str(token.absolute())
         finally:
             token.unlink(missing_ok=True)
+
+
+def _asked(client: Any, address: str, texts: list[str], token: str) -> dict[str, Any]:
+    """What one worker has, by its own account."""
+    return client.submit(identity, texts, token, workers=[address], pure=False).result()
 
 
 def _on_worker(text: str, folder: str, cell: str) -> dict[str, Any]:

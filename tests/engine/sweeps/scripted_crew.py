@@ -56,6 +56,7 @@ class Scripted:
 
     def close(self) -> None:
         self.executor.shutdown()
+        self.executor = ThreadPoolExecutor(self.slots)  # it may be hired again
 
     def _work(self, folder: Path, cell: str, call: int) -> dict[str, Any]:
         tries.began(folder, cell)
