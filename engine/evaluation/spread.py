@@ -18,7 +18,8 @@ Measured = Mapping[Hashable, Mapping[Hashable, float]]
 """By suspect, then by clean subset: one figure."""
 LEAST = 5
 """Suspects from which on an interval says something; below it there are minimum and maximum."""
-DRAWS = 2000
+DRAWS, PART = 2000, 250
+"""Draws, and how many are made at a time: thousands of measurements fill no memory."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,19 @@ def _interval(groups: list[list[float]]) -> tuple[float, float]:
     for row, values in zip(table, groups, strict=True):
         row[: len(values)] = values
     draw = np.random.default_rng(0)
-    suspects = draw.integers(len(groups), size=(DRAWS, len(groups)))
+    means = np.concatenate([_means(table, sizes, draw, PART) for _ in range(DRAWS // PART)])
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def _means(table: np.ndarray, sizes: np.ndarray, draw: np.random.Generator, count: int) -> np.ndarray:
+    """So many means of suspects and subsets drawn anew: [count], from [suspects, subsets] and what each has of them."""
+    suspects = draw.integers(len(table), size=(count, len(table)))
     counts = sizes[suspects]
     subsets = (draw.random((*suspects.shape, table.shape[1])) * counts[..., None]).astype(int)
     drawn = table[suspects[..., None], subsets]
     drawn[np.arange(table.shape[1]) >= counts[..., None]] = 0  # a suspect of two subsets is drawn two of
-    means = (drawn.sum(axis=2) / counts).mean(axis=1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    return (drawn.sum(axis=2) / counts).mean(axis=1)
 
 
 def differences(one: Measured, other: Measured) -> dict[Hashable, dict[Hashable, float]]:

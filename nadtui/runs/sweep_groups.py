@@ -78,7 +78,14 @@ class Group:
 
     def figure(self, figure: str) -> Spread | None:
         """The figure over suspects and subsets; None where no cell has it."""
-        return spread(self.measured(figure))
+        if figure not in self._figures:
+            self._figures[figure] = spread(self.measured(figure))
+        return self._figures[figure]
+
+    @cached_property
+    def _figures(self) -> dict[str, Spread | None]:
+        """What was asked for: a table and its pictures ask for the same."""
+        return {}
 
     def mean(self, figure: str) -> float | None:
         """Its mean alone, which takes no draws; None where no cell has it."""
