@@ -4,10 +4,11 @@
 
 speed: 24 cells of defenses on zoo suspects of signs, by 2 workers of one thread, one after the other with all cores,
 and one after the other with one thread; with it the overhead of live workers: twice the wall clock against the sum of
-the cells' own seconds. many: 5,000 made-up cells planned, resumed, shown, opened in the workbench, and the memory that
-takes. dask: scheduler and 3 workers of one thread on loopback, one killed in mid-cell, then the scheduler's connection cut and back, against
-one process. kills: SIGKILL of a sweep at 10 random moments, each followed by --resume. `--tiny` has the trainings be
-as small as in tests: the figures of speed then mean nothing. Nothing else should run on the machine meanwhile.
+the cells' own seconds. many: 5,000 made-up cells planned, resumed, shown, opened in the workbench, and what memory
+that takes. dask: scheduler and 3 workers of one thread on loopback, one killed in mid-cell, then the scheduler's
+connection cut and back, against one process. kills: SIGKILL of a sweep at 10 random moments, each followed by
+--resume. `--tiny` has the trainings be as small as in tests: the figures of speed then mean nothing. Nothing else
+should run on the machine meanwhile.
 """
 
 from __future__ import annotations

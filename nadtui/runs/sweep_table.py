@@ -53,7 +53,10 @@ def table(rows: Sequence[CellRow]) -> SweepTable:
     pooled = [name for name in down if name != "preset"] if "preset" in down and "preset" in varying else None
     groups = grouped(rows, [*down, *across])
     if pooled is not None:
-        groups += [Group({**group.at, "preset": ALL}, group.rows) for group in grouped(rows, [*pooled, *across])]
+        groups += [
+            Group({name: group.at.get(name, ALL) for name in (*down, *across)}, group.rows)
+            for group in grouped(rows, [*pooled, *across])
+        ]
     lines: dict[tuple[str, ...], int] = {}
     columns: dict[str, int] = {}
     cells = {}

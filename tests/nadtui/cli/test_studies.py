@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+from engine.sweeps import index, results
+from engine.sweeps.grid import expand
+from engine.sweeps.layout import RUNS
+from engine.sweeps.studies import list_studies, load_study
 from nadtui.cli.main import dispatch
-from tests.sweep_folders import write_made_up
+from tests.sweep_folders import made_up, write_made_up
 
 
 def test_studies_are_listed(capsys):
@@ -26,8 +30,6 @@ def test_one_is_shown_as_its_file_has_it(capsys):
 
 
 def names() -> list[str]:
-    from engine.sweeps.studies import list_studies
-
     return [study.name for study in list_studies()]
 
 
@@ -52,3 +54,24 @@ def test_a_sweep_is_exported(tmp_path, capsys):
     assert "--format pdf: not for a terminal; name a file with -o" in capsys.readouterr().err
     assert dispatch(["sweep", "export", str(tmp_path)]) == 2
     assert "is not a sweep's folder" in capsys.readouterr().err
+
+
+def test_what_is_there_is_not_run_again_to_reproduce_a_table(tmp_path, capsys):
+    folder = tmp_path / "adaptive"
+    found = expand(load_study("adaptive").grid({"seed": [0, 1], "recipe": ["paper"]})).index
+    index.extend(folder, found, {})
+    results.write(folder, [made_up(cell, number) for number, cell in enumerate(found.cells)])
+    for cell in found.cells:
+        (folder / RUNS / cell.id).mkdir()
+    given = ["reproduce", "adaptive", "--seeds", "0-1", "--recipe", "paper", "--out", str(folder)]
+    assert dispatch(given) == 0
+    out, said = capsys.readouterr()
+    assert "Does a trigger in the image's center" in out and "nad" in out and "finished" not in said
+    assert dispatch([*given, "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert (values["study"], len(values["cells"])) == ("adaptive", 4)
+
+
+def test_what_the_paper_has_no_table_of_is_refused(capsys):
+    assert dispatch(["reproduce", "paired"]) == 2
+    assert "no table or figure of the paper's is called so: adaptive, figure-attention" in capsys.readouterr().err
