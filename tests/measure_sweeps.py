@@ -4,15 +4,17 @@
 
 speed: 24 cells of defenses on zoo suspects of signs, by 2 workers of one thread, one after the other with all cores,
 and one after the other with one thread; with it the overhead of live workers: twice the wall clock against the sum of
-the cells' own seconds. many: 5,000 made-up cells planned, resumed, shown, and what memory that takes. dask: scheduler
-and 3 workers of one thread on loopback, one killed in mid-cell, then the scheduler's connection cut and back, against
-one process. kills: SIGKILL of a sweep at 10 random moments, each followed by --resume. `--tiny` has the trainings be
-as small as in tests: the figures of speed then mean nothing. Nothing else should run on the machine meanwhile.
+the cells' own seconds. many: 5,000 made-up cells planned, resumed, shown, opened in the workbench, and what memory
+that takes. dask: scheduler and 3 workers of one thread on loopback, one killed in mid-cell, then the scheduler's
+connection cut and back, against one process. kills: SIGKILL of a sweep at 10 random moments, each followed by
+--resume. `--tiny` has the trainings be as small as in tests: the figures of speed then mean nothing. Nothing else
+should run on the machine meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -27,7 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.sweeps.rows import rows
+from nadtui.export.sweeps.formats import of_sweep
+from nadtui.runs.sweep_report import report
+from nadtui.workbench.app import Workbench
 from tests.loopback import Wire, dask
+from tests.pilot import screen_text
 from tests.sweep_folders import write_made_up
 from tests.tiny_sweep import BASE, kill_writer, options, saved, table, trained_twice, until
 
@@ -107,6 +113,23 @@ def many(scratch: Path, count: int = 5_000) -> None:
     taken = (time.perf_counter() - since) / 20
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     say(f"{count:,} rows read: {taken:.2f} s, {grown:.0f} MiB more after 20 times")
+    opened = [asyncio.run(grid_opened(folder)) for _ in range(3)]
+    say(f"{count:,} cells, the workbench's grid: {statistics.median(opened):.2f} s from opening to its figures")
+    since = time.perf_counter()
+    of_sweep(report(folder), "html")
+    say(f"{count:,} cells as html, intervals and all: {time.perf_counter() - since:.2f} s")
+
+
+async def grid_opened(folder: Path) -> float:
+    """Seconds from opening a sweep until its figures stand on the screen."""
+    app = Workbench(folder.parent, settings_file=folder.parent / "settings.json")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        since = time.perf_counter()
+        app.open_sweep(folder)
+        while "suspects x subsets" not in screen_text(app):
+            await pilot.pause(0.01)
+        return time.perf_counter() - since
 
 
 def over_dask(scratch: Path, cells: Sequence[str]) -> None:

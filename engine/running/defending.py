@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.config.run import RunConfig
+from engine.data.clean import CleanImages
 from engine.defenses.base import Adopt, Ask, Choose, Defense, LabeledImages, Optimize, Port, Train
 from engine.errors import RequestError, StageError
 from engine.events import Chosen, Event
@@ -56,12 +57,12 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
 
 def split(session: Session, defense: Defense) -> tuple[LabeledImages, LabeledImages]:
     """The clean subset as a defense has it: to train on, and to choose on where it does."""
-    places = session.clean
-    count = held_images(defense, len(places))
-    order = torch.randperm(len(places), generator=_generator(session.config))
-    held = torch.zeros(len(places), dtype=torch.bool)
+    clean = session.clean
+    count = held_images(defense, len(clean))
+    order = torch.randperm(len(clean), generator=_generator(session.config))
+    held = torch.zeros(len(clean), dtype=torch.bool)
     held[order[:count]] = True
-    return _taken(session, places[~held]), _taken(session, places[held])
+    return _lent(session, clean[~held]), _lent(session, clean[held])
 
 
 def held_images(defense: Defense, clean: int) -> int:
@@ -73,10 +74,9 @@ def _generator(config: RunConfig) -> torch.Generator:
     return torch.Generator().manual_seed((config.seed * 1_000_003 + 4_409) % 2**63)
 
 
-def _taken(session: Session, places: Tensor) -> LabeledImages:
-    train = session.train
-    there = places.to(train.labels.device)
-    return LabeledImages(train.images[there], train.labels[there])
+def _lent(session: Session, clean: CleanImages) -> LabeledImages:
+    there = session.device.torch
+    return LabeledImages(clean.images.to(there), clean.labels.to(there))
 
 
 class _Defender:

@@ -16,6 +16,7 @@ import torch
 from engine import zoo
 from engine.config.run import RunConfig
 from engine.control import Control, Stopped
+from engine.data.base import fingerprint
 from engine.device import environment, peak_memory
 from engine.errors import RecordError, RequestError, StageError
 from engine.events import (
@@ -148,6 +149,7 @@ def _opening(session: Session) -> Event:
             "train": len(loaded.x_train),
             "test": len(loaded.x_test),
             "clean": len(session.clean),
+            "clean_fingerprint": fingerprint(session.clean.images, session.clean.labels),
             "fingerprint": loaded.fingerprint,
             "poisoned": session.poisoned,
             "size": list(session.network.size),

@@ -45,11 +45,17 @@ class Grid:
     """A layer of configuration under the axes' values; of `defenses` each cell takes what is its own."""
     lenient: Sequence[str] = ()
     """Axes of which `all` was asked: what cannot be had of their values is left out instead of refused."""
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Axes that are no field of the configuration: by name of a value the layer it stands for, in whose texts
+    `{dataset}` is the point's data set."""
+    study: str = ""
+    """The study it is of."""
 
     def to_dict(self) -> dict[str, Any]:
         """In plain types, as it is kept and as a study's file has it."""
         axes = {name: list(values) for name, values in self.axes.items()}
-        return {"axes": axes, **({"base": dict(self.base)} if self.base else {})}
+        more = {"base": dict(self.base), "variants": dict(self.variants), "study": self.study}
+        return {"axes": axes, **{name: value for name, value in more.items() if value}}
 
     def count(self) -> int:
         """How many points it has."""
@@ -121,9 +127,10 @@ def _of_zoo(grid: Grid) -> bool:
 def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
     """The configuration of a point, whatever the seeds that are no part of it."""
     defense = point.get("defense", "nad")
-    fields = {name: value for name, value in point.items() if name not in NAMED}
+    fields = {name: value for name, value in point.items() if name not in NAMED and name not in grid.variants}
     fields |= {_FIELDS[name]: point[name] for name in _FIELDS if name in point}
     layers = [grid.base, *(nested(name, value) for name, value in fields.items())]
+    layers += [_filled(layers[point[axis]], point) for axis, layers in grid.variants.items() if axis in point]
     config = resolve(
         point.get("preset"),
         dataset=point.get("dataset"),
@@ -133,6 +140,13 @@ def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
     )
     _check_needs(config, defense)
     return config
+
+
+def _filled(value: Any, point: Mapping[str, Any]) -> Any:
+    """A layer whose texts name the point's data set where they say `{dataset}`."""
+    if isinstance(value, Mapping):
+        return {name: _filled(each, point) for name, each in value.items()}
+    return value.replace("{dataset}", str(point.get("dataset", "signs"))) if isinstance(value, str) else value
 
 
 def _of_defense(layer: Mapping[str, Any], defense: str) -> dict[str, Any]:

@@ -25,10 +25,12 @@ from nadtui.cli import (
     models,
     output,
     presets,
+    reproduce,
     results,
     run,
     runs,
     show,
+    studies,
     sweep,
     watch,
     zoo,
@@ -53,6 +55,7 @@ for command in (
     inspect.inspect,
     check.check,
     bench.bench,
+    reproduce.reproduce,
 ):
     app.command()(command)
 app.add_typer(presets.app, name="presets")
@@ -60,6 +63,7 @@ app.add_typer(defenses.app, name="defenses")
 app.add_typer(models.app, name="models")
 app.add_typer(zoo.app, name="zoo")
 app.add_typer(sweep.app, name="sweep")
+app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 
 

@@ -10,8 +10,11 @@ import typer
 from engine.errors import RequestError
 from engine.places import expanded
 from nadtui.cli import output
+from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.options import Json, Settings
+from nadtui.cli.options import File, Json, Settings
+from nadtui.export.formats import check
+from nadtui.export.sweeps.formats import FORMATS, of_sweep
 
 if TYPE_CHECKING:
     from nadtui.runs.sweep_request import GridOptions
@@ -37,6 +40,10 @@ def sweep(
     seeds: Annotated[Names, _axis("N|N-M", "Clean subsets, and all that defenses draw (default: 0).")] = None,
     attack_seeds: Annotated[Names, _axis("N|N-M", "Suspects of one kind (default: 0).", "--attack-seeds")] = None,
     axis: Annotated[Names, _axis("FIELD=[V1,V2]", "Any field of the configuration; repeatable.")] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A question's grid ('nadtui studies'); other axes replace its own."),
+    ] = None,
     suspect: Annotated[
         str | None,
         typer.Option(metavar="trained|zoo|FILE", help="Where the suspects come from (default: trained, each once)."),
@@ -90,6 +97,7 @@ def sweep(
         axis=axis or (),
         suspect=suspect,
         settings=settings or (),
+        study=study,
     )
     _check(options, out, resume, keep)
     folder = resume or sweep_folder(out)
@@ -121,3 +129,21 @@ def show(
         output.json_document({"cells": [row.to_dict() for row in rows(folder)]})
         return ExitCode.DONE
     return sweeping.show(folder, watch=watch)
+
+
+@app.command("export")
+def export(
+    folder: Folder,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="|".join(FORMATS), help="Left out: by FILE's ending, else md."),
+    ] = None,
+    file: File = None,
+) -> None:
+    """A sweep's table with its spread, as a document for others; its figures as svg and pdf."""
+    from nadtui.runs.sweep_report import report
+
+    form = form_of(form, file, FORMATS)
+    check(form, FORMATS, " for a sweep")
+    found = report(folder)
+    deliver(of_sweep(found, form), form, file, [found.caution] if found.caution else [])

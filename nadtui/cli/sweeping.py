@@ -68,7 +68,37 @@ class Hiring:
 def sweep(
     folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool, json: bool
 ) -> ExitCode:
-    """Put a grid into a sweep's folder, or take up what is there, and see it through.
+    """See a sweep through, and show what became of its cells.
+
+    Raises:
+        RequestError: the request is wrong; nothing was run.
+    """
+    from engine.sweeps.rows import rows
+
+    conductor = see_through(folder, options, hiring, keep, retry=retry)
+    if json:
+        output.json_document({"cells": [row.to_dict() for row in rows(folder)]})
+    else:
+        _show_all(folder)
+    return conclude(folder, conductor)
+
+
+def _show_all(folder: Path) -> None:
+    """What came of a sweep: of a study its tables, of any other its cells."""
+    from nadtui.cli import sweep_tables
+    from nadtui.runs.sweep_report import report
+
+    found = report(folder)
+    if found.study is None:
+        _show(list(found.rows))
+    else:
+        sweep_tables.show(found)
+
+
+def see_through(
+    folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool = False
+) -> Conductor:
+    """Put a grid into a sweep's folder, or take up what is there, and see it through; what has become of it.
 
     Raises:
         RequestError: the request is wrong; nothing was run.
@@ -94,7 +124,7 @@ def sweep(
                 _tell(step)
     finally:
         crew.close()
-    return _conclude(folder, conductor, request, json=json)
+    return conductor
 
 
 def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
@@ -127,14 +157,8 @@ def _tell(step: Step) -> None:
     diagnostics.note(f"{step.done}/{step.of} {step.cell.id} {step.what}{said}")
 
 
-def _conclude(folder: Path, conductor: Conductor, request: StopRequest, *, json: bool) -> ExitCode:
-    from engine.sweeps.rows import rows
-
-    found = rows(folder)
-    if json:
-        output.json_document({"cells": [row.to_dict() for row in found]})
-    else:
-        _show(found)
+def conclude(folder: Path, conductor: Conductor) -> ExitCode:
+    """Say what is left to do, and how; the command's exit code."""
     name = formatting.quoted(folder)
     if not conductor.complete:
         diagnostics.note(f"to go on: nadtui sweep --resume {name}")

@@ -229,7 +229,7 @@ def _overrides(options: RunOptions) -> list[dict[str, Any]]:
     if options.suspect is not None:
         layers.append({"suspect": suspect(options.suspect)})
     if options.teacher is not None:
-        layers.append(nested("defenses.nad.teacher.file", _file("--teacher", options.teacher)))
+        layers.append(nested("defenses.nad.teacher.file", _teacher(options.teacher)))
     layers += [parse_override(text) for text in options.settings]
     return layers
 
@@ -263,6 +263,10 @@ def suspect(name: str) -> str:
     from engine.events import TRAINED
 
     return name if name == TRAINED or name.partition(":")[0] == "zoo" else _file("--suspect", name)
+
+
+def _teacher(name: str) -> str:
+    return name if name.partition(":")[0] == "zoo" else _file("--teacher", name)
 
 
 def _file(option: str, name: str) -> str:

@@ -28,6 +28,7 @@ class GridOptions:
     axis: Sequence[str] = ()
     suspect: str | None = None
     settings: Sequence[str] = ()
+    study: str | None = None
 
     def given(self) -> list[str]:
         """The options that were given, as a person writes them."""
@@ -68,6 +69,11 @@ def build_grid(options: GridOptions) -> Grid:
     base: dict[str, Any] = {} if options.suspect is None else {"suspect": suspect(options.suspect)}
     for text in options.settings:
         base = merge(base, parse_override(text))
+    if options.study is not None:
+        from engine.sweeps.studies import load_study
+
+        _check_settings(base)
+        return load_study(options.study).grid(found, base)
     _check(found, base)
     lenient = [name for name, texts in given.items() if any(axes.ALL in text.split(",") for text in texts)]
     return Grid(found, base, lenient)
@@ -75,7 +81,11 @@ def build_grid(options: GridOptions) -> Grid:
 
 def _check(found: dict[str, Any], base: dict[str, Any]) -> None:
     if "preset" not in found and "attack" not in base and "suspect" not in base:
-        raise RequestError("nothing to sweep: give --preset NAME|all, --suspect FILE, or --resume DIR")
+        raise RequestError("nothing to sweep: give --preset NAME|all, --study NAME, --suspect FILE, or --resume DIR")
+    _check_settings(base)
+
+
+def _check_settings(base: dict[str, Any]) -> None:
     for name, option in (("seed", "--seeds"), ("threads", "--threads"), ("preset", "--preset")):
         if name in base:
             raise RequestError(f"--set {name}: in a sweep it is {option}")

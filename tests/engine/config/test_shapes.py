@@ -84,7 +84,10 @@ def test_fields_shape_what_they_are_known_to():
     assert by_kind["nothing"] == {"preset", "recipe", "threads"}
     assert by_kind["measurement"] == {"evaluation.every", "evaluation.images", "evaluation.samples"}
     of_defenses = {path for path in fields if path.startswith("defenses.")}
-    assert by_kind["defense"] - of_defenses == {"seed", "data.clean_fraction", "data.stratified", "model.taps"}
+    assert by_kind["defense"] - of_defenses == {
+        *("seed", "model.taps"),
+        *("data.clean_fraction", "data.stratified", "data.clean_from", "data.clean_shift"),
+    }
     assert of_defenses <= by_kind["defense"]
     assert {path: shapes.through for path, shapes in fields.items() if shapes.through} == {
         "device": DEVICE,
