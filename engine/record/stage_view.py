@@ -11,6 +11,7 @@ from engine.events import (
     Chosen,
     CurvePoint,
     Evaluation,
+    Isolated,
     Metrics,
     Role,
     StageFinished,
@@ -87,6 +88,8 @@ class StageView:
     health: list[AttentionHealth] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     """What its defense chose, each thing once."""
+    isolated: Isolated | None = None
+    """What its defense set apart of the poisoned set."""
     finished: StageFinished | None = None
     """Its figures, checkpoint and time, once it is done."""
     _stride: int = 1

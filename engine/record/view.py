@@ -19,6 +19,7 @@ from engine.events import (
     CurvePoint,
     Evaluation,
     Event,
+    Isolated,
     Message,
     PlannedStage,
     Preparing,
@@ -249,6 +250,9 @@ class RunView:
     def _on_chosen(self, event: Chosen) -> None:
         self._stage(event.stage).add_choice(event)
 
+    def _on_isolated(self, event: Isolated) -> None:
+        self._stage(event.stage).isolated = event
+
     def _on_stage_finished(self, event: StageFinished) -> None:
         self._stage(event.stage).finish(event, self._work(event))
 
@@ -314,6 +318,7 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     CurvePoint: RunView._on_curve_point,
     AttentionHealth: RunView._on_health,
     Chosen: RunView._on_chosen,
+    Isolated: RunView._on_isolated,
     StageFinished: RunView._on_stage_finished,
     SampleShown: RunView._on_sample,
     Preparing: RunView._on_preparing,

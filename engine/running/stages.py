@@ -57,8 +57,12 @@ class StageRunner:
         optimizer: OptimizerFactory | None = None,
         step: TrainStep | None = None,
         watch: Watch | None = None,
+        beside: nn.Module | None = None,
     ) -> Generator[Event, None, nn.Module]:
-        """Train `model` from the stage's last saved epoch on; its weights end up in the run folder."""
+        """Train `model` from the stage's last saved epoch on; its weights end up in the run folder.
+
+        `beside` learns with it; its weights are kept only as long as the stage lasts.
+        """
         self.enter(stage)
         if stage in self.finished:
             return self.load(stage, model)
@@ -77,6 +81,7 @@ class StageRunner:
             optimizer=optimizer or sgd,
             step=step or descend,
             advice=self._advice(stage, settings),
+            beside=beside,
         )
         watched = Stopwatch()
         if self.folder.state(stage).is_file():
