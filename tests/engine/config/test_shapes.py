@@ -82,7 +82,8 @@ def test_fields_shape_what_they_are_known_to():
     for path, shapes in fields.items():
         by_kind.setdefault(shapes.what, set()).add(path)
     assert by_kind["nothing"] == {"preset", "recipe", "threads"}
-    assert by_kind["measurement"] == {"evaluation.every", "evaluation.images", "evaluation.samples"}
+    kept = {"evaluation.every", "evaluation.images", "evaluation.samples", "evaluation.verify"}
+    assert by_kind["measurement"] == kept
     of_defenses = {path for path in fields if path.startswith("defenses.")}
     assert by_kind["defense"] - of_defenses == {"seed", "data.clean_fraction", "data.stratified", "model.taps"}
     assert of_defenses <= by_kind["defense"]
