@@ -310,6 +310,27 @@ class Isolated(Event, kind="isolated"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Verified(Event, kind="verified"):
+    """One measurement of whether a purified model's backdoor is erased or only asleep."""
+
+    stage: str
+    """Whose model it is."""
+    test: str
+    """retuning, linear-path, existence, perturbation: once each in a stage."""
+    figures: dict[str, float]
+    """By name; empty where the model cannot be measured so."""
+    points: dict[str, Any] = field(default_factory=dict)
+    """Along a way, columns of numbers by name: t, acc, asr."""
+    control: dict[str, float] = field(default_factory=dict)
+    """The same figures of a clean model; empty where there is none."""
+    uncontrolled: str = ""
+    """Why there is none."""
+    unfit: str = ""
+    """Why the model cannot be measured so."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message(Event, kind="message"):
     """A line of the log; level info or warning."""
 

@@ -17,6 +17,7 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 
 MAX_POINTS = 4_000
@@ -88,6 +89,8 @@ class StageView:
     health: list[AttentionHealth] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     """What its defense chose, each thing once."""
+    verified: dict[str, Verified] = field(default_factory=dict)
+    """By measurement, what became of its model under attack once more."""
     isolated: Isolated | None = None
     """What its defense set apart of the poisoned set."""
     finished: StageFinished | None = None

@@ -35,6 +35,7 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
@@ -253,6 +254,9 @@ class RunView:
     def _on_isolated(self, event: Isolated) -> None:
         self._stage(event.stage).isolated = event
 
+    def _on_verified(self, event: Verified) -> None:
+        self._stage(event.stage).verified[event.test] = event
+
     def _on_stage_finished(self, event: StageFinished) -> None:
         self._stage(event.stage).finish(event, self._work(event))
 
@@ -320,6 +324,7 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     Chosen: RunView._on_chosen,
     Isolated: RunView._on_isolated,
     StageFinished: RunView._on_stage_finished,
+    Verified: RunView._on_verified,
     SampleShown: RunView._on_sample,
     Preparing: RunView._on_preparing,
     Queued: RunView._on_queued,

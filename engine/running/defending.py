@@ -23,6 +23,7 @@ from engine.running.optimizing import Optimization
 from engine.running.session import Session
 from engine.running.stages import StageRunner
 from engine.running.suspect import Suspect
+from engine.running.verifying import unverified, verify
 from engine.training.progress import ToldSteps
 
 OPTIMIZED = "optimized"
@@ -32,10 +33,12 @@ OPTIMIZED = "optimized"
 def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
     """Run every defense of the session that is not finished yet."""
     for defense in session.config.defenses.values():
-        if all(stage.name in runner.finished for stage in defense.stages()):
+        last = defense.stages()[-1].name
+        if all(stage.name in runner.finished for stage in defense.stages()) and not unverified(session, last):
             continue
         port = port_of(session, defense, suspect)
-        yield from _Defender(session, runner, defense, port, suspect).run()
+        model = yield from _Defender(session, runner, defense, port, suspect).run()
+        yield from verify(session, runner, suspect, last, model)
 
 
 def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
@@ -98,8 +101,9 @@ class _Defender:
         Raises:
             StageError: it asks for a stage that it did not declare, or leaves one out.
         """
-        unfinished = (each.name for each in self._defense.stages() if each.name not in self._runner.finished)
-        self._runner.enter(next(unfinished))  # what it does before it first asks is of that stage, too
+        stages = [each.name for each in self._defense.stages()]
+        unfinished = (name for name in stages if name not in self._runner.finished)
+        self._runner.enter(next(unfinished, stages[-1]))  # what it does before it first asks is of that stage, too
         work = self._defense.defend(self._port)
         answer: Any = None
         try:

@@ -115,7 +115,7 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
         yield from wait_for(claim, session.control)
         suspect = yield from make_suspect(session, runner)
         yield from defend(session, runner, suspect)
-    seconds = sum(event.seconds for event in runner.finished.values())
+    seconds = sum(event.seconds for event in runner.finished.values()) + runner.verified
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))
     session.folder.write_summary(summarize(fold(read_events(session.folder.path).events)))
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.attacks.joint import Joint
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
+from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
@@ -39,6 +39,8 @@ class StageRunner:
         """The stage under way, for whoever records how a run ended."""
         self.epoch = 0
         """Epochs of it that are finished and saved."""
+        self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
+        """Seconds spent on measurements after purified models, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)
         """By stage, seconds of work beside its training and evaluation: of optimizations, of an attack's products."""
 

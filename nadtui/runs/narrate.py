@@ -10,6 +10,7 @@ from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
+from nadtui.runs import asleep
 
 
 def loud(event: events.Event) -> bool:
@@ -87,6 +88,11 @@ def _(event: events.Chosen, view: RunView) -> str:
 @line.register
 def _(event: events.Isolated, view: RunView) -> str:
     return isolation(event)
+
+
+@line.register
+def _(event: events.Verified, view: RunView) -> str:
+    return asleep.line(event)
 
 
 @line.register
