@@ -23,6 +23,7 @@ from engine.record.folder import RunFolder
 from engine.record.reading import read_events
 from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
+from engine.running.fitting import bearable
 from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
@@ -55,7 +56,7 @@ class Preparation:
         request, config = self.request, self.request.config
         recorded = self._taken_up()
         started = inputs.begun(recorded)
-        plan = make_plan(config)
+        make_plan(config)
         device = choose(config.device, config.precision)
         files = inputs.check_files(started, config)
         loaded = yield from load_data(config, control)
@@ -66,6 +67,7 @@ class Preparation:
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
+        config, unfit = bearable(config, model)
         count = _check(config, loaded, clean, model)
         said += scarce.warnings(config, loaded, clean, count)
         extras = conveniences.found()
@@ -79,7 +81,7 @@ class Preparation:
         self._folder = None
         return Session(
             replace(request, config=config),
-            plan,
+            make_plan(config),
             control,
             device,
             loaded,
@@ -92,8 +94,10 @@ class Preparation:
             recorded,
             given=given,
             poisoned=count,
+            unfit=unfit,
             remarks=[
                 *loaded.notes,
+                *(Note(f"{name}: n/a, {why}", warning=True) for name, why in unfit.items()),
                 *(Note(line) for line in scarce.aim(config, loaded, count)),
                 *(Note(line, warning=True) for line in said),
             ],

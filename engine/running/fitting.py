@@ -1,0 +1,25 @@
+"""Which of a run's defenses its network can bear."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from engine.config.run import RunConfig
+from engine.errors import RequestError
+
+
+def bearable(config: RunConfig, model: nn.Module) -> tuple[RunConfig, dict[str, str]]:
+    """The configuration less the defenses that the network cannot bear, and why it cannot, by name.
+
+    Raises:
+        RequestError: it can bear none of those that were asked for.
+    """
+    found = {name: defense.unfit(model) for name, defense in config.defenses.items()}
+    unfit = {name: why for name, why in found.items() if why is not None}
+    if not unfit:
+        return config, {}
+    if len(unfit) == len(found):
+        reasons = "; ".join(f"defense {name}: n/a, {why}" for name, why in unfit.items())
+        raise RequestError(f"{config.model.name}: {reasons}")
+    kept = {name: defense for name, defense in config.defenses.items() if name not in unfit}
+    return config.model_copy(update={"defenses": kept}), unfit
