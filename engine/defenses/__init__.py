@@ -24,6 +24,7 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "anp": "engine.defenses.anp:Anp",
     },
 )
 """Name -> module and class of its settings."""

@@ -274,19 +274,25 @@ class Defense(Section):
         """The files whose content shapes what it does: a resumed run goes on with the same, or not at all."""
         return []
 
-    def unfit(self, model: nn.Module) -> str | None:
+    def unfit(self, model: nn.Module, clean: Tensor) -> str | None:
         """Why a network cannot bear this defense, whatever its settings, in a few words; None = it can.
 
-        The run then goes on without it and says so (n/a), where `check` refuses the whole of it.
+        The run then goes on without it and says so (n/a), where `check` refuses the whole of it. By default what of
+        `layers` the network has none of; a convolution that cuts images into patches is none of maps.
 
         Args:
             model: as the suspect's, its weights drawn anew.
+            clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
         """
         from torch import nn
 
-        kinds = {"batch norm": nn.BatchNorm2d, "convolution": nn.Conv2d}
-        there = {layer for layer, kind in kinds.items() if any(isinstance(each, kind) for each in model.modules())}
-        missing = sorted(self.layers - there)
+        there = {
+            "batch norm": any(isinstance(each, nn.BatchNorm2d) for each in model.modules()),
+            "convolution": any(
+                isinstance(each, nn.Conv2d) and each.kernel_size > each.stride for each in model.modules()
+            ),
+        }
+        missing = [layer for layer in sorted(self.layers) if not there[layer]]
         return f"the network has no {' and no '.join(missing)}" if missing else None
 
     def check(self, model: nn.Module, clean: Tensor) -> None:

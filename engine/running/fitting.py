@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine.config.run import RunConfig
 from engine.errors import RequestError
 
 
-def bearable(config: RunConfig, model: nn.Module) -> tuple[RunConfig, dict[str, str]]:
+def bearable(config: RunConfig, model: nn.Module, clean: Tensor) -> tuple[RunConfig, dict[str, str]]:
     """The configuration less the defenses that the network cannot bear, and why it cannot, by name.
+
+    Args:
+        clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
 
     Raises:
         RequestError: it can bear none of those that were asked for.
     """
-    found = {name: defense.unfit(model) for name, defense in config.defenses.items()}
+    found = {name: defense.unfit(model, clean) for name, defense in config.defenses.items()}
     unfit = {name: why for name, why in found.items() if why is not None}
     if not unfit:
         return config, {}

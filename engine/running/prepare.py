@@ -67,8 +67,9 @@ class Preparation:
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
-        config, unfit = bearable(config, model)
-        count = _check(config, loaded, clean, model)
+        probe = as_input(loaded.x_train[clean[:PROBE]])
+        config, unfit = bearable(config, model, probe)
+        count = _check(config, loaded, clean, model, probe)
         said += scarce.warnings(config, loaded, clean, count)
         extras = conveniences.found()
         folder = self._folder or RunFolder.create(
@@ -146,14 +147,13 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         return loading.result()
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> int | None:
+def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module, probe: Tensor) -> int | None:
     """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
         scarce.check_eligible(config.attack, loaded)
     count = scarce.poisoned(config, loaded)
-    probe = as_input(loaded.x_train[clean[:PROBE]])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)

@@ -133,7 +133,7 @@ class Loop:
         self.control = control
         self.advice = advice
         self.progress = Progress()
-        self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
         self.optimizer = optimizer(model, settings)
         self._step = step
 
@@ -144,7 +144,7 @@ class Loop:
         # A stream of its own: two objectives, one of which draws, still see the same batches.
         for_objective = epoch_generator(self.seed, epoch, 1)
         order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
-        for chosen in _parted(order, self.settings.batch_size):
+        for chosen in parted(order, self.settings.batch_size):
             images = self.augment(self.images[chosen], order_and_augmentation)
             yield Batch(as_input(images), self.labels[chosen], for_objective)
 
@@ -210,7 +210,7 @@ class Loop:
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
 
 
-def _parted(order: Tensor, size: int) -> list[Tensor]:
+def parted(order: Tensor, size: int) -> list[Tensor]:
     """In batches of that size; a batch norm of maps of 1x1 cannot learn from a batch of one."""
     parts = list(order.split(size))
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:

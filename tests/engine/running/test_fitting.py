@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pytest
+import torch
 
 from engine import events as ev
 from engine import models
@@ -16,6 +17,7 @@ from engine.record.view import fold
 from engine.running.fitting import bearable
 from tests.tiny import run_all, runs_in, tiny_config
 
+IMAGES = torch.rand(2, 3, 32, 32)
 TOKENS = "model.name=vit-tiny@0.125"
 FEW = ("training.epochs=1", "data.train_images=60", "data.test_images=40", "evaluation.images=20")
 
@@ -32,8 +34,14 @@ def _one_more_defense(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_network_bears_what_finds_its_layers_there():
     masks = Masks()
-    assert masks.unfit(models.build("wrn-10-1", 4, 0)) is None
-    assert masks.unfit(models.build("vit-tiny@0.125", 4, 0)) == "the network has no batch norm"
+    assert masks.unfit(models.build("wrn-10-1", 4, 0), IMAGES) is None
+    assert masks.unfit(models.build("vit-tiny@0.125", 4, 0), IMAGES) == "the network has no batch norm"
+
+
+def test_patches_are_no_convolution_of_maps(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Masks, "layers", frozenset({"convolution"}))
+    assert Masks().unfit(models.build("wrn-10-1", 4, 0), IMAGES) is None
+    assert Masks().unfit(models.build("vit-tiny@0.125", 4, 0), IMAGES) == "the network has no convolution"
 
 
 def test_a_run_goes_on_without_what_its_network_cannot_bear(tmp_path):
@@ -55,4 +63,4 @@ def test_a_run_whose_defenses_are_all_unfit_is_refused_in_a_line(tmp_path):
         run_all(config, tmp_path)
     assert not runs_in(tmp_path)
     without = tiny_config("badnets", TOKENS, defended_by=[])
-    assert bearable(without, models.build("vit-tiny@0.125", 4, 0)) == (without, {})
+    assert bearable(without, models.build("vit-tiny@0.125", 4, 0), IMAGES) == (without, {})
