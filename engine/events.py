@@ -164,6 +164,8 @@ class RunStarted(Event, kind="run-started"):
     """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
     zoo: dict[str, Any] = field(default_factory=dict)
     """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """Of the defenses that were asked for, those that the network cannot bear, and why: they are not in the plan."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA

@@ -167,4 +167,5 @@ def _opening(session: Session) -> Event:
         attacked=config.attack is not None,
         origin={} if session.given is None else session.given.origin,
         plan=session.plan,
+        unfit=dict(session.unfit),
     )

@@ -134,7 +134,7 @@ class Loop:
         self.control = control
         self.advice = advice
         self.progress = Progress()
-        self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
         self._beside = beside
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
@@ -147,7 +147,7 @@ class Loop:
         # A stream of its own: two objectives, one of which draws, still see the same batches.
         for_objective = epoch_generator(self.seed, epoch, 1)
         order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
-        for chosen in _parted(order, self.settings.batch_size):
+        for chosen in parted(order, self.settings.batch_size):
             images = self.augment(self.images[chosen], order_and_augmentation)
             yield Batch(as_input(images), self.labels[chosen], for_objective)
 
@@ -220,7 +220,7 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
-def _parted(order: Tensor, size: int) -> list[Tensor]:
+def parted(order: Tensor, size: int) -> list[Tensor]:
     """In batches of that size; a batch norm of maps of 1x1 cannot learn from a batch of one."""
     parts = list(order.split(size))
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:
