@@ -70,6 +70,9 @@ def _start(
         output.line(f"nadtui {_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
+        from nadtui.workbench import garbage
+
+        garbage.wait()
         from nadtui.workbench.app import run_app
 
         return of_workbench(left=run_app())

@@ -17,6 +17,7 @@ from engine.errors import RequestError
 from nadtui import diagnostics
 from nadtui.runs.detached import see_off
 from nadtui.runs.hosting import Host, JobHost
+from nadtui.workbench import garbage
 from nadtui.workbench.base import WorkbenchBase
 from nadtui.workbench.messages import HostChanged
 
@@ -77,6 +78,7 @@ class Workbench(WorkbenchBase):
             self.open_run(self._start)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
         self.set_interval(1 / REPAINTS_A_SECOND, self._pump)
+        self.set_timer(garbage.START_S, garbage.begin)
 
     def action_quit(self) -> None:  # type: ignore[override]
         """Leave; ask first when a run is under way."""
