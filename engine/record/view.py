@@ -225,7 +225,7 @@ class RunView:
         self.environment = _table(event.environment) or self.environment
         stage = self._stage(event.stage)
         if stage.finished is None or event.epoch < stage.finished.epochs:
-            stage.drop_after(event.epoch)
+            stage.drop_after(event.epoch, event.step)
         names = list(self.stages)
         for name in names[names.index(event.stage) + 1 :]:
             self.stages[name] = self._blank(name)
@@ -248,7 +248,7 @@ class RunView:
         self._stage(event.stage).add_attention(event)
 
     def _on_health(self, event: AttentionHealth) -> None:
-        self._stage(event.stage).health.append(event)
+        self._stage(event.stage).add_health(event)
 
     def _on_chosen(self, event: Chosen) -> None:
         self._stage(event.stage).add_choice(event)
