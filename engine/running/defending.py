@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.config.run import RunConfig
+from engine.data.clean import CleanImages
 from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.errors import RequestError, StageError
 from engine.events import Chosen, Event
@@ -22,6 +23,7 @@ from engine.running.optimizing import Optimization
 from engine.running.session import Session
 from engine.running.stages import StageRunner
 from engine.running.suspect import Suspect
+from engine.running.verifying import unverified, verify
 from engine.training.progress import ToldSteps
 
 OPTIMIZED = "optimized"
@@ -31,10 +33,12 @@ OPTIMIZED = "optimized"
 def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
     """Run every defense of the session that is not finished yet."""
     for defense in session.config.defenses.values():
-        if all(stage.name in runner.finished for stage in defense.stages()):
+        last = defense.stages()[-1].name
+        if all(stage.name in runner.finished for stage in defense.stages()) and not unverified(session, last):
             continue
         port = port_of(session, defense, suspect)
-        yield from _Defender(session, runner, defense, port, suspect).run()
+        model = yield from _Defender(session, runner, defense, port, suspect).run()
+        yield from verify(session, runner, suspect, last, model)
 
 
 def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
@@ -59,12 +63,12 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
 
 def split(session: Session, defense: Defense) -> tuple[LabeledImages, LabeledImages]:
     """The clean subset as a defense has it: to train on, and to choose on where it does."""
-    places = session.clean
-    count = held_images(defense, len(places))
-    order = torch.randperm(len(places), generator=_generator(session.config))
-    held = torch.zeros(len(places), dtype=torch.bool)
+    clean = session.clean
+    count = held_images(defense, len(clean))
+    order = torch.randperm(len(clean), generator=_generator(session.config))
+    held = torch.zeros(len(clean), dtype=torch.bool)
     held[order[:count]] = True
-    return _taken(session, places[~held]), _taken(session, places[held])
+    return _lent(session, clean[~held]), _lent(session, clean[held])
 
 
 def held_images(defense: Defense, clean: int) -> int:
@@ -76,10 +80,9 @@ def _generator(config: RunConfig) -> torch.Generator:
     return torch.Generator().manual_seed((config.seed * 1_000_003 + 4_409) % 2**63)
 
 
-def _taken(session: Session, places: Tensor) -> LabeledImages:
-    train = session.train
-    there = places.to(train.labels.device)
-    return LabeledImages(train.images[there], train.labels[there])
+def _lent(session: Session, clean: CleanImages) -> LabeledImages:
+    there = session.device.torch
+    return LabeledImages(clean.images.to(there), clean.labels.to(there))
 
 
 class _Defender:
@@ -98,8 +101,9 @@ class _Defender:
         Raises:
             StageError: it asks for a stage that it did not declare, or leaves one out.
         """
-        unfinished = (each.name for each in self._defense.stages() if each.name not in self._runner.finished)
-        self._runner.enter(next(unfinished))  # what it does before it first asks is of that stage, too
+        stages = [each.name for each in self._defense.stages()]
+        unfinished = (name for name in stages if name not in self._runner.finished)
+        self._runner.enter(next(unfinished, stages[-1]))  # what it does before it first asks is of that stage, too
         work = self._defense.defend(self._port)
         answer: Any = None
         try:

@@ -149,6 +149,7 @@ def _attacked(
             joint = attack.joint(model, trigger, context)
         else:
             yield from runner.adopt(SUSPECT, joint or model)
+            yield from _keep(session, cache, key, joint)  # it may come from another cache than the one that keeps
             return model
     yield from _trained(session, runner, joint, model, context, trigger)
     yield from _keep(session, cache, key, joint)

@@ -10,6 +10,7 @@ from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
+from nadtui.runs import asleep
 
 
 def loud(event: events.Event) -> bool:
@@ -44,7 +45,7 @@ def _(event: events.RunStarted, view: RunView) -> str:
 
 @line.register
 def _(event: events.RunResumed, view: RunView) -> str:
-    return f"run {view.run}: goes on with {event.stage} after epoch {event.epoch}"
+    return f"run {view.run}: goes on with {place(event)}"
 
 
 @line.register
@@ -90,6 +91,11 @@ def _(event: events.Isolated, view: RunView) -> str:
 
 
 @line.register
+def _(event: events.Verified, view: RunView) -> str:
+    return asleep.line(event)
+
+
+@line.register
 def _(event: events.StageFinished, view: RunView) -> str:
     how = f"done in {formatting.duration(event.seconds)}"
     if event.cached:
@@ -105,6 +111,12 @@ def _(event: events.Message, view: RunView) -> str:
 @line.register
 def _(event: events.RunPaused, view: RunView) -> str:
     return "paused" if event.paused else "goes on"
+
+
+def place(event: events.RunStopped | events.RunResumed) -> str:
+    """Where a run was stopped, or goes on: the stage, with what is done of it."""
+    beyond = f" and {formatting.plural(event.step, 'step')} of the next" if event.step else ""
+    return f"{event.stage} after epoch {event.epoch}{beyond}"
 
 
 def about(view: RunView) -> str:
