@@ -42,11 +42,11 @@ PLANTED_RATE = 0.3
 
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad": {"distill": {"beta": 20}},
-    "mcr": {"points": 2},
+    "mcr": {"points": 2, "t": 0.8},
     "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
-    "argd": {"distill": {"node": 20, "dimensions": 4}},
-    "sau": {"training": {"lr": 0.003}},
-    "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},
+    "argd": {"distill": {"node": [20, 20, 20], "dimensions": 4}},
+    "sau": {"training": {"lr": 0.0005}},
+    "abl": {"isolation": {"share": 0.1}, "unlearning": {"training": {"lr": 0.03}}},
 }
 
 
