@@ -24,6 +24,7 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "d3": "engine.defenses.d3:D3",
     },
 )
 """Name -> module and class of its settings."""

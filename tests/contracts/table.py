@@ -43,6 +43,7 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
     "defense": {
         "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
         "fine-tuning": Row(),
+        "d3": Row(),
     },
     "model": {
         "wrn": Row(),

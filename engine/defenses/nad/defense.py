@@ -10,9 +10,13 @@ from pydantic import BeforeValidator
 
 from engine.defenses.base import Defense, Port, Stage, Work
 from engine.defenses.nad.settings import EQUAL, DistillSettings, TeacherSettings
+from engine.errors import RequestError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from engine.events import TapHealth
+    from engine.training.distance import Distance
 
 TEACHER = "teacher"
 PROBE = 64
@@ -54,11 +58,15 @@ class Nad(Defense):
         return [] if self.teacher.file is None else [Path(self.teacher.file)]
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
-        """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""
+        """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit, and
+        layers that the network does not have."""
         from engine.defenses.nad.objective import refuse_dead_taps
         from engine.defenses.nad.teacher import made
         from engine.models.inference import settled
 
+        self._check_starts()
+        for stage in (self.teacher, self.distill):
+            self._distance(stage, model, clean)
         teacher = (
             None if self.teacher.file is None and self.teacher.model is None else made(self.teacher, model, clean, 0)
         )
@@ -72,22 +80,31 @@ class Nad(Defense):
             RequestError: a tap that is to be distilled has a map that can say nothing.
         """
         from engine.defenses.nad.objective import NadObjective, refuse_dead_taps
-        from engine.models.inference import as_input, freeze
+        from engine.models.inference import as_input, copy_of, freeze, same_weights
         from engine.training.loop import batch_of
 
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
         teacher = freeze((yield from self._teacher(port, probe.images)))
-        student = port.copy()
+        student = copy_of(teacher) if self.distill.start == "teacher" else port.copy()
+        distance = self._distance(self.distill, port.suspect, probe.images)
+        if distance is not None:
+            distance.begin(student, port.seed)
         refuse_dead_taps(student, probe.images, self.distill, teacher)
         objective = NadObjective(self.distill, port.suspect, teacher, port.taps)
         if self.distill.beta == EQUAL:
             objective.level(student, probe)
+
+        def watch(model: nn.Module) -> tuple[TapHealth, ...]:
+            # Of a student that still is its teacher, no tap has a loss: that says nothing of the taps.
+            return () if same_weights(model, teacher) else objective.health(model, probe)
+
         trained = yield from port.train(
             self.name,
             student,
-            objective,
+            objective if distance is None else distance.pushing(objective),
             self.distill.training,
-            watch=lambda model: objective.health(model, probe),
+            step=None if distance is None else distance.step(),
+            watch=watch,
         )
         return freeze(trained)
 
@@ -100,4 +117,33 @@ class Nad(Defense):
         if self.teacher.file is not None:
             return (yield from port.adopt(TEACHER, model, given=True))
         objective = CleanObjective(self.teacher.objective, port.suspect)
-        return (yield from port.train(TEACHER, model, objective, self.teacher.training))
+        distance = self._distance(self.teacher, port.suspect, images)
+        if distance is None:
+            return (yield from port.train(TEACHER, model, objective, self.teacher.training))
+        model, objective = distance.begin(model, port.seed), distance.pushing(objective)
+        return (yield from port.train(TEACHER, model, objective, self.teacher.training, step=distance.step()))
+
+    def _distance(
+        self, stage: TeacherSettings | DistillSettings, suspect: nn.Module, images: Tensor
+    ) -> Distance | None:
+        """From the suspect's weights, where a stage's settings want one."""
+        from engine.training.distance import Distance
+
+        if not stage.distance.active:
+            return None
+        where = "teacher" if stage is self.teacher else "distill"
+        return Distance.of_layers(stage.distance, suspect, images, f"defenses.nad.{where}.distance")
+
+    def _check_starts(self) -> None:
+        """Refuse another network where the suspect's weights count."""
+        if self.teacher.model is None:
+            return
+        if self.distill.start == "teacher":
+            raise RequestError(
+                "defenses.nad.distill.start = 'teacher': the teacher is another network; allowed: suspect"
+            )
+        if self.teacher.distance.active:
+            raise RequestError(
+                "defenses.nad.teacher.distance: the teacher is another network, whose layers have no old weights; "
+                "allowed: weight 0 and start near"
+            )

@@ -15,7 +15,7 @@ from engine.errors import RequestError
 from engine.events import TapHealth
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
-from engine.training.objectives import CleanObjective, Mixed, mixup
+from engine.training.objectives import CleanObjective, Mixed, anchor_loss, mixup
 
 
 @torch.no_grad()
@@ -80,15 +80,18 @@ class NadObjective(CleanObjective):
         self._leveled = tuple(tap.beta * share / tap.loss if tap.loss else tap.beta for tap in report)
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The loss's summands: `ce`, `anchor` where it is on, and one for each tap with a weight."""
+        """The loss's summands: `ce`, the anchors that are on, and one for each tap with a weight."""
         return self._all_parts(model, mixup(batch, self.settings.mixup))[0]
 
     def _all_parts(self, model: nn.Module, mixed: Mixed) -> tuple[dict[str, Tensor], tuple[float, ...]]:
         """The summands, and each tap's weight."""
         with torch.no_grad():
-            _, theirs = self.teacher.forward_with_taps(mixed.images)
+            taught, theirs = self.teacher.forward_with_taps(mixed.images)
         logits, mine = model.forward_with_taps(mixed.images)
         parts = self.parts(logits, mixed)
+        anchor = self.distill.teacher_anchor
+        if anchor.weight:
+            parts["teacher_anchor"] = anchor.weight * anchor_loss(logits, taught, anchor.temperature)
         weights = self._leveled or self.distill.weights(self.tap_names, compared(mine, theirs))
         for name, beta, own, place in zip(self.tap_names, weights, mine, paired(mine, theirs), strict=True):
             if beta:

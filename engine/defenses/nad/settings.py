@@ -9,7 +9,14 @@ from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_val
 
 from engine import models
 from engine.errors import RequestError
-from engine.settings import ObjectiveSettings, PathText, Section, TrainingSettings
+from engine.settings import (
+    AnchorSettings,
+    DistanceSettings,
+    ObjectiveSettings,
+    PathText,
+    Section,
+    TrainingSettings,
+)
 
 AUTHORS = ((1024, 500.0), (256, 1000.0), (64, 1000.0))
 """The cells of a WRN's maps at 32 pixels, and the authors' weights of the means over them."""
@@ -50,6 +57,8 @@ class TeacherSettings(Section):
     its beginning, as the paper tries, too. null = the suspect's."""
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
+    distance: DistanceSettings = DistanceSettings()
+    """With a weight, or another start than the suspect's, the teacher is made as D3 makes a model."""
 
     @field_validator("model")
     @classmethod
@@ -70,6 +79,12 @@ class DistillSettings(Section):
 
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
+    start: Literal["suspect", "teacher"] = "suspect"
+    """Whose copy the student is at first."""
+    distance: DistanceSettings = DistanceSettings()
+    """Kept from the suspect's weights while the student learns; its start is laid over the student's."""
+    teacher_anchor: AnchorSettings = AnchorSettings()
+    """The same as the anchor, to the teacher's logits."""
     beta: Annotated[
         float | tuple[float, ...] | dict[str, float] | Literal["equal"] | None, BeforeValidator(_as_meant)
     ] = None
@@ -101,10 +116,11 @@ class DistillSettings(Section):
             cells: of each tap, how many cells the maps have that are compared.
 
         Raises:
-            RequestError: not one for each tap, a tap that the model does not have, or no tap with a weight at all.
+            RequestError: not one for each tap, a tap that the model does not have, or no tap with a weight at all where
+                nothing else leads the student to its teacher.
         """
         weights = self._weights(tap_names, cells)
-        if not any(weights):
+        if not any(weights) and self.start == "suspect" and not self.teacher_anchor.weight:
             raise RequestError(
                 "defenses.nad.distill.beta: all weights are 0, which is plain fine-tuning: --defense fine-tuning"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from engine.defenses.nad.settings import TeacherSettings
 from engine.errors import RequestError
 from engine.models.finding import with_taps
 from engine.models.foreign import check_logits
-from engine.models.inference import in_eval_mode
+from engine.models.inference import copy_of, in_eval_mode
 from engine.models.normalized import Normalized
 from engine.storage.checkpoints import fit, load_foreign
 
@@ -29,10 +28,7 @@ def made(settings: TeacherSettings, model: nn.Module, images: Tensor, seed: int)
     Raises:
         RequestError: the file does not fit, or the other network takes no such images or has no maps.
     """
-    if settings.model is None:
-        teacher = copy.deepcopy(model).requires_grad_(True)
-    else:
-        teacher = _another(settings.model, model, images, seed)
+    teacher = copy_of(model) if settings.model is None else _another(settings.model, model, images, seed)
     if settings.file is not None:
         fit(teacher, load_foreign(Path(settings.file), teacher), settings.file)
     return teacher
