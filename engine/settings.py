@@ -181,6 +181,8 @@ class ObjectiveSettings(Section):
     """Parameter alpha of mixup's Beta distribution (Zhang et al. 2018) on the step's images; 0 = none."""
     hinge: float = Field(0.0, ge=0, le=100)
     """What is good enough: only what an image's cross-entropy has above it counts (D3's epsilon)."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label that is spread evenly over all classes."""
     anchor: AnchorSettings = AnchorSettings()
 
 
