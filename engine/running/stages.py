@@ -149,8 +149,8 @@ class StageRunner:
 
     def _epochs(self, loop: Loop, watched: Stopwatch, watch: Watch | None) -> Generator[Event, None, None]:
         """The epochs still to do; each but the last is saved, so that a killed run loses at most one."""
-        if watch is not None and loop.progress.epoch == 0:
-            yield AttentionHealth(stage=loop.stage, epoch=0, taps=watch(loop.model))
+        if watch is not None and loop.progress.epoch == 0 and (taps := watch(loop.model)):
+            yield AttentionHealth(stage=loop.stage, epoch=0, taps=taps)
         while loop.progress.epoch < loop.settings.epochs:
             yield from loop.run_epoch()
             check_finite(loop.stage, loop.model, loop.advice)  # before it is saved: nobody goes on from a wreck

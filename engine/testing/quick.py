@@ -40,7 +40,10 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
 are left alone nothing there is learned by a trigger: the color tells more than enough."""
 PLANTED_RATE = 0.3
 
-DEFENSES: Mapping[str, Mapping[str, Any]] = {"nad": {"distill": {"beta": 20}}}
+DEFENSES: Mapping[str, Mapping[str, Any]] = {
+    "nad": {"distill": {"beta": 20}},
+    "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
+}
 
 
 def attack(name: str) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def others(value: Any, known: list[Any]) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
-        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, *known)
+        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, 0.5, *known)
     elif isinstance(value, str):
         yield from known
     elif isinstance(value, list):
