@@ -30,10 +30,10 @@ class Conveniences:
         return Claim(threads, label, device=device) if self.queues else nullcontext()
 
 
-def found(store: Path | None = None, *, queues: bool = True) -> Conveniences:
+def found(store: Path | None = None) -> Conveniences:
     """What there is of them now; nothing is told.
 
-    `store` is a folder of artifacts that comes before the user's own; `queues`: whether the run waits for others.
+    `store` is a folder of artifacts that comes before the user's own.
     """
     cache, machine = cache_dir(), machine_dir()
     uncached, alone = unusable(cache), unusable(machine)
@@ -42,9 +42,7 @@ def found(store: Path | None = None, *, queues: bool = True) -> Conveniences:
     names = " and ".join(["NADTUI_CACHE"] * bool(uncached) + ["NADTUI_MACHINE"] * bool(alone))
     warning = f"{'; '.join(said)}; {names} can name other folders" if said else ""
     artifacts = ArtifactCache(keeps=not uncached)
-    return Conveniences(
-        artifacts if store is None else ArtifactCache(store, behind=artifacts), queues and not alone, warning
-    )
+    return Conveniences(artifacts if store is None else ArtifactCache(store, behind=artifacts), not alone, warning)
 
 
 def wait_for(claim: Claim | None, control: Control) -> Generator[Event, None, None]:

@@ -69,7 +69,7 @@ class Preparation:
         model = network.fresh(seed=0)
         count = _check(config, loaded, clean, model)
         said += scarce.warnings(config, loaded, clean, count)
-        extras = conveniences.found(request.store, queues=request.queues)
+        extras = conveniences.found(request.store)
         folder = self._folder or RunFolder.create(
             request.out,
             preset=config.preset,

@@ -25,8 +25,6 @@ class RunRequest:
     """Whether a cached suspect may stand in for training one."""
     store: Path | None = None
     """A folder of artifacts in which trained suspects are looked for first, and kept: several runs share it."""
-    queues: bool = True
-    """Whether it waits for the machine's processors; else whoever started it has them already."""
     typed_model: bool = False
     """Whether a person typed the network's file for this very run: only then is it executed."""
     changed: Mapping[str, Any] = field(default_factory=dict)

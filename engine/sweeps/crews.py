@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from engine.control import Wish
 from engine.errors import RequestError
 from engine.running import mailbox
+from engine.running.processor_queue import SHARES
 from engine.sweeps import working
 from engine.sweeps.layout import RUNS
 
@@ -92,8 +93,8 @@ class Processes:
 
     def __init__(self, count: int, *, gpus: Sequence[str] = (), per_gpu: int = 1) -> None:
         """`gpus`: names for CUDA_VISIBLE_DEVICES, dealt out in turn; `per_gpu`: cells that share one of them."""
-        self._queues = not gpus or per_gpu == 1
-        seen = [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {} for number in range(count)]
+        shares = {SHARES: str(per_gpu)}
+        seen = [{"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)], **shares} if gpus else {} for n in range(count)]
         self.executor: Executor = _Pools(seen)
         self.slots = count
 
@@ -102,7 +103,7 @@ class Processes:
 
     def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
         """Begin with a cell in a process that has nothing to do."""
-        return self.executor.submit(working.carry_out, text, str(folder), cell, queues=self._queues)
+        return self.executor.submit(working.carry_out, text, str(folder), cell)
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""

@@ -31,14 +31,13 @@ BUSY = 75
 _under_way: set[Control] = set()
 
 
-def carry_out(text: str, folder: str, cell: str, *, queues: bool = True, shares: bool = True) -> dict[str, Any]:
+def carry_out(text: str, folder: str, cell: str, *, shares: bool = True) -> dict[str, Any]:
     """Do what is left of a cell.
 
     Args:
         text: its complete configuration, in YAML.
         folder: the sweep's.
         cell: its id, which is its run's.
-        queues: whether its run waits for the machine's processors.
         shares: whether trained suspects are kept in the sweep's folder, for its other cells.
 
     Returns:
@@ -52,7 +51,7 @@ def carry_out(text: str, folder: str, cell: str, *, queues: bool = True, shares:
         return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
     tries.began(root, cell)
     with _listening() as control:
-        code, error = _carried_out(_Order(text, root, cell, queues, shares), control)
+        code, error = _carried_out(_Order(text, root, cell, shares), control)
     tries.ended(root, cell, code, error)
     return {"run": cell, "code": code, "error": error}
 
@@ -70,7 +69,6 @@ class _Order:
     text: str
     root: Path
     cell: str
-    queues: bool
     shares: bool
 
     @property
@@ -93,7 +91,6 @@ class _Order:
             name=self.cell,
             resume=self.run if self.run.is_dir() else None,
             store=self.root / SUSPECTS if self.shares else None,
-            queues=self.queues,
         )
 
 
