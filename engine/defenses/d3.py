@@ -34,7 +34,7 @@ class D3(Defense):
     training: TrainingSettings = TrainingSettings(
         epochs=20,
         batch_size=64,
-        lr=0.05,
+        lr=0.1,
         schedule=ScheduleSettings(name="cosine", warmup=0),
         nesterov=False,
         weight_decay=0,
