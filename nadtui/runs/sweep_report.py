@@ -68,19 +68,20 @@ class SweepReport:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every defense against fine-tuning (or NAD), line by line."""
+        """Every defense against fine-tuning (or NAD), line by line, by the same recipe."""
         found = self.table
-        against = next((name for name in AGAINST if name in found.columns), None)
-        if found.across != ("defense",) or against is None:
+        named = {group.at.get("defense") for group in found.groups.values()}
+        against = next((name for name in AGAINST if name in named), None)
+        if "defense" not in found.across or against is None:
             return []
-        base = found.columns.index(against)
+        base = {_beside(at, group): group for (at, _), group in found.groups.items() if group.at["defense"] == against}
         return [
             Pair(line, column, against, acc, group.over(other, "asr"))
             for at, line in enumerate(found.lines)
             for place, column in enumerate(found.columns)
-            if place != base
-            and (group := found.groups.get((at, place))) is not None
-            and (other := found.groups.get((at, base))) is not None
+            if (group := found.groups.get((at, place))) is not None
+            and group.at["defense"] != against
+            and (other := base.get(_beside(at, group))) is not None
             and (acc := group.over(other, "acc")) is not None
         ]
 
@@ -120,6 +121,11 @@ class SweepReport:
         return f"{formatting.plural(missing, 'cell')} of it {'is' if missing == 1 else 'are'} not finished" * bool(
             missing
         )
+
+
+def _beside(line: int, group: Group) -> tuple[int, str]:
+    """What a group of another defense has in common with this one."""
+    return line, str(group.at.get("recipe"))
 
 
 EXPLAINED = (
