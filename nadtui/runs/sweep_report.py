@@ -50,6 +50,8 @@ class SweepReport:
     rows: tuple[CellRow, ...]
     study: Study | None = None
     """The question it answers, where it was asked as a study."""
+    remark: str = ""
+    """What else must be said of it."""
 
     @cached_property
     def table(self) -> SweepTable:
@@ -104,6 +106,7 @@ class SweepReport:
         if self.study is not None:
             yield self.study.question
             yield self.study.source
+        yield self.remark
         fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()
@@ -146,7 +149,7 @@ def report(folder: Path) -> SweepReport:
     """Read a sweep's folder.
 
     Raises:
-        RequestError: it is no sweep's, or it is of a study that is not there.
+        RequestError: it is no sweep's.
     """
     from engine.sweeps.index import read_head
     from engine.sweeps.rows import rows
@@ -154,10 +157,16 @@ def report(folder: Path) -> SweepReport:
 
     grids = read_head(folder)["grids"]
     asked = grids[-1].get("study") if grids else None
-    return of_rows(Path(folder).resolve().name, rows(folder), load_study(asked) if asked else None)
+    study, remark = None, ""
+    if asked:
+        try:
+            study = load_study(asked)
+        except RequestError as error:  # somebody else's: the figures are what they are without it
+            remark = f"of a study that is not here: {error}"
+    return of_rows(Path(folder).resolve().name, rows(folder), study, remark)
 
 
-def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> SweepReport:
+def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None, remark: str = "") -> SweepReport:
     """Of rows at hand.
 
     Raises:
@@ -165,4 +174,4 @@ def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> S
     """
     if not rows:
         raise RequestError(f"{name}: the sweep has no cells")
-    return SweepReport(name, tuple(rows), study)
+    return SweepReport(name, tuple(rows), study, remark)
