@@ -165,9 +165,9 @@ class DaskCrew:
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Give a cell to a worker that has nothing to do."""
         taken = {address for address, _ in self._busy.values()}
-        address = next(each for each in self._sees if each not in taken)
+        address = next((each for each in self._sees if each not in taken), next(iter(self._sees)))
         if self._sees[address]:
-            future = self.executor.submit(_on_worker, text, str(folder), cell, typed, workers=[address])
+            future = self.executor.submit(_on_worker, text, str(folder.absolute()), cell, typed, workers=[address])
         else:
             future = self._sent(text, folder, cell, address, typed)
         self._busy[cell] = address, future
@@ -269,8 +269,8 @@ class DaskCrew:
 
 
 def _asked(client: Any, address: str, texts: list[str], token: str) -> dict[str, Any]:
-    """What one worker has, by its own account."""
-    return client.submit(identity, texts, token, workers=[address], pure=False).result()
+    """What one worker has, by its own account; asked beside whatever it is at work on."""
+    return client.run(identity, texts, token, workers=[address])[address]
 
 
 def _on_worker(text: str, folder: str, cell: str, typed: bool) -> dict[str, Any]:
