@@ -24,7 +24,7 @@ from engine.places import expanded
 from engine.registry import warn
 from engine.sweeps import tries, working
 from engine.sweeps.away import carry_out_away, pack, unpack
-from engine.sweeps.crews import leave_word
+from engine.sweeps.crews import LostError, leave_word
 from engine.sweeps.layout import RUNS
 from engine.sweeps.sameness import difference, identity
 
@@ -96,12 +96,39 @@ def _imported(name: str) -> Any:
 
 def _client(address: Any, named: str) -> Any:
     distributed = _imported("distributed")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what becomes of its workers is told here
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":  # what becomes of its workers is told here
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:100]
         raise RequestError(f"{named}: the scheduler does not answer ({said})") from None
+
+
+class _OnWorkers(Executor):
+    """A client as an executor. Dask's own leaves a call open for ever whose result cannot be fetched."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a worker do it; ends with LostError where it cannot be told what became of it."""
+        call = self._client.submit(fn, *args, pure=False, retries=0, **kwargs)
+        told: Future[Any] = Future()
+
+        def ended(_: object) -> None:
+            if not told.set_running_or_notify_cancel():
+                return
+            try:
+                told.set_result(call.result(timeout=CONNECT_S))
+            except BaseException as error:  # whatever it is, whoever waits must hear of it
+                of_worker = call.status == "error" and type(error).__name__ != "KilledWorker"
+                told.set_exception(error if of_worker else LostError(str(error)))
+
+        told.add_done_callback(lambda _: told.cancelled() and call.cancel())
+        call.add_done_callback(ended)
+        return told
 
 
 class DaskCrew:
@@ -131,7 +158,7 @@ class DaskCrew:
 
     def _join(self, client: Any) -> None:
         self._client = client
-        self.executor: Executor = client.get_executor(pure=False, retries=0)
+        self.executor: Executor = _OnWorkers(client)
 
     @property
     def shares(self) -> bool:

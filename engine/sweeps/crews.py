@@ -184,7 +184,11 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
-LOST = (CancelledError,)
+class LostError(Exception):
+    """A call that came to an end here, and nobody knows how it ended where it was made."""
+
+
+LOST = (CancelledError, LostError)
 """What a future ends with of which nobody knows what became: to be looked at again, at no cost."""
 
 
