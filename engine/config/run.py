@@ -125,6 +125,8 @@ class EvaluationSettings(Section):
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
+    verify: Annotated[bool, Shapes("measurement")] = False
+    """Measure of each purified model whether its backdoor is erased or only asleep, beside a clean model of the zoo."""
 
 
 def _check_zoo(config: RunConfig, name: str) -> None:
@@ -226,6 +228,12 @@ class RunConfig(Section):
     def _the_zoo_has_it(self) -> RunConfig:
         if self.zoo_name is not None:
             _check_zoo(self, self.zoo_name)
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_verified_has_a_trigger(self) -> RunConfig:
+        if self.evaluation.verify and (self.attack is None or not self.attack.marks):
+            raise ValueError("evaluation.verify needs a suspect whose trigger is known: without one nothing can sleep")
         return self
 
     @property

@@ -82,7 +82,8 @@ def test_fields_shape_what_they_are_known_to():
     for path, shapes in fields.items():
         by_kind.setdefault(shapes.what, set()).add(path)
     assert by_kind["nothing"] == {"preset", "recipe", "threads"}
-    assert by_kind["measurement"] == {"evaluation.every", "evaluation.images", "evaluation.samples"}
+    kept = {"evaluation.every", "evaluation.images", "evaluation.samples", "evaluation.verify"}
+    assert by_kind["measurement"] == kept
     of_defenses = {path for path in fields if path.startswith("defenses.")}
     assert by_kind["defense"] - of_defenses == {
         *("seed", "model.taps"),
@@ -141,7 +142,7 @@ def others(value: Any, known: list[Any]) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
-        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, *known)
+        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, 0.5, *known)
     elif isinstance(value, str):
         yield from known
     elif isinstance(value, list):
@@ -149,7 +150,7 @@ def others(value: Any, known: list[Any]) -> Iterator[Any]:
         for number, item in enumerate(value):
             yield from ([*value[:number], other, *value[number + 1 :]] for other in others(item, known))
     else:
-        yield from (1, ["other"], *known)
+        yield from (1, [1], ["other"], *known)
 
 
 def value_at(values: Mapping[str, Any], path: str) -> Any:
@@ -186,8 +187,8 @@ def test_keys_hold_the_fields_that_shape_and_no_others(attack: str):
         keyed = shapes.what == "suspect" and not shapes.through
         assert (other.suspect_shapers() != config.suspect_shapers()) is keyed, path
         assert (other.sha256() != config.sha256()) is (shapes.what != "nothing"), path
-    # Without a trigger nothing is poisoned, and one that learns with the model bears no mixup.
-    unmarked = set() if config.attack.marks else {"attack.label_rule", "attack.poisoning_rate"}
+    # Without a trigger nothing is poisoned or verified, and one that learns with the model bears no mixup.
+    unmarked = set() if config.attack.marks else {"attack.label_rule", "attack.poisoning_rate", "evaluation.verify"}
     learning = {"training.mixup"} if config.attack.learns else set()
     assert fixed == {"attack.name"} | unmarked | learning
 
