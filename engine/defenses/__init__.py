@@ -29,6 +29,13 @@ DEFENSES = Registry(
         "d3": "engine.defenses.d3:D3",
         "fst": "engine.defenses.fst:Fst",
         "ft-sam": "engine.defenses.ft_sam:FtSam",
+        "mcr": "engine.defenses.mcr:Mcr",
+        "i-bau": "engine.defenses.i_bau:IBau",
+        "argd": "engine.defenses.argd.defense:Argd",
+        "sau": "engine.defenses.sau:Sau",
+        "ac": "engine.defenses.ac:Ac",
+        "ss": "engine.defenses.ss:Ss",
+        "abl": "engine.defenses.abl:Abl",
     },
 )
 """Name -> module and class of its settings."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.attacks.joint import Joint
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
+from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
@@ -39,6 +39,8 @@ class StageRunner:
         """The stage under way, for whoever records how a run ended."""
         self.epoch = 0
         """Epochs of it that are finished and saved."""
+        self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
+        """Seconds spent on measurements after purified models, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)
         """By stage, seconds of work beside its training and evaluation: of optimizations, of an attack's products."""
 
@@ -57,8 +59,12 @@ class StageRunner:
         optimizer: OptimizerFactory | None = None,
         step: TrainStep | None = None,
         watch: Watch | None = None,
+        beside: nn.Module | None = None,
     ) -> Generator[Event, None, nn.Module]:
-        """Train `model` from the stage's last saved epoch on; its weights end up in the run folder."""
+        """Train `model` from the stage's last saved epoch on; its weights end up in the run folder.
+
+        `beside` learns with it; its weights are kept only as long as the stage lasts.
+        """
         self.enter(stage)
         if stage in self.finished:
             return self.load(stage, model)
@@ -77,6 +83,7 @@ class StageRunner:
             optimizer=optimizer or sgd,
             step=step or descend,
             advice=self._advice(stage, settings),
+            beside=beside,
         )
         watched = Stopwatch()
         if self.folder.state(stage).is_file():

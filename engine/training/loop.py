@@ -119,8 +119,9 @@ class Loop:
         optimizer: OptimizerFactory = sgd,
         step: TrainStep = descend,
         advice: str = "a lower learning rate usually helps",
+        beside: nn.Module | None = None,
     ) -> None:
-        """`advice`: what usually helps where the loss diverges."""
+        """`advice`: what usually helps where the loss diverges; `beside`: what learns together with the model."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -134,7 +135,9 @@ class Loop:
         self.advice = advice
         self.progress = Progress()
         self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
-        self.optimizer = optimizer(model, settings)
+        self._beside = beside
+        self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
+        self.optimizer = optimizer(self._all, settings)
         self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -155,7 +158,7 @@ class Loop:
             StageError: the loss is no longer finite.
             engine.control.Stopped: a stop was asked for; the epoch is given up.
         """
-        self.model.train()
+        self._all.train()
         epoch = self.progress.epoch
         reporter = _Reporter(self, epoch)
         for number, batch in enumerate(self.batches(epoch)):
@@ -192,7 +195,9 @@ class Loop:
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that the loop needs to go on after the last finished epoch: tensors, and numbers as text."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        kept = state_of(self.optimizer, dict(self.model.named_parameters()))
+        if self._beside is not None:
+            tensors |= {f"beside.{name}": value for name, value in self._beside.state_dict().items()}
+        kept = state_of(self.optimizer, dict(self._all.named_parameters()))
         tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         progress = self.progress
         return tensors, {
@@ -203,11 +208,16 @@ class Loop:
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
         """Take up what `state` gave."""
-        weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-        self.model.load_state_dict(weights)
-        kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
-        restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
+        self.model.load_state_dict(_below("model", tensors))
+        if self._beside is not None:
+            self._beside.load_state_dict(_below("beside", tensors))
+        restore_state(self.optimizer, dict(self._all.named_parameters()), _below("optimizer", tensors))
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def _parted(order: Tensor, size: int) -> list[Tensor]:

@@ -48,6 +48,13 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         "d3": Row(),
         "fst": Row(),
         "ft-sam": Row(),
+        "mcr": Row(),
+        "i-bau": Row(),
+        "argd": Row(),
+        "sau": Row(),
+        "ac": Row(),
+        "ss": Row(),
+        "abl": Row(),
     },
     "model": {
         "wrn": Row(),

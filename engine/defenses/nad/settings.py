@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from engine import models
 from engine.defenses.nad.weights import EQUAL, as_meant, check_range, spread
 from engine.errors import RequestError
+from engine.events import ZOO
+from engine.places import in_full
 from engine.settings import (
     AnchorSettings,
     DistanceSettings,
     ObjectiveSettings,
-    PathText,
     Section,
+    Text,
     TrainingSettings,
 )
+from engine.storage.paths import zoo_dir
 
 AUTHORS = ((1024, 500.0), (256, 1000.0), (64, 1000.0))
 """The cells of a WRN's maps at 32 pixels, and the authors' weights of the means over them."""
@@ -25,13 +30,31 @@ TOGETHER = 20.0
 """What the authors' weights add up to as weights of sums over cells: 500 / 1024 + 1000 / 256 + 1000 / 64, rounded."""
 WHERE = "defenses.nad.distill"
 """Where the distillation's settings stand in a configuration."""
+_OF_THE_ZOO = f"{ZOO}:"
+
+
+def _in_full_or_of_the_zoo(value: str) -> str:
+    if not value.startswith(_OF_THE_ZOO):
+        try:
+            return in_full(value)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+    if not re.fullmatch(r"[\w.@-]+", value.removeprefix(_OF_THE_ZOO)) or not _file_of(value).is_file():
+        raise ValueError("the zoo has no such model (nadtui zoo lists them)")
+    return value
+
+
+def _file_of(value: str) -> Path:
+    if value.startswith(_OF_THE_ZOO):
+        return zoo_dir() / f"{value.removeprefix(_OF_THE_ZOO)}.safetensors"
+    return Path(value)
 
 
 class TeacherSettings(Section):
     """The teacher: the suspect, fine-tuned on the clean subset."""
 
-    file: PathText | None = None
-    """A ready teacher's checkpoint, used instead of fine-tuning one."""
+    file: Annotated[Text, AfterValidator(_in_full_or_of_the_zoo)] | None = None
+    """A ready teacher's checkpoint, used instead of fine-tuning one; or zoo:NAME, a model of the zoo."""
     model: str | None = None
     """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
     its beginning, as the paper tries, too. null = the suspect's."""
@@ -39,6 +62,11 @@ class TeacherSettings(Section):
     objective: ObjectiveSettings = ObjectiveSettings()
     distance: DistanceSettings = DistanceSettings()
     """With a weight, or another start than the suspect's, the teacher is made as D3 makes a model."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where the ready teacher's checkpoint lies; None where there is none."""
+        return None if self.file is None else _file_of(self.file)
 
     @field_validator("model")
     @classmethod

@@ -49,7 +49,7 @@ class Taught(Defense):
 
     def files(self) -> list[Path]:
         """The teacher's, where it is given."""
-        return [] if self.teacher.file is None else [Path(self.teacher.file)]
+        return [] if self.teacher.path is None else [self.teacher.path]
 
     def objective(self, suspect: nn.Module, student: nn.Module, teacher: nn.Module, probe: Batch) -> LedObjective:
         """What the student is trained with.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
@@ -30,8 +28,8 @@ def made(settings: TeacherSettings, model: nn.Module, images: Tensor, seed: int,
         RequestError: the file does not fit, or the other network takes no such images or has no maps.
     """
     teacher = copy_of(model) if settings.model is None else _another(settings.model, model, images, seed, whose)
-    if settings.file is not None:
-        fit(teacher, load_foreign(Path(settings.file), teacher), settings.file)
+    if settings.path is not None:
+        fit(teacher, load_foreign(settings.path, teacher), settings.path)
     return teacher
 
 

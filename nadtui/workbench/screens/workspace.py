@@ -62,6 +62,7 @@ class WorkspaceScreen(Screen[None]):
         Binding("c", "compare", "Compare", tooltip="Compare the marked runs"),
         Binding("e", "export", "Export", tooltip="Write the run to a file"),
         Binding("d", "delete", "Del", tooltip="Delete the marked runs, or this one; asks first"),
+        Binding("w", "sweeps", "Sweeps", tooltip="Open a sweep: a grid of runs", show=False),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("u", "unmark", "Unmark all", show=False),
         Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
@@ -189,6 +190,10 @@ class WorkspaceScreen(Screen[None]):
         return self.catalog.view(path) is not None
 
     # --- panes ---
+
+    def action_sweeps(self) -> None:
+        """Ask which sweep to open."""
+        self.app.choose_sweep()
 
     def action_filter(self) -> None:
         """Filter as you type."""
