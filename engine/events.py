@@ -164,6 +164,8 @@ class RunStarted(Event, kind="run-started"):
     """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
     zoo: dict[str, Any] = field(default_factory=dict)
     """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """Of the defenses that were asked for, those that the network cannot bear, and why: they are not in the plan."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
@@ -172,10 +174,12 @@ class RunStarted(Event, kind="run-started"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResumed(Event, kind="run-resumed"):
-    """A stopped or killed run goes on: what was recorded of `stage` after `epoch` will come again."""
+    """A stopped or killed run goes on: what was recorded of `stage` after `epoch` and `step` will come again."""
 
     stage: str
     epoch: int
+    step: int = 0
+    """Steps that are done of the epoch after it."""
     environment: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, Any] = field(default_factory=dict)
     """Settings, by dotted name, that are other than the record's from now on: threads, device, live evaluation."""
@@ -183,13 +187,14 @@ class RunResumed(Event, kind="run-resumed"):
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted(Event, kind="stage-started"):
-    """A stage begins, or goes on after `epoch` finished epochs."""
+    """A stage begins, or goes on after `epoch` finished epochs and `step` steps of the next."""
 
     stage: str
     epochs: int
     steps: int
     """Steps an epoch."""
     epoch: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -381,10 +386,14 @@ class RunFailed(Event, kind="run-failed"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStopped(Event, kind="run-stopped"):
-    """The run was stopped on request after `epoch` finished epochs of `stage`; it can be resumed."""
+    """The run was stopped on request after `epoch` finished epochs of `stage` and `step` steps of the next.
+
+    It can be resumed from there.
+    """
 
     stage: str
     epoch: int
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ Free of torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import Any
 
 from engine import attacks, data
 from engine.config import shelf
-from engine.config.complaints import one_line, refuse_renamed, shown
+from engine.config.complaints import refuse_renamed, shown
 from engine.config.layers import merge, merged
 from engine.config.run import RunConfig, validate
-from engine.defenses import settings_class
+from engine.config.selection import ALL, as_table, asked_for, fitting, selected
 from engine.errors import RequestError
 from engine.places import expanded
 
@@ -74,17 +74,19 @@ def resolve(
     config_file: Path | None = None,
     overrides: Sequence[Mapping[str, Any]] = (),
     defenses: Sequence[str] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> RunConfig:
     """Put a run's configuration together from its layers and validate it (see `engine.config.run`).
 
     `recipe` is a name or the path of a YAML file. Without a preset, one named in the configuration file is used.
     `defenses` are those of the run, in their order; None = those of the configuration file, else NAD. A recipe says
-    how each of them works, but not which of them a run has.
+    how each of them works, but not which of them a run has. `all` among them are all that can be had of the suspect;
+    `tell` is given a line for each that it leaves out.
 
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
-    given = shelf.read(config_file, str(config_file)) if config_file else {}
+    given = as_table(shelf.read(config_file, str(config_file))) if config_file else {}
     for layer in overrides:
         refuse_renamed(layer, "configuration")
     # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
@@ -93,7 +95,7 @@ def resolve(
     chosen = _chosen(preset, None if complete else top.get("preset"))
     named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
     name = dataset or next(filter(None, named), "signs")
-    selected = _selected(defenses, given, overrides)
+    names = selected(defenses, given, overrides)
     if "defenses" in top:  # one that is named, and nothing said of it, works as the recipe says
         top["defenses"] = {each: said for each, said in _table(top, "defenses").items() if said is not None}
     asked = str(recipe or top.get("recipe") or given.get("recipe") or "default")
@@ -102,7 +104,7 @@ def resolve(
         recipe_name, recipe_layers = _recipe(asked)
         layers += [*recipe_layers, {"recipe": recipe_name}]
         top = {key: value for key, value in top.items() if key != "recipe"}
-    elif further := set(selected) - set(_table(given, "defenses")):
+    elif further := set(names) - set(_table(given, "defenses")):
         # A defense that the recorded run did not have works as that run's recipe says.
         by_recipe = _table(merged(_for_dataset(layer, name) for layer in _recipe(asked)[1]), "defenses")
         layers.append({"defenses": {each: by_recipe[each] for each in further if each in by_recipe}})
@@ -110,36 +112,19 @@ def resolve(
         layers += [chosen.values, {"preset": chosen.name}]
         top = {key: value for key, value in top.items() if key != "preset"}
     values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
-    values["defenses"] = {name: _table(values, "defenses").get(name) for name in selected}
+    values["defenses"] = {name: _table(values, "defenses").get(name) for name in names}
     if "attack" not in values:
         if values.get("suspect") is None:
             raise RequestError(f"no attack: name a preset ({', '.join(shelf.files(''))}) or give attack.name")
         values["attack"] = None
-    return validate(values)
-
-
-def _selected(
-    asked: Sequence[str] | None, given: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """The names of the run's defenses.
-
-    Raises:
-        RequestError: a field is set of a defense that is not among them.
-    """
-    if asked is None:
-        asked = list(_table(given, "defenses")) if "defenses" in given else ["nad"]
-    for name in _table(merged(overrides), "defenses"):
-        if name not in asked:
-            raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), asked)}"))
-    return list(dict.fromkeys(asked))
-
-
-def _why_left_out(defense: str, asked: Sequence[str]) -> str:
-    try:
-        settings_class(defense)
-    except ValueError as error:
-        return str(error)
-    return f"not among this run's defenses ({', '.join(asked) or 'none'}); --defense {defense} adds it"
+    config = validate(values)
+    wanted = asked_for(defenses, given)
+    if ALL not in wanted:
+        return config
+    config, left_out = fitting(config, wanted, overrides)
+    for each, why in left_out.items() if tell is not None else ():
+        tell(f"{each}: left out, {why}")
+    return config
 
 
 def _chosen(preset: str | None, named: Any) -> Preset | None:

@@ -36,6 +36,7 @@ DEFENSES = Registry(
         "ac": "engine.defenses.ac:Ac",
         "ss": "engine.defenses.ss:Ss",
         "abl": "engine.defenses.abl:Abl",
+        "anp": "engine.defenses.anp:Anp",
     },
 )
 """Name -> module and class of its settings."""

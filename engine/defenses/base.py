@@ -33,6 +33,7 @@ T = TypeVar("T")
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Need = Literal["poisoned set"]
+Layer = Literal["batch norm", "convolution"]
 Watch = Callable[["nn.Module"], "tuple[TapHealth, ...]"]
 """Looks at the model under training, at a stage's first step and after its last epoch; () = nothing to say yet."""
 
@@ -273,6 +274,8 @@ class Defense(Section):
     """Citation."""
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What it has to be handed beside the suspect and the clean subset."""
+    layers: ClassVar[frozenset[Layer]] = frozenset()
+    """What a network has to be made of: of one without, the defense is `unfit`."""
     slow: ClassVar[bool] = False
     """Whether it takes so long that `all` leaves it out."""
 
@@ -301,6 +304,27 @@ class Defense(Section):
     def files(self) -> list[Path]:
         """The files whose content shapes what it does: a resumed run goes on with the same, or not at all."""
         return []
+
+    def unfit(self, model: nn.Module, clean: Tensor) -> str | None:
+        """Why a network cannot bear this defense, whatever its settings, in a few words; None = it can.
+
+        The run then goes on without it and says so (n/a), where `check` refuses the whole of it. By default what of
+        `layers` the network has none of; a convolution that cuts images into patches is none of maps.
+
+        Args:
+            model: as the suspect's, its weights drawn anew.
+            clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
+        """
+        from torch import nn
+
+        there = {
+            "batch norm": any(isinstance(each, nn.BatchNorm2d) for each in model.modules()),
+            "convolution": any(
+                isinstance(each, nn.Conv2d) and each.kernel_size > each.stride for each in model.modules()
+            ),
+        }
+        missing = [layer for layer in sorted(self.layers) if not there[layer]]
+        return f"the network has no {' and no '.join(missing)}" if missing else None
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a network, or settings, that cannot work together; called before anything is trained.

@@ -20,7 +20,8 @@ def summarize(view: RunView) -> dict[str, Any]:
     A stage is listed once it has figures: the final ones where it is finished, else the newest of its curve, over a
     draw of the test images. The suspect comes first, the last purified model last, between them the plan's order.
     Percentages are 0-100, numbers that do not exist null; `absent` of a stage says why. `poisoned` are training images,
-    null where they are not counted once and for all; `class_names` are in the order of `class_acc`.
+    null where they are not counted once and for all; `class_names` are in the order of `class_acc`; `unfit` says, by
+    name, why the network cannot bear a defense that was asked for.
     """
     came_from = origin(view)
     return {
@@ -40,6 +41,7 @@ def summarize(view: RunView) -> dict[str, Any]:
         "class_names": view.dataset.get("class_names"),
         "suspect": came_from.to_dict() if came_from else None,
         "stages": [_stage(view, stage) for stage in _listed(view) if stage.metrics],
+        "unfit": view.unfit,
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,
         "started": datetime.fromtimestamp(view.started, UTC).isoformat(),

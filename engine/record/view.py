@@ -75,6 +75,8 @@ class RunView:
         """How the suspect's file is made up; empty where it came from none."""
         self.zoo: dict[str, Any] = {}
         """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
+        self.unfit: dict[str, str] = {}
+        """Of the defenses that were asked for, those that the network cannot bear, and why."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -212,7 +214,7 @@ class RunView:
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
         self.attention, self.origin = _table(event.attention), _table(event.origin)
-        self.zoo = _table(event.zoo)
+        self.zoo, self.unfit = _table(event.zoo), _table(event.unfit)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None
@@ -223,7 +225,7 @@ class RunView:
         self.environment = _table(event.environment) or self.environment
         stage = self._stage(event.stage)
         if stage.finished is None or event.epoch < stage.finished.epochs:
-            stage.drop_after(event.epoch)
+            stage.drop_after(event.epoch, event.step)
         names = list(self.stages)
         for name in names[names.index(event.stage) + 1 :]:
             self.stages[name] = self._blank(name)
@@ -246,7 +248,7 @@ class RunView:
         self._stage(event.stage).add_attention(event)
 
     def _on_health(self, event: AttentionHealth) -> None:
-        self._stage(event.stage).health.append(event)
+        self._stage(event.stage).add_health(event)
 
     def _on_chosen(self, event: Chosen) -> None:
         self._stage(event.stage).add_choice(event)

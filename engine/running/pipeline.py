@@ -41,7 +41,7 @@ from engine.running.prepare import Preparation
 from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
-from engine.running.stages import StageRunner, saved_epoch
+from engine.running.stages import StageRunner, saved_place
 from engine.running.suspect import make_suspect
 
 
@@ -86,7 +86,7 @@ def _recorded(session: Session, runner: StageRunner, ear: Ear) -> Generator[Even
     except RecordError:
         raise
     except Stopped:
-        yield session.folder.append(RunStopped(stage=runner.stage, epoch=runner.epoch))
+        yield session.folder.append(RunStopped(stage=runner.stage, epoch=runner.epoch, step=runner.step))
     except (StageError, RequestError) as error:
         yield session.folder.append(RunFailed(stage=runner.stage, message=str(error)))
     except Exception as error:
@@ -131,9 +131,10 @@ def _opening(session: Session) -> Event:
     if session.resumed:
         stage = next((each.name for each in session.plan if each.name not in session.finished), session.plan[-1].name)
         done = session.finished.get(stage)
-        epoch = done.epochs if done else saved_epoch(session.folder.state(stage))
+        epoch, step = (done.epochs, 0) if done else saved_place(session.folder.state(stage))
         changed = dict(session.request.changed)
-        return RunResumed(stage=stage, epoch=epoch, environment=environment(session.device), changed=changed)
+        place = {"stage": stage, "epoch": epoch, "step": step}
+        return RunResumed(**place, environment=environment(session.device), changed=changed)
     config, loaded, model = session.config, session.data, session.model
     operator, p = session.attention
     before = session.network.preprocessing
@@ -167,4 +168,5 @@ def _opening(session: Session) -> Event:
         attacked=config.attack is not None,
         origin={} if session.given is None else session.given.origin,
         plan=session.plan,
+        unfit=dict(session.unfit),
     )

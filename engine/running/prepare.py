@@ -8,7 +8,7 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from torch import nn
+from torch import Tensor, nn
 
 from engine import data, zoo
 from engine.config.run import RunConfig
@@ -23,6 +23,7 @@ from engine.record.folder import RunFolder
 from engine.record.reading import read_events
 from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
+from engine.running.fitting import bearable
 from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
@@ -55,7 +56,7 @@ class Preparation:
         request, config = self.request, self.request.config
         recorded = self._taken_up()
         started = inputs.begun(recorded)
-        plan = make_plan(config)
+        make_plan(config)
         device = choose(config.device, config.precision)
         files = inputs.check_files(started, config)
         loaded = yield from load_data(config.data, control)
@@ -67,7 +68,9 @@ class Preparation:
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
-        count = _check(config, loaded, clean, model)
+        probe = as_input(clean.images[:PROBE])
+        config, unfit = bearable(config, model, probe)
+        count = _check(config, loaded, clean, model, probe)
         said += scarce.warnings(config, loaded, clean, count)
         extras = conveniences.found(request.store)
         folder = self._folder or RunFolder.create(
@@ -81,7 +84,7 @@ class Preparation:
         self._folder = None
         return Session(
             replace(request, config=config),
-            plan,
+            make_plan(config),
             control,
             device,
             loaded,
@@ -94,8 +97,10 @@ class Preparation:
             recorded,
             given=given,
             poisoned=count,
+            unfit=unfit,
             remarks=[
                 *loaded.notes,
+                *(Note(f"{name}: n/a, {why}", warning=True) for name, why in unfit.items()),
                 *(Note(line) for line in scarce.aim(config, loaded, count)),
                 *(Note(line, warning=True) for line in said),
             ],
@@ -152,14 +157,13 @@ def load_data(settings: DataRequest, control: Control) -> Generator[Event, None,
         return loading.result()
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: CleanImages, model: nn.Module) -> int | None:
+def _check(config: RunConfig, loaded: ImageData, clean: CleanImages, model: nn.Module, probe: Tensor) -> int | None:
     """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
         scarce.check_eligible(config.attack, loaded)
     count = scarce.poisoned(config, loaded)
-    probe = as_input(clean.images[:PROBE])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -47,6 +47,8 @@ class Session:
     """The suspect's file, where it comes from one."""
     poisoned: int | None = None
     """How many training images the attacker poisons; None where that is not counted once and for all."""
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """Of the defenses that were asked for, those that the network cannot bear, and why."""
     remarks: Sequence[Note] = ()
     """How the data and the request were understood, and what of them comes to nothing."""
 

@@ -152,7 +152,6 @@ def material_of(session: Session, runner: StageRunner, suspect: Suspect) -> Mate
     attack, trigger = session.config.attack, runner.observer.trigger
     assert attack is not None and trigger is not None
     train, classes = session.train, session.data.classes
-    places = session.clean.to(train.labels.device)
     test = runner.observer.test
     return Material(
         suspect=suspect.model,
@@ -161,7 +160,7 @@ def material_of(session: Session, runner: StageRunner, suspect: Suspect) -> Mate
         eligible=attack.eligible(train.labels, classes).nonzero().flatten(),
         wanted=attack.wanted(train.labels, classes),
         trigger=trigger,
-        clean=train.images[places],
+        clean=session.clean.images.to(train.labels.device),
         device=session.device,
         control=session.control,
         seed=session.config.seed,

@@ -45,7 +45,7 @@ def _(event: events.RunStarted, view: RunView) -> str:
 
 @line.register
 def _(event: events.RunResumed, view: RunView) -> str:
-    return f"run {view.run}: goes on with {event.stage} after epoch {event.epoch}"
+    return f"run {view.run}: goes on with {place(event)}"
 
 
 @line.register
@@ -111,6 +111,12 @@ def _(event: events.Message, view: RunView) -> str:
 @line.register
 def _(event: events.RunPaused, view: RunView) -> str:
     return "paused" if event.paused else "goes on"
+
+
+def place(event: events.RunStopped | events.RunResumed) -> str:
+    """Where a run was stopped, or goes on: the stage, with what is done of it."""
+    beyond = f" and {formatting.plural(event.step, 'step')} of the next" if event.step else ""
+    return f"{event.stage} after epoch {event.epoch}{beyond}"
 
 
 def about(view: RunView) -> str:

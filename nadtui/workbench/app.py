@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 REPAINTS_A_SECOND = 4
 """How often what the runs have told is taken over and painted, at most."""
-HAND_OVER_S = 60.0
-"""Seconds for which the shell waits to hear whether a detached run has gone on; torch alone takes some to load."""
+HAND_OVER_S = 1.0
+"""Seconds for which the shell waits to hear of a run that it cannot be handed over: the terminal is to be free soon,
+while torch alone takes longer to load in the new process."""
 
 
 def _anywhere(key: str, action: str, label: str, tooltip: str, *, show: bool = False) -> Binding:
@@ -213,7 +214,6 @@ def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) 
     with HangingUp(lambda: list(app.hosts.values()), lambda: app.call_later(app.cut_off)) as hanging_up:
         app.run()
     for run in app.detached:
-        diagnostics.note(f"{run.name} is handed over …")
         diagnostics.note(see_off(run, HAND_OVER_S))
     for said in app.parting:
         diagnostics.note(said)
