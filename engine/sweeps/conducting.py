@@ -7,7 +7,7 @@ join. Free of torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +47,24 @@ class Step:
 class Conductor:
     """Sees a sweep through, or as far as it is let."""
 
-    def __init__(self, folder: Path, index: Index, crew: Crew, *, keep: Keep, threads: int | None = None) -> None:
-        """`threads`: of each cell, where they are not to be as many as the crew thinks fit."""
+    def __init__(
+        self,
+        folder: Path,
+        index: Index,
+        crew: Crew,
+        *,
+        keep: Keep,
+        threads: int | None = None,
+        typed: Collection[str] = (),
+    ) -> None:
+        """`threads`: of each cell, where they are not to be as many as the crew thinks fit; `typed`: the networks whose
+        files a person typed for this very sweep, and which may be executed."""
         self._folder = Path(folder)
         self._index = index
         self._crew = crew
         self._keep = keep
         self._threads = threads if threads is not None else crew.threads
+        self._typed = typed
         self._cells = {cell.id: cell for cell in index.cells}
         self._wish: Wish | None = None
         self._paused = False
@@ -151,7 +162,8 @@ class Conductor:
             self._crew.ask(self._folder, hands, self._wish or "resume")
 
     def _submitted(self, cell: Cell) -> Future[dict[str, Any]]:
-        return self._crew.submit(self._text(self._index.config(cell)), self._folder, cell.id)
+        config = self._index.config(cell)
+        return self._crew.submit(self._text(config), self._folder, cell.id, typed=config.model.name in self._typed)
 
     def _text(self, config: Any) -> str:
         return config.model_copy(update={"threads": self._threads}).to_yaml()
