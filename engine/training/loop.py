@@ -21,8 +21,9 @@ from engine.data.augment import Augment
 from engine.device import Device
 from engine.errors import StageError
 from engine.events import Event, Step
-from engine.models.inference import as_input
+from engine.models.inference import as_input, reestimated
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
+from engine.training.averaging import Average
 from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, state_of
 
 REPORT_SECONDS = 0.25
@@ -171,6 +172,7 @@ class Loop:
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
         self._step = step
+        self._average = Average(settings.average)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """One pass over the images in a drawn order, the last batch as large as what is left; a single image that is
@@ -216,11 +218,15 @@ class Loop:
             )
             with own_draws(self.seed, epoch, number, self.device):
                 parts = self.step(batch, lr)
+            done = epoch * self.steps_per_epoch + number + 1
+            self._average.note(self.model, done / (self.steps_per_epoch * self.settings.epochs))
             self.progress.step += 1
             self.progress.train_images += len(batch.labels)
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
         self.progress.epoch += 1
         self.progress.step, self._draws = 0, None
+        if self.progress.epoch == self.settings.epochs and self._average.laid_over(self.model):
+            reestimated(self.model, self.images, self.device)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the optimizer; the loss's summands, detached."""
@@ -242,6 +248,7 @@ class Loop:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self._beside is not None:
             tensors |= {f"beside.{name}": value for name, value in self._beside.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self._average.state().items()}
         if self._draws is not None:
             tensors |= {f"draws.{name}": value for name, value in self._draws.state().items()}
         kept = state_of(self.optimizer, dict(self._all.named_parameters()))
@@ -260,6 +267,7 @@ class Loop:
         if self._beside is not None:
             self._beside.load_state_dict(_below("beside", tensors))
         restore_state(self.optimizer, dict(self._all.named_parameters()), _below("optimizer", tensors))
+        self._average.restore(_below("average", tensors), self.model)
         drawn = _below("draws", tensors)
         self.progress = Progress(
             int(numbers["epoch"]),
