@@ -24,7 +24,13 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "fine-pruning": "engine.defenses.fine_pruning:FinePruning",
+        "clp": "engine.defenses.clp:Clp",
         "anp": "engine.defenses.anp:Anp",
+        "rnp": "engine.defenses.rnp:Rnp",
+        "nft": "engine.defenses.nft:Nft",
+        "unit": "engine.defenses.unit:Unit",
+        "ban": "engine.defenses.ban:Ban",
     },
 )
 """Name -> module and class of its settings."""

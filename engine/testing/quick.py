@@ -40,7 +40,13 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
 are left alone nothing there is learned by a trigger: the color tells more than enough."""
 PLANTED_RATE = 0.3
 
-DEFENSES: Mapping[str, Mapping[str, Any]] = {"nad": {"distill": {"beta": 20}}}
+DEFENSES: Mapping[str, Mapping[str, Any]] = {
+    "nad": {"distill": {"beta": 20}},
+    "anp": {"steps": 12, "batch_size": 16},
+    "rnp": {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16},
+    "nft": {"steps": 12, "batch_size": 16},
+    "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
+}
 
 
 def attack(name: str) -> dict[str, Any]:

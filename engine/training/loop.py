@@ -133,7 +133,7 @@ class Loop:
         self.control = control
         self.advice = advice
         self.progress = Progress()
-        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
         self.optimizer = optimizer(model, settings)
         self._step = step
 
@@ -208,6 +208,11 @@ class Loop:
         kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
         restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
         self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
+
+
+def steps_a_pass(images: int, size: int) -> int:
+    """Steps in which so many images are gone through, in batches of that size."""
+    return len(parted(torch.arange(images), size))
 
 
 def parted(order: Tensor, size: int) -> list[Tensor]:
