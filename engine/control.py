@@ -76,11 +76,17 @@ class Control:
             case "stop":
                 self.stop()
 
-    def checkpoint(self) -> Generator[Event, None, None]:
-        """Between two steps: raise Stopped if asked to, or hold still while paused, with an event at each end."""
-        self.check()
-        if self._go.is_set():
+    def checkpoint(self, keep: Callable[[], None] | None = None) -> Generator[Event, None, None]:
+        """Between two steps: raise Stopped if asked to, or hold still while paused, with an event at each end.
+
+        `keep` saves the state that the steps have come to, before either: what is done is not done again.
+        """
+        self._hear()
+        if self._go.is_set() and not self._stop.is_set():
             return
+        if keep is not None:
+            keep()
+        self.check()
         yield RunPaused(paused=True)
         while not self._go.wait(LISTEN_S):
             self._hear()

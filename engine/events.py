@@ -174,10 +174,12 @@ class RunStarted(Event, kind="run-started"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunResumed(Event, kind="run-resumed"):
-    """A stopped or killed run goes on: what was recorded of `stage` after `epoch` will come again."""
+    """A stopped or killed run goes on: what was recorded of `stage` after `epoch` and `step` will come again."""
 
     stage: str
     epoch: int
+    step: int = 0
+    """Steps that are done of the epoch after it."""
     environment: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, Any] = field(default_factory=dict)
     """Settings, by dotted name, that are other than the record's from now on: threads, device, live evaluation."""
@@ -185,13 +187,14 @@ class RunResumed(Event, kind="run-resumed"):
 
 @dataclass(frozen=True, kw_only=True)
 class StageStarted(Event, kind="stage-started"):
-    """A stage begins, or goes on after `epoch` finished epochs."""
+    """A stage begins, or goes on after `epoch` finished epochs and `step` steps of the next."""
 
     stage: str
     epochs: int
     steps: int
     """Steps an epoch."""
     epoch: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,6 +291,51 @@ class Chosen(Event, kind="chosen"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Isolated(Event, kind="isolated"):
+    """What a defense took for poisoned of the poisoned set, counted by the run: the defense does not know."""
+
+    stage: str
+    images: int
+    """Of the whole poisoned set."""
+    isolated: int
+    poisoned: int
+    """Those that the attacker poisoned."""
+    found: int
+    """Those of them that are isolated."""
+
+    @property
+    def precision(self) -> float:
+        """Share of the isolated images that are poisoned, 0-1; NaN where none is isolated."""
+        return self.found / self.isolated if self.isolated else math.nan
+
+    @property
+    def recall(self) -> float:
+        """Share of the poisoned images that are isolated, 0-1; NaN where none is poisoned."""
+        return self.found / self.poisoned if self.poisoned else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified(Event, kind="verified"):
+    """One measurement of whether a purified model's backdoor is erased or only asleep."""
+
+    stage: str
+    """Whose model it is."""
+    test: str
+    """retuning, linear-path, existence, perturbation: once each in a stage."""
+    figures: dict[str, float]
+    """By name; empty where the model cannot be measured so."""
+    points: dict[str, Any] = field(default_factory=dict)
+    """Along a way, columns of numbers by name: t, acc, asr."""
+    control: dict[str, float] = field(default_factory=dict)
+    """The same figures of a clean model; empty where there is none."""
+    uncontrolled: str = ""
+    """Why there is none."""
+    unfit: str = ""
+    """Why the model cannot be measured so."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message(Event, kind="message"):
     """A line of the log; level info or warning."""
 
@@ -338,10 +386,14 @@ class RunFailed(Event, kind="run-failed"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStopped(Event, kind="run-stopped"):
-    """The run was stopped on request after `epoch` finished epochs of `stage`; it can be resumed."""
+    """The run was stopped on request after `epoch` finished epochs of `stage` and `step` steps of the next.
+
+    It can be resumed from there.
+    """
 
     stage: str
     epoch: int
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

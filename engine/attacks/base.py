@@ -44,6 +44,9 @@ class Trigger(Protocol):
 class Steps(Protocol):
     """Counts an optimization's steps, tells of them, and honors a pause or a stop between two."""
 
+    count: int
+    """Steps that are done, by a run that was resumed too."""
+
     def done(self, count: int = 1) -> Generator[Event, None, None]:
         """`count` steps more are done."""
         ...
@@ -95,8 +98,15 @@ class Lab(Protocol):
         """Train `model` for the product `kind`, from its last saved epoch on."""
         ...
 
-    def steps(self, what: str, total: int) -> Steps:
-        """The steps of an optimization, to be told of and to be paused between."""
+    def steps(self, kind: str, what: str, total: int, state: Callable[[], dict[str, Tensor]]) -> Steps:
+        """The steps of an optimization of the product `kind`, to be told of and to be paused between.
+
+        `state`: all that it needs to go on after its last step, named.
+        """
+        ...
+
+    def kept(self, kind: str) -> dict[str, Tensor]:
+        """What `state` gave when the optimization was interrupted, on the CPU; empty where it begins."""
         ...
 
 

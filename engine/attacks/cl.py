@@ -76,12 +76,11 @@ class Cl(Attack):
 
     def build(self, context: AttackContext) -> Generator[Event, None, CornerTrigger]:
         """Train the surrogate and perturb the chosen images against it."""
-        from engine.attacks.pgd import BATCH, perturbed
+        from engine.attacks.pgd import perturbed
 
         lab, device = context.lab, context.images.device
         surrogate = yield from lab.surrogate(context, self.surrogate_epochs)
         indices = self.choose(context.labels, context.classes, context.seed)
-        told = lab.steps("perturbing the target class", -(-len(indices) // BATCH) * self.steps)
 
         def make() -> Generator[Event, None, dict[str, Tensor]]:
             images = yield from perturbed(
@@ -93,7 +92,7 @@ class Cl(Attack):
                 steps=self.steps,
                 draw=generator(context.seed, 2),
                 device=lab.device,
-                told=told,
+                lab=lab,
             )
             return {"perturbed": images, "indices": indices}
 

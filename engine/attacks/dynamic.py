@@ -71,7 +71,7 @@ class Dynamic(Attack):
                 weight=self.mask_weight,
                 lr=self.mask_lr,
                 draw=generator(context.seed, 2),
-                told=lab.steps("learning where triggers go", self.mask_steps),
+                lab=lab,
             )
             return generators.mask_net.state_dict()
 

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.attacks.base import Steps, to_uint8
+from engine.attacks.base import Lab, to_uint8
 from engine.attacks.joint import Joint
 from engine.events import Event
 from engine.models.inference import freeze
 from engine.training.loop import Batch
+from engine.training.steps import Interruptible
 
 EPSILON = 1e-7
 """Keeps the diversity loss finite where two outputs are equal."""
@@ -109,12 +110,15 @@ def train_masks(
     weight: float,
     lr: float,
     draw: torch.Generator,
-    told: Steps,
+    lab: Lab,
 ) -> Generator[Event, None, None]:
     """Teach the mask network to cover a share `density` of each image, elsewhere on every image."""
     net = generators.mask_net.train()
     optimizer = torch.optim.Adam(net.parameters(), lr=lr, betas=(0.5, 0.9))
-    for _ in range(steps):
+    work = Interruptible(dict(net.named_parameters()), optimizer, draw, dict(net.named_buffers()))
+    work.restore(lab.kept("masks"))
+    told = lab.steps("masks", "learning where triggers go", steps, work.state)
+    while told.count < steps:
         places = torch.randint(len(images), (2 * batch_size,), generator=draw).to(images.device)
         batch = images[places].float() / 255
         masks = generators.mask(batch)

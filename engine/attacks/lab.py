@@ -57,7 +57,9 @@ class TrainingLab:
     seconds: float = 0.0
     """Time spent on the run's products, by a run that was resumed too; pauses, and what others made, left out."""
     _carried: float = field(default=0.0, init=False)
-    """Seconds that a training under way took before the run was resumed."""
+    """Seconds that the product under way took before the run was resumed."""
+    _clock: _Clock = field(default_factory=lambda: _Clock(), init=False)
+    """That of the product under way."""
 
     def fresh_model(self, seed: int) -> nn.Module:
         """A network as the backdoored one's, on the device."""
@@ -104,20 +106,20 @@ class TrainingLab:
         known = self._recalled(kind, key)
         if known is not None:
             return known
-        clock = _Clock()
-        self._carried = 0.0
-        tensors = yield from clock.time(make())
+        self._clock, self._carried = _Clock(), 0.0
+        tensors = yield from self._clock.time(make())
         broken = _not_finite(tensors)
         if broken is not None:
             raise StageError(
                 f"stage attack: {broken} of the {kind} is no longer finite; a lower training.lr (now "
                 f"{self.training.lr:g}) usually helps"
             )
-        spent = clock.seconds + self._carried
+        spent = self._spent()
         self.seconds += spent
         if self.folder is not None:
             self._save(self._file(kind), tensors, {"key": key, "seconds": repr(spent)})
-            self._state(kind).unlink(missing_ok=True)
+            for state in (self._state(kind), self._steps(kind)):
+                state.unlink(missing_ok=True)
             yield from self._offer(kind, key)
         return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
@@ -159,7 +161,14 @@ class TrainingLab:
         seed: int,
         objective: Objective = cross_entropy,
     ) -> Generator[Event, None, nn.Module]:
-        """Train `model` for the product `kind`, from its last saved epoch on; a killed run loses at most one."""
+        """Train `model` for the product `kind`, from its last saved step on; a killed run loses at most an epoch."""
+        state = self._state(kind) if self.folder is not None else None
+
+        def keep(loop: Loop) -> None:
+            if state is not None:
+                tensors, numbers = loop.state()
+                self._save(state, tensors, numbers | {"seconds": repr(self._spent())})
+
         loop = Loop(
             "attack",
             model,
@@ -172,17 +181,17 @@ class TrainingLab:
             device=self.device,
             control=self.control,
             advice=f"a lower training.lr (now {settings.lr:g}) usually helps",
+            keep=keep,
         )
-        state = self._state(kind) if self.folder is not None else None
         if state is not None and state.is_file():
-            loop.restore(*load_weights(state))
-            self._carried = loop.progress.train_seconds
+            tensors, numbers = load_weights(state)
+            loop.restore(tensors, numbers)
+            self._carried = float(numbers.get("seconds", loop.progress.train_seconds))
         total = settings.epochs * loop.steps_per_epoch
         while loop.progress.epoch < settings.epochs:
             for event in loop.run_epoch():
                 yield Preparing(what=what, done=event.step, total=total) if isinstance(event, Step) else event
-            if state is not None and loop.progress.epoch < settings.epochs:
-                self._save(state, *loop.state())
+            keep(loop)  # the last one too: what is optimized on the model may be interrupted
         return model
 
     def learned(self, attack: Attack, context: AttackContext, trigger: Trigger) -> Generator[Event, None, Trigger]:
@@ -208,9 +217,26 @@ class TrainingLab:
         joint.learner.load_state_dict(weights)
         return joint.trigger()
 
-    def steps(self, what: str, total: int) -> ToldSteps:
-        """The steps of an optimization, to be told of and to be paused between."""
-        return ToldSteps(self.control, what, total)
+    def steps(self, kind: str, what: str, total: int, state: Callable[[], dict[str, Tensor]]) -> ToldSteps:
+        """The steps of an optimization of the product `kind`, to be told of and to be paused between.
+
+        `state` gives all that it needs to go on after its last step: saved before the run holds still or ends.
+        """
+        file = self._steps(kind) if self.folder is not None else None
+        if file is None:
+            return ToldSteps(self.control, what, total)
+
+        def keep(done: int) -> None:
+            self._save(file, state(), {"done": str(done), "seconds": repr(self._spent())})
+
+        before = load_weights(file)[1] if file.is_file() else {"done": "0", "seconds": repr(self._carried)}
+        self._carried = float(before["seconds"])
+        return ToldSteps(self.control, what, total, int(before["done"]), keep)
+
+    def kept(self, kind: str) -> dict[str, Tensor]:
+        """What the optimization of a product had come to when it was interrupted; empty where it begins."""
+        file = self._steps(kind) if self.folder is not None else None
+        return load_weights(file)[0] if file is not None and file.is_file() else {}
 
     def _save(self, file: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         assert self.folder is not None
@@ -221,6 +247,13 @@ class TrainingLab:
 
     def _state(self, kind: str) -> Path:
         return self.folder / f"{kind}.state.safetensors"
+
+    def _steps(self, kind: str) -> Path:
+        return self.folder / f"{kind}.steps.safetensors"
+
+    def _spent(self) -> float:
+        """Seconds that the product under way has taken."""
+        return self._clock.now() + self._carried
 
 
 def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
@@ -241,21 +274,27 @@ class _Clock:
     """Adds up the seconds that a generator of events works; the pauses among its events do not count."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
+        self._seconds = 0.0
+        self._since: float | None = None
+
+    def now(self) -> float:
+        """Seconds of work so far."""
+        return self._seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
     def time(self, work: Making) -> Making:
-        since = time.perf_counter()
+        """The work's events and its result."""
+        self._since = time.perf_counter()
         while True:
             try:
                 event = next(work)
             except StopIteration as end:
-                self.seconds += time.perf_counter() - since
+                self._seconds, self._since = self.now(), None
                 return end.value
-            if isinstance(event, RunPaused) and event.paused:
-                self.seconds += time.perf_counter() - since
-            yield event
             if not (isinstance(event, RunPaused) and event.paused):
+                yield event
                 continue
+            self._seconds, self._since = self.now(), None
+            yield event
             # Held inside the generator until it is told to go on.
             yield next(work)
-            since = time.perf_counter()
+            self._since = time.perf_counter()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.attacks.base import Steps
+from engine.attacks.base import Lab
 from engine.device import Device
 from engine.events import Event
 
@@ -27,25 +27,37 @@ def perturbed(
     steps: int,
     draw: torch.Generator,
     device: Device,
-    told: Steps,
+    lab: Lab,
 ) -> Generator[Event, None, Tensor]:
     """Images that the model finds as unlike their labels as it can be made to, uint8 [N, 3, H, W].
 
     `epsilon` and `step` are pixel values (of 255); no pixel leaves its ball of `epsilon`, nor 0 to 255. Begins at a
     random point of the ball. The model is to be frozen and in eval mode.
     """
-    parts = []
-    for some, their in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        clean = some.float()
-        noise = (2 * torch.rand(some.shape, generator=draw) - 1).to(some.device)
-        changed = _projected(clean + epsilon * noise, clean, epsilon)
-        for _ in range(steps):
-            gradient = _gradient(model, changed, their, device)
-            changed = _projected(changed + step * gradient.sign(), clean, epsilon)
-            yield from told.done()
-        # Whole pixel values: rounding must not leave the ball either.
-        parts.append(_projected(changed.round(), clean, math.floor(epsilon)).to(torch.uint8))
-    return torch.cat(parts) if parts else images.clone()
+    changed = torch.empty_like(images, dtype=torch.float32)
+    total = -(-len(images) // BATCH) * steps
+    known = lab.kept("perturbed")
+    if known:
+        changed.copy_(known["changed"])
+        draw.set_state(known["draw"])
+    told = lab.steps(
+        "perturbed",
+        "perturbing the target class",
+        total,
+        lambda: {"changed": changed, "draw": draw.get_state()},
+    )
+    while told.count < total:
+        part, number = divmod(told.count, steps)
+        some = slice(part * BATCH, (part + 1) * BATCH)
+        clean = images[some].float()
+        if number == 0:
+            noise = (2 * torch.rand(clean.shape, generator=draw) - 1).to(clean.device)
+            changed[some] = _projected(clean + epsilon * noise, clean, epsilon)
+        gradient = _gradient(model, changed[some], labels[some], device)
+        changed[some] = _projected(changed[some] + step * gradient.sign(), clean, epsilon)
+        yield from told.done()
+    # Whole pixel values: rounding must not leave the ball either.
+    return _projected(changed.round(), images.float(), math.floor(epsilon)).to(torch.uint8)
 
 
 def _projected(changed: Tensor, clean: Tensor, epsilon: float) -> Tensor:

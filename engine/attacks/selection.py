@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engine.attacks.base import Attack, AttackContext, PoisonedSet, Steps, Trigger, draw_from, generator
+from engine.attacks.base import Attack, AttackContext, PoisonedSet, Trigger, draw_from, generator
 from engine.errors import RequestError
 from engine.events import Event, Message
 from engine.models.inference import predict
@@ -78,7 +78,7 @@ class Selection:
                 seed=context.seed,
                 objective=CleanObjective(ObjectiveSettings(mixup=settings.mixup)),
             )
-            scores = yield from self._scores(model, probes, tried, lab.steps(f"{what}: scoring", len(tried)))
+            scores = yield from self._scores(model, probes, tried, kind, f"{what}: scoring")
             return {"scores": scores}
 
         shapers = {
@@ -105,16 +105,20 @@ class Selection:
             )
         return draw_from(free.nonzero().flatten(), PROBES, generator(self.context.seed, 7))
 
-    def _scores(self, model: nn.Module, probes: Tensor, tried: Tensor, told: Steps) -> Generator[Event, None, Tensor]:
+    def _scores(
+        self, model: nn.Module, probes: Tensor, tried: Tensor, kind: str, what: str
+    ) -> Generator[Event, None, Tensor]:
         """The share of the probes that each of the tried candidates sends to the wanted class, float32 [K]."""
-        context = self.context
+        context, lab = self.context, self.context.lab
         wanted = self.attack.wanted(context.labels[probes], context.classes)
-        scores = []
-        for one in tried.tolist():
+        scores = lab.kept(kind).get("scores", torch.zeros(len(tried)))
+        told = lab.steps(kind, what, len(tried), lambda: {"scores": scores})
+        while told.count < len(tried):
+            one = int(tried[told.count])
             seen = self.reflecting(self.pool[one : one + 1])(context.images[probes])
-            scores.append((predict(model, seen, context.lab.device) == wanted).float().mean().cpu())
+            scores[told.count] = (predict(model, seen, lab.device) == wanted).float().mean()
             yield from told.done()
-        return torch.stack(scores)
+        return scores
 
 
 def _largest(weights: Tensor, count: int) -> Tensor:

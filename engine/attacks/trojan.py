@@ -115,14 +115,18 @@ class Trojan(Patch):
         """Gradient ascent on the mean chosen activation of images that wear the patch; uint8 [3, size, size]."""
         import torch
 
+        from engine.training.steps import Interruptible
+
         images, device = context.images, context.images.device
         draw = generator(context.seed, 2)
         start = torch.rand(3, self.size, self.size, generator=draw)
         pattern = start.to(device).requires_grad_(True)
         optimizer = torch.optim.Adam([pattern], lr=self.lr, maximize=True)
-        told = context.lab.steps("optimizing the patch", self.steps)
+        work = Interruptible({"pattern": pattern}, optimizer, draw)
+        work.restore(context.lab.kept("patch"))
+        told = context.lab.steps("patch", "optimizing the patch", self.steps, work.state)
         rows, columns = (slice(place, place + self.size) for place in corner)
-        for _ in range(self.steps):
+        while told.count < self.steps:
             places = torch.randint(len(images), (self.batch_size,), generator=draw).to(device)
             worn = images[places].float()
             worn[..., rows, columns] = 255 * pattern

@@ -7,27 +7,21 @@ Free of torch.
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from engine import attacks, data
+from engine.config import shelf
 from engine.config.complaints import refuse_renamed, shown
-from engine.config.layers import merge, merged, read_yaml
+from engine.config.layers import merge, merged
 from engine.config.run import RunConfig, validate
 from engine.config.selection import ALL, as_table, asked_for, fitting, selected
 from engine.errors import RequestError
 from engine.places import expanded
-from engine.storage.paths import entries, presets_dir
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ABOUT = ("title", "source", "description")
 """Keys of a preset or recipe that describe it and are no configuration."""
 
@@ -55,7 +49,7 @@ def list_presets() -> list[Preset]:
     Raises:
         RequestError: a file is no valid preset.
     """
-    return [_preset(name, file) for name, file in sorted(_files("").items())]
+    return [_preset(name, file) for name, file in sorted(shelf.files("").items())]
 
 
 def load_preset(name: str) -> Preset:
@@ -64,12 +58,12 @@ def load_preset(name: str) -> Preset:
     Raises:
         RequestError: there is none (the nearest is suggested), or its file is not valid.
     """
-    return _preset(name, _find("", name, "preset"))
+    return _preset(name, shelf.find("", name, "preset"))
 
 
 def list_recipes() -> list[str]:
     """The names of all recipes."""
-    return sorted(_files("recipes"))
+    return sorted(shelf.files("recipes"))
 
 
 def resolve(
@@ -92,7 +86,7 @@ def resolve(
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
-    given = as_table(_read(config_file, str(config_file))) if config_file else {}
+    given = as_table(shelf.read(config_file, str(config_file))) if config_file else {}
     for layer in overrides:
         refuse_renamed(layer, "configuration")
     # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
@@ -121,7 +115,7 @@ def resolve(
     values["defenses"] = {name: _table(values, "defenses").get(name) for name in names}
     if "attack" not in values:
         if values.get("suspect") is None:
-            raise RequestError(f"no attack: name a preset ({', '.join(_files(''))}) or give attack.name")
+            raise RequestError(f"no attack: name a preset ({', '.join(shelf.files(''))}) or give attack.name")
         values["attack"] = None
     config = validate(values)
     wanted = asked_for(defenses, given)
@@ -166,8 +160,8 @@ def _profile(dataset: str) -> dict[str, Any]:
     """What holds for a data set whatever the attack and the recipe; a user's own data has no profile."""
     if dataset not in data.SOURCES:
         return {}
-    file = _files("datasets").get(dataset)
-    return _read(file, f"profile of {dataset}") if file else {}
+    file = shelf.files("datasets").get(dataset)
+    return shelf.read(file, f"profile of {dataset}") if file else {}
 
 
 def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
@@ -189,8 +183,8 @@ def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
 
 def _recipe_file(name: str) -> dict[str, Any]:
     if _is_file(name):
-        return _read(expanded(name), name)
-    return _read(_find("recipes", name, "recipe"), f"recipe {name}")
+        return shelf.read(expanded(name), name)
+    return shelf.read(shelf.find("recipes", name, "recipe"), f"recipe {name}")
 
 
 def _is_file(name: str) -> bool:
@@ -198,8 +192,7 @@ def _is_file(name: str) -> bool:
 
 
 def _preset(name: str, file: Traversable) -> Preset:
-    origin = str(file) if isinstance(file, Path) and presets_dir() in file.parents else "built in"
-    values = _read(file, f"preset {name}")
+    values = shelf.read(file, f"preset {name}")
     attack = values.get("attack")
     if not isinstance(attack, Mapping) or str(attack.get("name")) not in attacks.ATTACKS:
         raise RequestError(f"preset {name}: attack.name must be one of {', '.join(attacks.ATTACKS)}")
@@ -211,49 +204,6 @@ def _preset(name: str, file: Traversable) -> Preset:
         source=str(values.get("source", "")),
         description=str(values.get("description", "")).strip(),
         kind={"all-to-one": "dirty label", "clean-label": "clean label"}.get(str(rule), str(rule)),
-        origin=origin,
+        origin=shelf.origin(file),
         values={key: value for key, value in values.items() if key not in _ABOUT},
     )
-
-
-def _files(folder: str) -> dict[str, Traversable]:
-    """YAML files by name in one folder of the presets, the user's over the built in ones."""
-    found: dict[str, Traversable] = {}
-    for root in (resources.files("presets"), presets_dir()):
-        found |= {
-            entry.name.removesuffix(".yaml"): entry
-            for entry in entries(root.joinpath(folder) if folder else root)
-            if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
-        }
-    return found
-
-
-def _find(folder: str, name: str, what: str) -> Traversable:
-    files = _files(folder)
-    if name not in files:
-        near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
-        hint = f": did you mean '{near[0]}'?" if near else ";"
-        raise RequestError(f"unknown {what} {name!r}{hint} known: {', '.join(files)}")
-    return files[name]
-
-
-def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
-    """The fields in a YAML file.
-
-    Raises:
-        RequestError: it cannot be read, is no table, or uses a field's old name.
-    """
-    try:
-        values = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{where}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RequestError(f"{where}: not valid YAML{line}") from None
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise RequestError(f"{where}: a table of fields is wanted")
-    refuse_renamed(values, where)
-    for inner in (values.get("datasets") or {}).values() if isinstance(values.get("datasets"), Mapping) else ():
-        refuse_renamed(inner if isinstance(inner, Mapping) else {}, where)
-    return values

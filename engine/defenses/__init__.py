@@ -31,6 +31,13 @@ DEFENSES = Registry(
         "nft": "engine.defenses.nft:Nft",
         "unit": "engine.defenses.unit:Unit",
         "ban": "engine.defenses.ban:Ban",
+        "mcr": "engine.defenses.mcr:Mcr",
+        "i-bau": "engine.defenses.i_bau:IBau",
+        "argd": "engine.defenses.argd.defense:Argd",
+        "sau": "engine.defenses.sau:Sau",
+        "ac": "engine.defenses.ac:Ac",
+        "ss": "engine.defenses.ss:Ss",
+        "abl": "engine.defenses.abl:Abl",
     },
 )
 """Name -> module and class of its settings."""

@@ -11,11 +11,13 @@ from engine.events import (
     Chosen,
     CurvePoint,
     Evaluation,
+    Isolated,
     Metrics,
     Role,
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 
 MAX_POINTS = 4_000
@@ -87,6 +89,10 @@ class StageView:
     health: list[AttentionHealth] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     """What its defense chose, each thing once."""
+    verified: dict[str, Verified] = field(default_factory=dict)
+    """By measurement, what became of its model under attack once more."""
+    isolated: Isolated | None = None
+    """What its defense set apart of the poisoned set."""
     finished: StageFinished | None = None
     """Its figures, checkpoint and time, once it is done."""
     _stride: int = 1
@@ -155,11 +161,11 @@ class StageView:
         return max(0.0, (self.total_steps - self.last.step) / rate - max(0.0, work - at))
 
     def start(self, event: StageStarted, work: float) -> None:
-        """Begin, or go on after `event.epoch` finished epochs."""
-        self.drop_after(event.epoch)
-        self.state = "running"
-        self.epochs, self.steps = event.epochs, event.steps
-        self.epoch, self.step = event.epoch, event.epoch * event.steps
+        """Begin, or go on after `event.epoch` finished epochs and `event.step` steps of the next."""
+        self.steps = event.steps
+        self.drop_after(event.epoch, event.step)
+        self.state, self.epochs = "running", event.epochs
+        self.epoch, self.step = event.epoch, event.epoch * event.steps + event.step
         self.began = work - self.worked
 
     def add_step(self, event: Step, work: float) -> None:
@@ -199,6 +205,10 @@ class StageView:
                 del self.attention[epoch]
         self.attention.setdefault(event.epoch, {})[event.sample, event.tap] = event
 
+    def add_health(self, event: AttentionHealth) -> None:
+        """Keep what was seen of the taps; what is seen again, after a resume, replaces the first."""
+        self.health = [*(known for known in self.health if known.epoch != event.epoch), event]
+
     def add_choice(self, event: Chosen) -> None:
         """Keep a choice; one that is made again, after a resume, replaces the first."""
         self.chosen = [*(known for known in self.chosen if known.what != event.what), event]
@@ -210,14 +220,15 @@ class StageView:
         self.step = max(self.step, self.total_steps)
         self.ended = work
 
-    def drop_after(self, epoch: int) -> None:
-        """Forget what was recorded after `epoch` finished epochs: it will come again."""
+    def drop_after(self, epoch: int, step: int = 0) -> None:
+        """Forget what was recorded after `epoch` finished epochs and `step` steps of the next: it will come again."""
+        done = epoch * self.steps + step
         self.state, self.finished, self.ended, self._pace = "pending", None, None, None
-        self.losses = [point for point in self.losses if point.epoch <= epoch]
+        self.losses = [point for point in self.losses if point.epoch <= epoch or point.step <= done]
         self.last = self.losses[-1] if self.losses else None
         self._seen = len(self.losses) * self._stride
         self.evaluations = [point for point in self.evaluations if point.epoch <= epoch]
         self.attention = {at: maps for at, maps in self.attention.items() if at <= epoch}
         self.health = [health for health in self.health if health.epoch <= epoch]
         self.curve = []
-        self.epoch, self.step = min(self.epoch, epoch), min(self.step, epoch * self.steps)
+        self.epoch, self.step = min(self.epoch, epoch + (step > 0)), min(self.step, done)

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.events import SCHEMA
+from engine.events import SCHEMA, Isolated, Verified
 from engine.plain import plain
 from engine.record.absent import absent, target_class
 from engine.record.origin import origin
@@ -80,4 +80,18 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "sha256": done.sha256 if done else None,
         "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
         "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
+        **({"isolated": _isolated(stage.isolated)} if stage.isolated else {}),
+        **({"verified": {name: _verified(each) for name, each in stage.verified.items()}} if stage.verified else {}),
     }
+
+
+def _isolated(event: Isolated) -> dict[str, Any]:
+    """What a stage set apart, in images and in shares of 0-1."""
+    counts = {key: getattr(event, key) for key in ("images", "isolated", "poisoned", "found")}
+    return {**counts, **plain({"precision": event.precision, "recall": event.recall})}
+
+
+def _verified(event: Verified) -> dict[str, Any]:
+    """One measurement of a purified model, beside a clean model's."""
+    kept = ("figures", "control", "points", "uncontrolled", "unfit", "seconds")
+    return {key: plain(value) for key in kept if (value := getattr(event, key)) or key == "figures"}

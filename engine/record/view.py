@@ -19,6 +19,7 @@ from engine.events import (
     CurvePoint,
     Evaluation,
     Event,
+    Isolated,
     Message,
     PlannedStage,
     Preparing,
@@ -34,6 +35,7 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
@@ -223,7 +225,7 @@ class RunView:
         self.environment = _table(event.environment) or self.environment
         stage = self._stage(event.stage)
         if stage.finished is None or event.epoch < stage.finished.epochs:
-            stage.drop_after(event.epoch)
+            stage.drop_after(event.epoch, event.step)
         names = list(self.stages)
         for name in names[names.index(event.stage) + 1 :]:
             self.stages[name] = self._blank(name)
@@ -246,10 +248,16 @@ class RunView:
         self._stage(event.stage).add_attention(event)
 
     def _on_health(self, event: AttentionHealth) -> None:
-        self._stage(event.stage).health.append(event)
+        self._stage(event.stage).add_health(event)
 
     def _on_chosen(self, event: Chosen) -> None:
         self._stage(event.stage).add_choice(event)
+
+    def _on_isolated(self, event: Isolated) -> None:
+        self._stage(event.stage).isolated = event
+
+    def _on_verified(self, event: Verified) -> None:
+        self._stage(event.stage).verified[event.test] = event
 
     def _on_stage_finished(self, event: StageFinished) -> None:
         self._stage(event.stage).finish(event, self._work(event))
@@ -316,7 +324,9 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     CurvePoint: RunView._on_curve_point,
     AttentionHealth: RunView._on_health,
     Chosen: RunView._on_chosen,
+    Isolated: RunView._on_isolated,
     StageFinished: RunView._on_stage_finished,
+    Verified: RunView._on_verified,
     SampleShown: RunView._on_sample,
     Preparing: RunView._on_preparing,
     Queued: RunView._on_queued,

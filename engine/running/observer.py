@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from torch import nn
 
@@ -64,7 +65,7 @@ class Observer:
         self, stage: str, model: nn.Module, epoch: int, step: int, watched: Stopwatch, *, final: bool
     ) -> Generator[Event, None, Metrics]:
         """A point of the curves, and the attention maps that go with it."""
-        with watched:
+        with watched, self._stoppable(model):
             if isinstance(model, Joint):
                 self.show(model.trigger())
             metrics = measure(model, self.test if final else self.live, self._session.device)
@@ -75,7 +76,17 @@ class Observer:
 
     def measure(self, model: nn.Module) -> Metrics:
         """The model's figures on all test images."""
-        return measure(model, self.test, self._session.device)
+        with self._stoppable(model):
+            return measure(model, self.test, self._session.device)
+
+    @contextmanager
+    def _stoppable(self, model: nn.Module) -> Iterator[None]:
+        """While it lasts, a stop is honored before each batch: to look at all test images takes seconds."""
+        hook = model.register_forward_pre_hook(lambda *_: self._session.control.check())
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 class Stopwatch:
@@ -83,6 +94,8 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.epoch = 0
+        """The epoch after which was last looked."""
         self._since = 0.0
 
     def __enter__(self) -> None:

@@ -57,7 +57,8 @@ class Optimization:
             engine.control.Stopped: a stop was asked for; what is done is saved.
         """
         self._restore()
-        told = ToldSteps(self._control, self._ask.name.replace("-", " "), self._ask.steps, self._done)
+        name, steps = self._ask.name.replace("-", " "), self._ask.steps
+        told = ToldSteps(self._control, name, steps, self._done, lambda _: self._save())
         try:
             while self._done < self._ask.steps:
                 since = time.perf_counter()

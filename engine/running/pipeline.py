@@ -16,6 +16,7 @@ import torch
 from engine import zoo
 from engine.config.run import RunConfig
 from engine.control import Control, Stopped
+from engine.data.base import fingerprint
 from engine.device import environment, peak_memory
 from engine.errors import RecordError, RequestError, StageError
 from engine.events import (
@@ -40,7 +41,7 @@ from engine.running.prepare import Preparation
 from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
-from engine.running.stages import StageRunner, saved_epoch
+from engine.running.stages import StageRunner, saved_place
 from engine.running.suspect import make_suspect
 
 
@@ -85,7 +86,7 @@ def _recorded(session: Session, runner: StageRunner, ear: Ear) -> Generator[Even
     except RecordError:
         raise
     except Stopped:
-        yield session.folder.append(RunStopped(stage=runner.stage, epoch=runner.epoch))
+        yield session.folder.append(RunStopped(stage=runner.stage, epoch=runner.epoch, step=runner.step))
     except (StageError, RequestError) as error:
         yield session.folder.append(RunFailed(stage=runner.stage, message=str(error)))
     except Exception as error:
@@ -114,7 +115,7 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
         yield from wait_for(claim, session.control)
         suspect = yield from make_suspect(session, runner)
         yield from defend(session, runner, suspect)
-    seconds = sum(event.seconds for event in runner.finished.values())
+    seconds = sum(event.seconds for event in runner.finished.values()) + runner.verified
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))
     session.folder.write_summary(summarize(fold(read_events(session.folder.path).events)))
 
@@ -130,9 +131,10 @@ def _opening(session: Session) -> Event:
     if session.resumed:
         stage = next((each.name for each in session.plan if each.name not in session.finished), session.plan[-1].name)
         done = session.finished.get(stage)
-        epoch = done.epochs if done else saved_epoch(session.folder.state(stage))
+        epoch, step = (done.epochs, 0) if done else saved_place(session.folder.state(stage))
         changed = dict(session.request.changed)
-        return RunResumed(stage=stage, epoch=epoch, environment=environment(session.device), changed=changed)
+        place = {"stage": stage, "epoch": epoch, "step": step}
+        return RunResumed(**place, environment=environment(session.device), changed=changed)
     config, loaded, model = session.config, session.data, session.model
     operator, p = session.attention
     before = session.network.preprocessing
@@ -148,6 +150,7 @@ def _opening(session: Session) -> Event:
             "train": len(loaded.x_train),
             "test": len(loaded.x_test),
             "clean": len(session.clean),
+            "clean_fingerprint": fingerprint(session.clean.images, session.clean.labels),
             "fingerprint": loaded.fingerprint,
             "poisoned": session.poisoned,
             "size": list(session.network.size),

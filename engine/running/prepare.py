@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData, Note
-from engine.data.subset import clean_subset
+from engine.data.base import DataRequest, ImageData, Note
+from engine.data.clean import CleanImages, set_apart
 from engine.device import choose
 from engine.errors import RequestError
 from engine.events import Event, Preparing
@@ -59,25 +59,27 @@ class Preparation:
         make_plan(config)
         device = choose(config.device, config.precision)
         files = inputs.check_files(started, config)
-        loaded = yield from load_data(config, control)
+        loaded = yield from load_data(config.data, control)
         inputs.check_data(started, loaded, config)
         config, said = aimed(config, loaded)
-        clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
+        loaded, clean = yield from _with_clean_images(config, loaded, control)
+        inputs.check_clean(started, clean)
         network = Network.of(config, loaded, typed=request.typed_model)
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
-        probe = as_input(loaded.x_train[clean[:PROBE]])
+        probe = as_input(clean.images[:PROBE])
         config, unfit = bearable(config, model, probe)
         count = _check(config, loaded, clean, model, probe)
         said += scarce.warnings(config, loaded, clean, count)
-        extras = conveniences.found()
+        extras = conveniences.found(request.store)
         folder = self._folder or RunFolder.create(
             request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
             config_yaml=config.to_yaml(),
+            name=request.name,
         )
         self._folder = None
         return Session(
@@ -131,8 +133,16 @@ def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:
     return config.model_copy(update={"attack": attack}), [said] if said else []
 
 
-def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
-    """Load the data set in a thread of its own, so that its progress can be told while it loads."""
+def _with_clean_images(
+    config: RunConfig, loaded: ImageData, control: Control
+) -> Generator[Event, None, tuple[ImageData, CleanImages]]:
+    source = config.data.clean_source
+    other = None if source is None else (yield from load_data(source, control))
+    return set_apart(loaded, config.data, config.seed, other)
+
+
+def load_data(settings: DataRequest, control: Control) -> Generator[Event, None, ImageData]:
+    """Load a data set in a thread of its own, so that its progress can be told while it loads."""
     reports: queue.SimpleQueue[Preparing] = queue.SimpleQueue()
 
     def progress(what: str, done: int, total: int) -> None:
@@ -140,14 +150,14 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         reports.put(Preparing(what=what, done=done, total=total))
 
     with ThreadPoolExecutor(1, thread_name_prefix="nadtui-data") as loader:
-        loading = loader.submit(data.load, config.data, progress)
+        loading = loader.submit(data.load, settings, progress)
         while not (loading.done() and reports.empty()):
             with contextlib.suppress(queue.Empty):
                 yield reports.get(timeout=0.05)
         return loading.result()
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module, probe: Tensor) -> int | None:
+def _check(config: RunConfig, loaded: ImageData, clean: CleanImages, model: nn.Module, probe: Tensor) -> int | None:
     """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from engine.attacks.joint import Joint
+from engine.control import Stopped
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
+from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
@@ -39,12 +41,16 @@ class StageRunner:
         """The stage under way, for whoever records how a run ended."""
         self.epoch = 0
         """Epochs of it that are finished and saved."""
+        self.step = 0
+        """Steps of the next that are done and saved."""
+        self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
+        """Seconds spent on measurements after purified models, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)
         """By stage, seconds of work beside its training and evaluation: of optimizations, of an attack's products."""
 
     def enter(self, stage: str) -> None:
         """From now on what happens belongs to that stage."""
-        self.stage, self.epoch = stage, 0
+        self.stage, self.epoch, self.step = stage, 0, 0
 
     def train(
         self,
@@ -57,12 +63,17 @@ class StageRunner:
         optimizer: OptimizerFactory | None = None,
         step: TrainStep | None = None,
         watch: Watch | None = None,
+        beside: nn.Module | None = None,
     ) -> Generator[Event, None, nn.Module]:
-        """Train `model` from the stage's last saved epoch on; its weights end up in the run folder."""
+        """Train `model` from the stage's last saved step on; its weights end up in the run folder.
+
+        `beside` learns with it; its weights are kept only as long as the stage lasts.
+        """
         self.enter(stage)
         if stage in self.finished:
             return self.load(stage, model)
         config = self.session.config
+        watched = Stopwatch()
         loop = Loop(
             stage,
             model,
@@ -77,16 +88,24 @@ class StageRunner:
             optimizer=optimizer or sgd,
             step=step or descend,
             advice=self._advice(stage, settings),
+            beside=beside,
+            keep=partial(self._keep, watched=watched),
         )
-        watched = Stopwatch()
         if self.folder.state(stage).is_file():
             tensors, numbers = load_weights(self.folder.state(stage))
             loop.restore(tensors, numbers)
             watched.seconds = float(numbers["evaluation_seconds"])
-            self.epoch = loop.progress.epoch
-        yield StageStarted(stage=stage, epochs=settings.epochs, steps=loop.steps_per_epoch, epoch=loop.progress.epoch)
-        yield from self._epochs(loop, watched, watch)
-        yield from self._finish(loop, watched)
+            watched.epoch = int(numbers.get("evaluated", numbers["epoch"]))
+        self.epoch, self.step = loop.progress.epoch, loop.progress.step
+        steps = loop.steps_per_epoch
+        yield StageStarted(stage=stage, epochs=settings.epochs, steps=steps, epoch=self.epoch, step=self.step)
+        try:
+            yield from self._epochs(loop, watched, watch)
+            yield from self._finish(loop, watched)
+        except Stopped:
+            if (self.epoch, self.step) != (loop.progress.epoch, loop.progress.step):
+                self._keep(loop, watched)  # a measurement that was under way is made anew, not the steps before it
+            raise
         return model
 
     def adopt(
@@ -149,23 +168,31 @@ class StageRunner:
 
     def _epochs(self, loop: Loop, watched: Stopwatch, watch: Watch | None) -> Generator[Event, None, None]:
         """The epochs still to do; each but the last is saved, so that a killed run loses at most one."""
-        if watch is not None and loop.progress.epoch == 0:
+        progress, last = loop.progress, loop.settings.epochs
+        if watch is not None and progress.epoch == progress.step == 0:
             yield AttentionHealth(stage=loop.stage, epoch=0, taps=watch(loop.model))
-        while loop.progress.epoch < loop.settings.epochs:
-            yield from loop.run_epoch()
-            check_finite(loop.stage, loop.model, loop.advice)  # before it is saved: nobody goes on from a wreck
-            done = loop.progress.epoch
-            if done == loop.settings.epochs:
+        while progress.epoch < last:
+            if progress.step or watched.epoch == progress.epoch:
+                yield from loop.run_epoch()
+                check_finite(loop.stage, loop.model, loop.advice)  # before it is saved: nobody goes on from a wreck
+            done = progress.epoch
+            if done == last:
                 break
             if done % self.session.config.evaluation.every == 0:
                 step = done * loop.steps_per_epoch
                 yield from self.observer.observe(loop.stage, loop.model, done, step, watched, final=False)
-            tensors, numbers = loop.state()
-            numbers["evaluation_seconds"] = repr(watched.seconds)
-            save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
-            self.epoch = done
+            watched.epoch = done
+            self._keep(loop, watched)
         if watch is not None:
             yield AttentionHealth(stage=loop.stage, epoch=loop.progress.epoch, taps=watch(loop.model))
+
+    def _keep(self, loop: Loop, watched: Stopwatch) -> None:
+        """Save where the training is, to go on from there."""
+        check_finite(loop.stage, loop.model, loop.advice)
+        tensors, numbers = loop.state()
+        numbers |= {"evaluation_seconds": repr(watched.seconds), "evaluated": str(watched.epoch)}
+        save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
+        self.epoch, self.step = loop.progress.epoch, loop.progress.step
 
     def _finish(self, loop: Loop, watched: Stopwatch) -> Generator[Event, None, None]:
         """The last epoch's figures on all test images: nothing is picked by looking at them."""
@@ -228,6 +255,9 @@ def digest(weights: Mapping[str, Tensor]) -> str:
     return fingerprint(*(weights[name] for name in sorted(weights)))
 
 
-def saved_epoch(state: Path) -> int:
-    """How many epochs of a stage are in its saved training state; 0 where there is none."""
-    return int(load_weights(state)[1]["epoch"]) if state.is_file() else 0
+def saved_place(state: Path) -> tuple[int, int]:
+    """How many epochs of a stage, and steps of the next, are in its saved training state; none where there is none."""
+    if not state.is_file():
+        return 0, 0
+    numbers = load_weights(state)[1]
+    return int(numbers["epoch"]), int(numbers.get("step", 0))

@@ -15,7 +15,7 @@ from engine.attacks.joint import objective
 from engine.attacks.lab import TrainingLab
 from engine.config.layers import merge
 from engine.errors import RequestError
-from engine.events import Evaluation, Event, Message, Preparing, StageFinished, outcome
+from engine.events import Evaluation, Event, Message, Preparing, StageFinished, StageStarted, outcome
 from engine.settings import AttackTrainingSettings
 from engine.testing import digests, quick, squares
 from engine.testing.contract import ContractBroken, NotTried, differing, granted, listed, one_line, require
@@ -263,7 +263,7 @@ def resumed(subject: Subject) -> None:
     whole = world.whole(config, "a run of it", cache=False)
 
     def here(event: Event) -> bool:
-        return isinstance(event, Evaluation | Preparing | StageFinished)
+        return isinstance(event, StageStarted | Evaluation | Preparing | StageFinished)
 
     pieces = interrupted(world, config, here, cache=False)
     halfway = pieces.halfway.get("attack", set())

@@ -46,6 +46,11 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "rnp": {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16},
     "nft": {"steps": 12, "batch_size": 16},
     "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
+    "mcr": {"points": 2},
+    "i-bau": {"training": {"lr": 0.003}},
+    "argd": {"distill": {"node": 20, "dimensions": 4}},
+    "sau": {"training": {"lr": 0.003}},
+    "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},
 }
 
 

@@ -21,6 +21,7 @@ from engine.events import (
     RunStarted,
     RunStopped,
     StageFinished,
+    StageStarted,
 )
 from engine.record.layout import checkpoint_file, state_file
 from engine.storage.checkpoints import load_weights
@@ -56,7 +57,8 @@ def interrupted(world: World, config: RunConfig, wanted: Callable[[Event], bool]
     last = _piece(world, config, wanted, pieces, cache=cache)
     pieces.folder = folder_in(out)
     while isinstance(last, RunStopped):
-        _note(pieces, last.stage)
+        if last.epoch:
+            _note(pieces, last.stage)
         require(len(pieces.stops) < STOPS, "stopped and resumed again and again, it comes to no end")
         last = _piece(world, config, wanted, pieces, cache=cache, resume=pieces.folder)
     if isinstance(last, RunFailed):
@@ -77,20 +79,39 @@ def _piece(
     resume: Path | None = None,
 ) -> Event:
     """Carry it on to the next place; the last event."""
-    control = Control()
+    control = _Steered()
     recorded = False
     for event in world.run(config, cache=cache, control=control, resume=resume):
         recorded = recorded or isinstance(event, RunStarted | RunResumed)
         here = _place(event) if recorded else None
         if here is not None and here not in pieces.stops and wanted(event):
             pieces.stops.append(here)
-            control.stop()
+            control.stop_after(isinstance(event, StageStarted))
     return event
+
+
+class _Steered(Control):
+    """Stops at once, or so many looks later."""
+
+    _left: int | None = None
+
+    def stop_after(self, looks: int) -> None:
+        """Let it look that often before it is stopped: once before every step of training."""
+        self._left = looks
+
+    def _hear(self) -> None:
+        super()._hear()
+        if self._left == 0:
+            self.stop()
+        elif self._left is not None:
+            self._left -= 1
 
 
 def _place(event: Event) -> Hashable:
     """Where a run is when it says this; None where it is not to be stopped."""
     match event:
+        case StageStarted() if event.epochs and event.steps > 1 and event.step == event.epoch == 0:
+            return "the first step of", event.stage
         case Evaluation(final=False):
             return "epoch", event.stage, event.epoch
         case StageFinished():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -68,10 +68,12 @@ class Objective(Protocol):
 
 @dataclass
 class Progress:
-    """How far a loop has come, for whoever saves it between epochs."""
+    """How far a loop has come, for whoever saves it between two steps."""
 
     epoch: int = 0
     """Epochs finished."""
+    step: int = 0
+    """Steps done of the epoch under way."""
     train_seconds: float = 0.0
     train_images: int = 0
 
@@ -100,6 +102,31 @@ def epoch_generator(seed: int, epoch: int, stream: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + epoch * 9_176 + stream * 77 + 5) % 2**63)
 
 
+@dataclass(frozen=True)
+class Draws:
+    """The generators of one epoch."""
+
+    order: torch.Generator
+    """For the order of the images, then for their augmentation."""
+    objective: torch.Generator
+    """A stream of its own: two objectives, one of which draws, still see the same batches."""
+
+    @classmethod
+    def of(cls, seed: int, epoch: int) -> Draws:
+        """As they are when the epoch begins."""
+        return cls(epoch_generator(seed, epoch, 0), epoch_generator(seed, epoch, 1))
+
+    def state(self) -> dict[str, Tensor]:
+        """How far they have come."""
+        return {"order": self.order.get_state(), "objective": self.objective.get_state()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> Draws:
+        """Themselves, as far as `state` had come."""
+        self.order.set_state(state["order"])
+        self.objective.set_state(state["objective"])
+        return self
+
+
 class Loop:
     """A stage's training, epoch by epoch, on images [N, 3, H, W] uint8 and labels [N] that lie on the device."""
 
@@ -119,8 +146,11 @@ class Loop:
         optimizer: OptimizerFactory = sgd,
         step: TrainStep = descend,
         advice: str = "a lower learning rate usually helps",
+        beside: nn.Module | None = None,
+        keep: Callable[[Loop], None] | None = None,
     ) -> None:
-        """`advice`: what usually helps where the loss diverges."""
+        """`advice`: what usually helps where the loss diverges; `beside`: what learns together with the model; `keep`
+        saves the loop's state, called between two steps before it holds still or ends."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -133,33 +163,50 @@ class Loop:
         self.control = control
         self.advice = advice
         self.progress = Progress()
+        self._keep = keep
+        self._draws: Draws | None = None
+        """Those of the epoch under way."""
         self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
-        self.optimizer = optimizer(model, settings)
+        self._beside = beside
+        self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
+        self.optimizer = optimizer(self._all, settings)
         self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """One pass over the images in a drawn order, the last batch as large as what is left; a single image that is
         left joins the batch before."""
-        order_and_augmentation = epoch_generator(self.seed, epoch, 0)
-        # A stream of its own: two objectives, one of which draws, still see the same batches.
-        for_objective = epoch_generator(self.seed, epoch, 1)
-        order = torch.randperm(len(self.images), generator=order_and_augmentation).to(self.images.device)
-        for chosen in parted(order, self.settings.batch_size):
-            images = self.augment(self.images[chosen], order_and_augmentation)
-            yield Batch(as_input(images), self.labels[chosen], for_objective)
+        draws = Draws.of(self.seed, epoch)
+        for chosen in self._chosen(draws):
+            yield self._batch(chosen, draws)
+
+    def _chosen(self, draws: Draws) -> list[Tensor]:
+        """The places of an epoch's batches, from draws that have not been used yet."""
+        order = torch.randperm(len(self.images), generator=draws.order).to(self.images.device)
+        return parted(order, self.settings.batch_size)
+
+    def _batch(self, chosen: Tensor, draws: Draws) -> Batch:
+        return Batch(as_input(self.augment(self.images[chosen], draws.order)), self.labels[chosen], draws.objective)
 
     def run_epoch(self) -> Generator[Event, None, None]:
-        """Train one epoch, yielding `Step` events by the clock.
+        """Train one epoch, or what is left of it, yielding `Step` events by the clock.
 
         Raises:
             StageError: the loss is no longer finite.
-            engine.control.Stopped: a stop was asked for; the epoch is given up.
+            engine.control.Stopped: a stop was asked for; `state` tells how far it has come.
         """
-        self.model.train()
+        self._all.train()
         epoch = self.progress.epoch
+        draws = Draws.of(self.seed, epoch)
+        chosen = self._chosen(draws)
+        if self._draws is not None:
+            draws = self._draws  # those of an epoch that was begun before
+        self._draws = draws
         reporter = _Reporter(self, epoch)
-        for number, batch in enumerate(self.batches(epoch)):
+        while self.progress.step < len(chosen):
+            # Before anything is drawn for the step: a state that is saved here is one between two steps.
             yield from reporter.pauses()
+            number = self.progress.step
+            batch = self._batch(chosen[number], draws)
             lr = learning_rate(
                 self.settings.schedule,
                 self.settings.lr,
@@ -169,10 +216,11 @@ class Loop:
             )
             with own_draws(self.seed, epoch, number, self.device):
                 parts = self.step(batch, lr)
+            self.progress.step += 1
+            self.progress.train_images += len(batch.labels)
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
         self.progress.epoch += 1
-        self.progress.train_seconds += reporter.seconds
-        self.progress.train_images += len(self.images)
+        self.progress.step, self._draws = 0, None
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the optimizer; the loss's summands, detached."""
@@ -190,24 +238,46 @@ class Loop:
         return self._step(self.model, self.optimizer, losses)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
-        """All that the loop needs to go on after the last finished epoch: tensors, and numbers as text."""
+        """All that the loop needs to go on after the last step: tensors, and numbers as text."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        kept = state_of(self.optimizer, dict(self.model.named_parameters()))
+        if self._beside is not None:
+            tensors |= {f"beside.{name}": value for name, value in self._beside.state_dict().items()}
+        if self._draws is not None:
+            tensors |= {f"draws.{name}": value for name, value in self._draws.state().items()}
+        kept = state_of(self.optimizer, dict(self._all.named_parameters()))
         tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         progress = self.progress
         return tensors, {
             "epoch": str(progress.epoch),
+            "step": str(progress.step),
             "train_seconds": repr(progress.train_seconds),
             "train_images": str(progress.train_images),
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
         """Take up what `state` gave."""
-        weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-        self.model.load_state_dict(weights)
-        kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
-        restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
-        self.progress = Progress(int(numbers["epoch"]), float(numbers["train_seconds"]), int(numbers["train_images"]))
+        self.model.load_state_dict(_below("model", tensors))
+        if self._beside is not None:
+            self._beside.load_state_dict(_below("beside", tensors))
+        restore_state(self.optimizer, dict(self._all.named_parameters()), _below("optimizer", tensors))
+        drawn = _below("draws", tensors)
+        self.progress = Progress(
+            int(numbers["epoch"]),
+            int(numbers.get("step", 0)),  # states of before, which were saved at epoch ends alone, have none
+            float(numbers["train_seconds"]),
+            int(numbers["train_images"]),
+        )
+        self._draws = Draws.of(self.seed, self.progress.epoch).restore(drawn) if drawn else None
+
+    def keep(self) -> None:
+        """Have the state saved, where it is kept anywhere."""
+        if self._keep is not None:
+            self._keep(self)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def steps_a_pass(images: int, size: int) -> int:
@@ -232,15 +302,21 @@ class _Reporter:
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
         self._images = 0
-        self._done = 0
-        self._since = time.perf_counter()
-        self.seconds = 0.0
+        self._since = self._lap = time.perf_counter()
 
     def pauses(self) -> Generator[Event, None, None]:
         """Honor a stop or a pause between two steps; a pause does not count as time spent."""
-        before = time.perf_counter()
-        yield from self._loop.control.checkpoint()
-        self._since += time.perf_counter() - before
+        self._add_up()
+        yield from self._loop.control.checkpoint(self._loop.keep)
+        now = time.perf_counter()
+        self._since += now - self._lap
+        self._lap = now
+
+    def _add_up(self) -> None:
+        """What has gone by is time spent in training."""
+        now = time.perf_counter()
+        self._loop.progress.train_seconds += now - self._lap
+        self._lap = now
 
     def count(self, parts: dict[str, Tensor], images: int, lr: float, last: bool) -> Generator[Event, None, None]:
         """Take a step's losses in; yield an event if it is time for one."""
@@ -248,7 +324,6 @@ class _Reporter:
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._steps += 1
         self._images += images
-        self._done += 1
         elapsed = time.perf_counter() - self._since
         if not last and elapsed < REPORT_SECONDS:
             return
@@ -259,15 +334,15 @@ class _Reporter:
         yield Step(
             stage=self._loop.stage,
             epoch=self._epoch + 1,
-            step=self._epoch * self._loop.steps_per_epoch + self._done,
+            step=self._epoch * self._loop.steps_per_epoch + self._loop.progress.step,
             loss=sum(means.values()),
             parts=means,
             lr=lr,
             images_per_second=self._images / max(elapsed, 1e-9),
         )
-        self.seconds += elapsed
+        self._add_up()
         self._sums, self._steps, self._images = {}, 0, 0
-        self._since = time.perf_counter()
+        self._since = self._lap
 
     def _check(self, means: dict[str, float]) -> None:
         broken = [name for name, value in means.items() if not math.isfinite(value)]

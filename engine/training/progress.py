@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from engine.control import Control
 from engine.events import Event, Preparing
@@ -13,18 +13,27 @@ from engine.training.loop import REPORT_SECONDS
 class ToldSteps:
     """Counts an optimization's steps: an event by the clock, a stop or a pause honored between two of them."""
 
-    def __init__(self, control: Control, what: str, total: int, done: int = 0) -> None:
-        """`done`: steps of the `total` that were done before."""
+    def __init__(
+        self, control: Control, what: str, total: int, done: int = 0, keep: Callable[[int], None] | None = None
+    ) -> None:
+        """`done`: steps of the `total` that were done before; `keep` saves what so many steps have come to, before the
+        run holds still or ends."""
         self._control = control
         self._what = what
         self._total = total
-        self._done = done
+        self.count = done
+        """Steps that are done."""
+        self._keep = keep
         self._told = -REPORT_SECONDS
 
     def done(self, count: int = 1) -> Generator[Event, None, None]:
         """`count` steps more are done."""
-        yield from self._control.checkpoint()
-        self._done += count
-        if time.perf_counter() - self._told >= REPORT_SECONDS or self._done >= self._total:
+        self.count += count
+        yield from self._control.checkpoint(self._kept)
+        if time.perf_counter() - self._told >= REPORT_SECONDS or self.count >= self._total:
             self._told = time.perf_counter()
-            yield Preparing(what=self._what, done=self._done, total=self._total)
+            yield Preparing(what=self._what, done=self.count, total=self._total)
+
+    def _kept(self) -> None:
+        if self._keep is not None:
+            self._keep(self.count)

@@ -49,6 +49,13 @@ def sgd(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     )
 
 
+def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam over all parameters; the settings' momentum is its first beta, Nesterov's makes it NAdam (Dozat 2016)."""
+    kind = torch.optim.NAdam if settings.nesterov else torch.optim.Adam
+    betas = settings.momentum, 0.999
+    return kind(model.parameters(), lr=settings.lr, betas=betas, weight_decay=settings.weight_decay)
+
+
 def state_of(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> dict[str, Tensor]:
     """What an optimizer remembers of each parameter, by the parameter's name: `<what>.<name>`."""
     return {
@@ -70,3 +77,42 @@ def restore_state(optimizer: torch.optim.Optimizer, named: dict[str, Tensor], te
             # In the parameter's own memory layout: kernels may add up in another order on another layout.
             same = value.shape == parameter.shape
             optimizer.state[parameter][what] = torch.empty_like(parameter).copy_(value) if same else value.clone()
+
+
+class Interruptible:
+    """An optimization between two of its steps: parameters, what the optimizer remembers of them, and the draws."""
+
+    def __init__(
+        self,
+        parameters: dict[str, Tensor],
+        optimizer: torch.optim.Optimizer,
+        draw: torch.Generator,
+        buffers: dict[str, Tensor] | None = None,
+    ) -> None:
+        """`buffers` change with the steps and are not optimized (running means)."""
+        self._parameters = parameters
+        self._optimizer = optimizer
+        self._draw = draw
+        self._values = {**parameters, **(buffers or {})}
+
+    def state(self) -> dict[str, Tensor]:
+        """All that is needed to go on after the last step."""
+        kept = state_of(self._optimizer, self._parameters)
+        return {
+            **{f"value.{name}": value for name, value in self._values.items()},
+            **{f"optimizer.{name}": value for name, value in kept.items()},
+            "draw": self._draw.get_state(),
+        }
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state` gave; nothing where it is empty."""
+        if not state:
+            return
+        with torch.no_grad():
+            for name, value in self._values.items():
+                value.copy_(state[f"value.{name}"])
+        kept = {
+            name.removeprefix("optimizer."): value for name, value in state.items() if name.startswith("optimizer.")
+        }
+        restore_state(self._optimizer, self._parameters, kept)
+        self._draw.set_state(state["draw"])

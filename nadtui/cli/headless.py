@@ -19,6 +19,7 @@ from engine.record.view import RunView, fold
 from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
+from nadtui.runs import narrate
 from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class StopRequest:
         """Say once what happens: not in the handler, which may have come in the middle of another line."""
         if self.asked and not self.announced:
             self.announced = True
-            diagnostics.note("stopping after this step; Ctrl-C again leaves at once")
+            diagnostics.note("stopping after this step, where it can go on; Ctrl-C again leaves at once")
 
 
 def run_request(request: RunRequest, *, json: bool) -> ExitCode:
@@ -189,7 +190,7 @@ def _outcome(view: RunView, folder: Path) -> ExitCode:
     diagnostics.note(f"record: {folder}")
     name = typed(folder)
     if view.stopped is not None:
-        diagnostics.note(f"stopped in {view.stopped.stage} after epoch {view.stopped.epoch}")
+        diagnostics.note(f"stopped in {narrate.place(view.stopped)}")
         diagnostics.note(f"to go on: nadtui run --resume {name} --headless")
         return ExitCode.INTERRUPTED
     diagnostics.note(f"next: nadtui show {name} · nadtui export {name} --format md")

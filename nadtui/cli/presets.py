@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.errors import RequestError
 from engine.places import expanded
 from nadtui.cli import output
-from nadtui.cli.options import DATA
+from nadtui.cli.options import DATA, Json
 from nadtui.formatting import clean
 
 if TYPE_CHECKING:
@@ -22,15 +22,30 @@ app = typer.Typer(add_completion=False)
 
 
 @app.callback(invoke_without_command=True)
-def presets(context: typer.Context) -> None:
+def presets(context: typer.Context, json: Json = False) -> None:
     """The attacks that are ready to run."""
     if context.invoked_subcommand is not None:
         return
     from engine.config.presets import list_presets
     from nadtui.cli import tables
 
-    rows = [[preset.name, preset.title, preset.kind, _source(preset)] for preset in list_presets()]
+    listed = list_presets()
+    if json:
+        output.json_document([_about(preset) for preset in listed])
+        return
+    rows = [[preset.name, preset.title, preset.kind, _source(preset)] for preset in listed]
     output.show(lambda width: tables.make(["name", "title", "kind", "source"], rows))
+
+
+def _about(preset: Preset) -> dict[str, Any]:
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "kind": preset.kind,
+        "source": preset.source,
+        "description": preset.description,
+        "origin": preset.origin,
+    }
 
 
 def _source(preset: Preset) -> str:
@@ -48,6 +63,7 @@ def show(
     metrics: Annotated[
         bool, typer.Option("--metrics", metavar="", help="Compute its strength and its trigger's visibility.")
     ] = False,
+    json: Json = False,
 ) -> None:
     """A preset's trigger, drawn, and its whole configuration, as 'run --config' takes it."""
     from engine.config.presets import load_preset, resolve
@@ -55,6 +71,11 @@ def show(
 
     preset = load_preset(name)
     config = resolve(name, dataset=None if dataset is None else data_set(dataset), recipe=recipe)
+    if json:
+        if png is not None or metrics:
+            raise RequestError("--json goes with neither --png nor --metrics: it is the preset and its configuration")
+        output.json_document({**_about(preset), "config": config.model_dump(mode="json")})
+        return
     if png is not None:
         _write_png(config.attack, png)
     if metrics:

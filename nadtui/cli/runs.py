@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
@@ -13,13 +16,19 @@ if TYPE_CHECKING:
     from engine.record.listing import RunHead
 
 
-def runs(out: Out = None) -> None:
+EmptyTrash = Annotated[bool, typer.Option("--empty-trash", help="Delete for good what was deleted in the workbench.")]
+
+
+def runs(out: Out = None, empty_trash: EmptyTrash = False) -> None:
     """All runs, newest first."""
     from engine.record.listing import list_runs
     from engine.storage.paths import runs_dir
     from nadtui.cli import tables
 
     root = out or runs_dir()
+    if empty_trash:
+        _empty_trash(root)
+        return
     heads = list_runs(root)
     if not heads:
         diagnostics.note(f"no runs in {root}")
@@ -37,6 +46,17 @@ def runs(out: Out = None) -> None:
             tables.make(["run", "state", "ACC", "ASR", "age"], narrow),
         )
     )
+
+
+def _empty_trash(root: Path) -> None:
+    from engine.errors import RequestError
+    from nadtui.runs.deleting import empty_trash
+
+    try:
+        count = empty_trash(root)
+    except OSError as error:
+        raise RequestError(f"the trash of {root} cannot be emptied: {error.strerror or error}") from error
+    diagnostics.note(f"{formatting.plural(count, 'run')} deleted for good")
 
 
 def _change(before: float | None, after: float | None) -> str:

@@ -59,7 +59,7 @@ def see_off(run: Detached, seconds: float) -> str:
         if run.folder is not None and is_running(run.folder):
             return f"{run.name} goes on without the workbench, process {number}"
         if time.monotonic() > end:
-            return f"{run.name} is being started without the workbench, process {number}; it writes to {run.log}"
+            return f"{run.name} goes on without the workbench, process {number}; it writes to {run.log}"
         time.sleep(0.1)
     if run.process.returncode == 0:
         return f"{run.name} has gone on to its end"

@@ -33,6 +33,7 @@ class RunOptions:
     defenses: Sequence[str] = ()
     model: str | None = None
     config: Path | None = None
+    verify: bool = False
     threads: int | None = None
     out: Path | None = None
     resume: str | None = None
@@ -66,7 +67,7 @@ def check_given(options: RunOptions) -> None:
 
 
 def _is_given(value: Any) -> bool:
-    return value is not None and value != () and value != []
+    return value is not None and value is not False and value != () and value != []
 
 
 def build_config(options: RunOptions) -> RunConfig:
@@ -199,8 +200,10 @@ def _overrides(options: RunOptions) -> list[dict[str, Any]]:
         layers.append(nested("model.name", network(options.model)))
     if options.suspect is not None:
         layers.append({"suspect": suspect(options.suspect)})
+    if options.verify:
+        layers.append(nested("evaluation.verify", True))
     if options.teacher is not None:
-        layers.append(nested("defenses.nad.teacher.file", _file("--teacher", options.teacher)))
+        layers.append(nested("defenses.nad.teacher.file", _teacher(options.teacher)))
     layers += [parse_override(text) for text in options.settings]
     return layers
 
@@ -234,6 +237,10 @@ def suspect(name: str) -> str:
     from engine.events import TRAINED
 
     return name if name == TRAINED or name.partition(":")[0] == "zoo" else _file("--suspect", name)
+
+
+def _teacher(name: str) -> str:
+    return name if name.partition(":")[0] == "zoo" else _file("--teacher", name)
 
 
 def _file(option: str, name: str) -> str:

@@ -73,7 +73,7 @@ class Watcher(Host):
         said = {
             RunState.DELETED: f"the run folder is gone: {self.folder}; what is shown is what was read of it",
             RunState.NEWER: "written by a newer nadtui: update nadtui to read all of it",
-            RunState.CRASHED: "ended without a last word; R goes on from the last saved epoch",
+            RunState.CRASHED: "ended without a last word; R goes on from what it saved last",
             RunState.DAMAGED: "its configuration or summary cannot be read; what is shown is what the events tell",
         }.get(self._status, "")
         return said or super().remark

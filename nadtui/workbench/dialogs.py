@@ -33,7 +33,8 @@ _BOX = """
 
 
 def _label(said: str, classes: str) -> Label:
-    return Label(Content(formatting.clean(said)), classes=classes)
+    lines = "\n".join(formatting.clean(line) for line in said.split("\n"))
+    return Label(Content(lines), classes=classes)
 
 
 class Confirm(ModalScreen[bool]):

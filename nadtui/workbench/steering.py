@@ -95,7 +95,7 @@ class Steering:
         """Stop the run after asking."""
         question = Confirm(
             f"Stop {host.title}?",
-            "It ends after its step. What is done of the epoch under way will be done again when it goes on.",
+            "It is saved at the step where it is, and goes on from there with R: nothing is done twice.",
             yes="Stop",
             no="Keep it going",
         )
@@ -146,8 +146,8 @@ class Steering:
             )
         else:
             note = (
-                "The run stops after its step and goes on from its last saved epoch; the learning rate then follows "
-                "its schedule over the new number of epochs."
+                "The run is saved at the step where it is, and goes on from there; the learning rate then follows its "
+                "schedule over the new number of epochs."
             )
         check = whole_number(1, MOST_EPOCHS)
         question = Ask(f"Extend {stage} by how many epochs?", "5", note=note, check=check)
@@ -213,7 +213,10 @@ class Steering:
             ("stop", f"stop {it}, resumable, and leave"),
             ("stay", "stay"),
         ]
-        note = "What goes on without the workbench can be watched again: nadtui watch RUN"
+        note = (
+            "Both save at the step under way. To keep going, a process of its own takes over from there, within "
+            "seconds; to watch it again: nadtui watch RUN"
+        )
         self._app.push_screen(Leave(title, choices, note), self._leave_as)
 
     def _leave_as(self, choice: str | None) -> None:
@@ -223,7 +226,8 @@ class Steering:
         self._leaving = self._app.live_jobs()
         for host in self._leaving:
             host.stop()
-        self._app.notify("stopping after this step; leaving again leaves at once", timeout=30)
+        doing = "handing over" if self._detach else "stopping"
+        self._app.notify(f"{doing}: saved after this step; leaving again leaves at once", timeout=30)
         self.pump()
 
     def leave(self, hosts: list[JobHost]) -> None:

@@ -50,6 +50,13 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         "nft": Row(),
         "unit": Row(),
         "ban": Row(),
+        "mcr": Row(),
+        "i-bau": Row(),
+        "argd": Row(),
+        "sau": Row(),
+        "ac": Row(),
+        "ss": Row(),
+        "abl": Row(),
     },
     "model": {
         "wrn": Row(),

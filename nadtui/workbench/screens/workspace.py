@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,14 +18,13 @@ from engine.errors import RequestError
 from engine.record.state import RunState
 from engine.running import processor_queue
 from nadtui.draw.run_states import LOOKS
-from nadtui.formatting import clean, plural
+from nadtui.formatting import clean
 from nadtui.runs.catalog import Catalog, RunRow
 from nadtui.runs.comparison import MOST
-from nadtui.runs.deleting import delete_run
 from nadtui.workbench import run_sketch
-from nadtui.workbench.dialogs import Confirm
 from nadtui.workbench.messages import HostChanged
 from nadtui.workbench.threads import hand_over
+from nadtui.workbench.trash import Trash
 from nadtui.workbench.widgets.preset_list import PresetList
 from nadtui.workbench.widgets.run_table import RunTable
 from nadtui.workbench.widgets.runs_pane import RunsPane
@@ -61,9 +59,11 @@ class WorkspaceScreen(Screen[None]):
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Filter runs, as in: sig asr<5 dataset:cifar10"),
         Binding("c", "compare", "Compare", tooltip="Compare the marked runs"),
         Binding("e", "export", "Export", tooltip="Write the run to a file"),
-        Binding("d", "delete", "Del", tooltip="Delete the marked runs, or this one; asks first"),
+        Binding("w", "sweeps", "Sweeps", tooltip="Open a sweep: a grid of runs", show=False),
+        Binding("d", "delete", "Del", tooltip="Move the marked runs, or this one, to the trash; asks first"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
-        Binding("u", "unmark", "Unmark all", show=False),
+        Binding("u", "undelete", "Undo", tooltip="Take back the runs that were deleted last", show=False),
+        Binding("U", "unmark", "Unmark all", show=False),
         Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
         Binding("shift+down,J", "queue(1)", "Later in the queue", show=False),
         Binding("1", "pane('presets')", "Presets", show=False),
@@ -95,6 +95,7 @@ class WorkspaceScreen(Screen[None]):
         self._catalog = catalog
         self._looks: Timer | None = None
         self._looking = False
+        self.trash = Trash(self, self._look)
 
     # --- what it is made of ---
 
@@ -124,6 +125,7 @@ class WorkspaceScreen(Screen[None]):
         """Read presets and runs in the background: the first paint waits for neither."""
         self._arrange()
         self.set_focus(self.query_one(PresetList) if self._kept("pane") == "presets" else self.table)
+        self.trash.expire()
         self._look()
         self._looks = self.set_interval(LOOK_S, self._look)
         self.app.theme_changed_signal.subscribe(self, lambda theme: self.preview.redraw())
@@ -189,6 +191,10 @@ class WorkspaceScreen(Screen[None]):
         return self.catalog.view(path) is not None
 
     # --- panes ---
+
+    def action_sweeps(self) -> None:
+        """Ask which sweep to open."""
+        self.app.choose_sweep()
 
     def action_filter(self) -> None:
         """Filter as you type."""
@@ -329,30 +335,11 @@ class WorkspaceScreen(Screen[None]):
 
     def action_delete(self) -> None:
         """Delete the marked runs, or the one at the cursor, after asking."""
-        chosen = self.runs.chosen()
-        if not chosen:
-            self.notify("no run is selected")
-            return
-        alive = [row.id for row in chosen if row.alive]
-        if alive:
-            self.notify(f"{alive[0]} is at work: stop it first", severity="warning")
-            return
-        what = chosen[0].id if len(chosen) == 1 else plural(len(chosen), "run")
-        lost = "Its record and checkpoints" if len(chosen) == 1 else "Their records and checkpoints"
-        question = Confirm(f"Delete {what}?", f"{lost} will be gone for good.", yes="Delete")
-        self.app.push_screen(question, partial(self._delete_if, chosen))
+        self.trash.ask(self.runs.chosen(), self.runs.hidden_marked())
 
-    def _delete_if(self, chosen: Sequence[RunRow], sure: bool | None) -> None:
-        if sure:
-            self._delete(chosen)
-
-    @work(thread=True, group="delete", exit_on_error=False)
-    def _delete(self, chosen: Sequence[RunRow]) -> None:
-        for row in chosen:
-            problem = delete_run(row.path)
-            if problem:
-                hand_over(self, partial(self.notify, clean(problem), severity="error"))
-        hand_over(self, self._look)
+    def action_undelete(self) -> None:
+        """Take back what was deleted last."""
+        self.trash.undo()
 
     def action_queue(self, by: int) -> None:
         """Move a waiting run in the machine's queue."""

@@ -46,6 +46,7 @@ class RunsPane(Vertical):
         self.border_title = "runs"
         self.rows: list[RunRow] = []
         self._query = Query()
+        self._count = "runs"
 
     def compose(self) -> ComposeResult:
         """The filter, which is hidden at first, above the runs."""
@@ -68,9 +69,15 @@ class RunsPane(Vertical):
             self._sift()
 
     def chosen(self) -> list[RunRow]:
-        """The marked runs, else the one at the cursor."""
-        marked = [row for row in self.rows if row.id in self.table.marked]
-        return marked or ([] if self.table.row is None else [self.table.row])
+        """The marked runs among those shown; where no run is marked, the one at the cursor."""
+        if self.table.marked:
+            return [row for row in self.table.rows if row.id in self.table.marked]
+        return [] if self.table.row is None else [self.table.row]
+
+    def hidden_marked(self) -> list[RunRow]:
+        """The marked runs that the filter hides."""
+        shown = {row.id for row in self.table.rows}
+        return [row for row in self.rows if row.id in self.table.marked and row.id not in shown]
 
     def to_compare(self) -> list[RunRow]:
         """The marked runs, in the order of their marks; with one marked, the run at the cursor too."""
@@ -124,12 +131,22 @@ class RunsPane(Vertical):
                 kept.append(row)
         hand_over(self, partial(self._show, query, kept))
 
+    @on(RunTable.Marked)
+    def _entitle(self) -> None:
+        """How many runs there are, and how many of them are marked."""
+        parts = [self._count]
+        if self.table.marked:
+            hidden = len(self.hidden_marked())
+            parts.append(f"{len(self.table.marked)} marked" + f", {hidden} of them hidden" * bool(hidden))
+        self.border_title = " · ".join(parts)
+
     def _show(self, query: Query, kept: Sequence[RunRow]) -> None:
         if query != self._query:
             return
         self.table.show(kept, NO_MATCH if self.rows else NO_RUNS)
         count = f"{len(kept)} of {len(self.rows)}" if query.terms else str(len(self.rows))
-        self.border_title = f"runs {count}" if self.rows else "runs"
+        self._count = f"runs {count}" if self.rows else "runs"
+        self._entitle()
         live = [f"{sum(row.state == state for row in self.rows)} {state}" for state in RunState if state.alive]
         said = query.problem or " · ".join(part for part in live if not part.startswith("0"))
         self.border_subtitle = clean(said)

@@ -28,12 +28,10 @@ from engine.attacks.refool import ReflectionTrigger, Refool
 from engine.attacks.trojan import Trojan, penultimate
 from engine.attacks.wanet import WaNet, WarpTrigger, smooth_flow
 from engine.config.presets import list_presets, resolve
-from engine.control import Control
 from engine.device import Device
 from engine.errors import RequestError
 from engine.events import Message, Preparing, outcome
 from engine.settings import AttackTrainingSettings
-from engine.training.progress import ToldSteps
 
 CLASSES = 4
 CPU = Device(torch.device("cpu"), "fp32")
@@ -429,9 +427,10 @@ def test_pgd_never_leaves_its_ball_and_makes_the_loss_larger(epsilon, step):
     images = context(20).images.clone()
     images[0], images[1] = 0, 255
     labels = torch.arange(20) % 2
-    told = ToldSteps(Control(), "", 10)
     draw = torch.Generator().manual_seed(0)
-    work = perturbed(Linear(), images, labels, epsilon=epsilon, step=step, steps=10, draw=draw, device=CPU, told=told)
+    work = perturbed(
+        Linear(), images, labels, epsilon=epsilon, step=step, steps=10, draw=draw, device=CPU, lab=TrainingLab(2)
+    )
     changed = outcome(work)
     assert changed.dtype == torch.uint8
     difference = changed.int() - images.int()

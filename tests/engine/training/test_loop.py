@@ -436,9 +436,9 @@ def test_pauses_do_not_count_as_training_time(monkeypatch: pytest.MonkeyPatch):
     clock = Clock(monkeypatch)
 
     class Slow(Control):
-        def checkpoint(self):
+        def checkpoint(self, keep=None):
             clock.now += 500
-            yield from super().checkpoint()
+            yield from super().checkpoint(keep)
 
     one = loop(objective=clock.objective(1.0), data=numbered(16), settings=settings(batch_size=4), control=Slow())
     events = run(one, 2)

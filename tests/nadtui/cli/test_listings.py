@@ -1,4 +1,4 @@
-"""`nadtui defenses` and `nadtui models`: what there is, one of it in full, and what is wrong."""
+"""`nadtui defenses`, `models` and `presets`: what there is, one of it in full, and what is wrong."""
 
 from __future__ import annotations
 
@@ -142,3 +142,24 @@ def test_what_there_is_not_is_said_in_a_line(capsys, arguments, wanted):
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
     assert wanted in err and err.count("\n") == 1
+
+
+def test_presets_are_listed_as_a_document(capsys):
+    code, out, _ = run(capsys, "presets", "--json")
+    listed = json.loads(out)
+    assert code == 0
+    assert {"adaptive", "badnets", "sig"} <= {row["name"] for row in listed}
+    assert all(row["title"] and row["kind"] and row["origin"] for row in listed)
+
+
+def test_a_preset_in_full_is_a_document_whose_configuration_runs(capsys):
+    code, out, _ = run(capsys, "presets", "show", "sig", "--dataset", "cifar10", "--json")
+    shown = json.loads(out)
+    assert code == 0 and shown["name"] == "sig"
+    assert validate(shown["config"]).data.name == "cifar10"
+
+
+@pytest.mark.parametrize("other", [["--metrics"], ["--png", "sig.png"]])
+def test_a_presets_document_goes_with_nothing_else(capsys, other):
+    code, out, err = run(capsys, "presets", "show", "sig", "--json", *other)
+    assert (code, out) == (2, "") and err.count("\n") == 1 and "--json" in err

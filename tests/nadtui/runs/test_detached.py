@@ -57,7 +57,7 @@ def test_a_run_without_a_record_begins_anew_from_its_configuration(tmp_path, mon
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        ("import time; time.sleep(60)", "is being started without the workbench, process"),
+        ("import time; time.sleep(60)", "; it writes to"),
         ("print('error: the disk is full'); raise SystemExit(2)", "could not go on: error: the disk is full"),
         ("pass", "has gone on to its end"),
     ],

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from nadtui.draw import trigger_process
-from nadtui.runs.deleting import delete_run
+from nadtui.runs.deleting import TRASH, delete_runs
 from nadtui.workbench.screens.compare import CompareScreen
 from nadtui.workbench.screens.new_run import NewRunScreen
 from nadtui.workbench.screens.run import RunScreen
@@ -148,7 +148,7 @@ def test_keys_move_filter_mark_and_compare(runs):
         await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
         await pilot.press("escape")
         assert isinstance(pilot.app.screen, WorkspaceScreen)
-        await pilot.press("u", "c")
+        await pilot.press("U", "c")
         assert isinstance(pilot.app.screen, WorkspaceScreen)  # nothing to compare: it says so instead
 
     drive(runs, script)
@@ -186,13 +186,44 @@ def test_delete_asks_and_deletes(runs):
 
     drive(runs, script)
     assert not (runs / "20260101-120300-blend-signs-s0").exists()
-    assert len(list(runs.iterdir())) == 3
+    assert len([entry for entry in runs.iterdir() if entry.name != TRASH]) == 3
+
+
+def test_delete_never_hits_what_the_filter_hides_unless_asked_for_and_is_taken_back(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        table(pilot).select(next(row.id for row in table(pilot).rows if row.preset == "sig"))
+        await pilot.press("space")
+        hidden = next(iter(table(pilot).marked))
+        await pilot.press("slash", *"blend", "enter")
+        await until(pilot, lambda: {row.preset for row in table(pilot).rows} == {"blend"})
+        await until(pilot, shows(pilot, "1 marked, 1 of them hidden"))
+        await pilot.press("d")
+        await until(pilot, shows(pilot, "hidden by the filter", hidden))
+        await pilot.press("escape")
+        assert (runs / hidden).is_dir()
+        await pilot.press("d", "1")
+        await until(pilot, lambda: not (runs / hidden).exists())
+        await pilot.press("u")
+        await until(pilot, lambda: (runs / hidden).is_dir())
+        await pilot.press("escape")
+        await until(pilot, lambda: table(pilot).select(hidden))
+        await pilot.press("space", "slash", *"blend", "enter")
+        await until(pilot, lambda: {row.preset for row in table(pilot).rows} == {"blend"})
+        shown = table(pilot).row.id
+        await pilot.press("space", "d")
+        await until(pilot, shows(pilot, f"delete {shown}", hidden))
+        await pilot.press("1")
+        await until(pilot, lambda: not (runs / shown).exists())
+        assert (runs / hidden).is_dir()
+
+    drive(runs, script)
 
 
 def test_a_run_deleted_by_others_leaves_the_list(runs):
     async def script(pilot):
         await until(pilot, lambda: len(table(pilot).rows) == 4)
-        assert delete_run(runs / "20260101-120300-blend-signs-s0") == ""
+        assert not delete_runs([runs / "20260101-120300-blend-signs-s0"]).problems
         await until(pilot, lambda: len(table(pilot).rows) == 3)
         assert table(pilot).row.preset == "sig"
 
