@@ -46,6 +46,7 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "rnp": {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16},
     "nft": {"steps": 12, "batch_size": 16},
     "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
+    "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
     "mcr": {"points": 2},
     "i-bau": {"training": {"lr": 0.003}},
     "argd": {"distill": {"node": 20, "dimensions": 4}},
