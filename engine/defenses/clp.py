@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from engine.defenses.tracing import Channel
 
-SPREADS = tuple(number / 4 for number in range(20, 3, -1))
-"""Between which is chosen: from 5 standard deviations to 1."""
+LEAST = 1.0
+"""Standard deviations above its layer's mean that a channel has to stand, to be among those that may go."""
 
 
 class Clp(Defense):
@@ -37,12 +37,12 @@ class Clp(Defense):
     layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm", "convolution"})
 
     spread: float | None = Field(None, gt=0, le=100)
-    """Standard deviations above its layer's mean from which a channel is pruned (the source's u: 3); null = the fewest
-    inside the budget, since of 16 channels none can be more than 3.75 above the mean."""
-    budget: float = Field(3.0, ge=0, le=100)
+    """Standard deviations above its layer's mean from which a channel is pruned (the source's u: 3); null = those that
+    stand out the most, as many as the budget allows: of 16 channels none can stand more than 3.75 above the mean."""
+    budget: float = Field(5.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; without effect where the spread is given."""
     held_share: float = Field(0.2, gt=0, lt=1)
-    """Of the clean images, those on which the spread is chosen."""
+    """Of the clean images, those on which it is decided how many go."""
 
     @property
     def held(self) -> float:
@@ -60,25 +60,27 @@ class Clp(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
+        import torch
+
         from engine.defenses.budget import furthest
         from engine.defenses.neurons import pruned
         from engine.defenses.tracing import convolutions_before_norms
         from engine.models.inference import as_input, freeze
 
         before = convolutions_before_norms(port.suspect, as_input(port.clean.images[:2]))
+        above = deviations(port.suspect, before)
+        order = above.argsort(descending=True, stable=True)
 
-        def at(spread: float) -> nn.Module:
-            return freeze(pruned(port.copy(), outliers(port.suspect, before, spread), bias=True))
+        def most(count: float) -> nn.Module:
+            dead = torch.zeros_like(above, dtype=torch.bool)
+            dead[order[: round(count)]] = True
+            return freeze(pruned(port.copy(), dead, bias=True))
 
-        spread = self.spread
-        if spread is None:
-            # The furthest is the fewest deviations.
-            strengths = {f"{each:g}": SPREADS[0] - each for each in SPREADS}
-            gone = yield from furthest(
-                port, self.name, "spread", strengths, lambda strength: at(SPREADS[0] - strength), self.budget
-            )
-            spread = SPREADS[0] - gone
-        return (yield from port.adopt(self.name, at(spread)))
+        if self.spread is not None:
+            return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))
+        counts = {f"{count}/{len(above)}": count for count in range(int((above > LEAST).sum()) + 1)}
+        count = yield from furthest(port, self.name, "channels pruned", counts, most, self.budget)
+        return (yield from port.adopt(self.name, most(count)))
 
 
 def lipschitz(model: nn.Module, norm: str, before: tuple[Channel, ...]) -> Tensor:
@@ -101,18 +103,18 @@ def lipschitz(model: nn.Module, norm: str, before: tuple[Channel, ...]) -> Tenso
     return constants * scale
 
 
-def outliers(model: nn.Module, before: dict[str, tuple[Channel, ...]], spread: float) -> Tensor:
-    """Which channels, a row over all norms, stand so many standard deviations above their layer's mean."""
+def deviations(model: nn.Module, before: dict[str, tuple[Channel, ...]]) -> Tensor:
+    """By how many standard deviations of its layer each channel stands above its layer's mean, a row over all norms.
+
+    Less than any in layers that no convolution feeds, or whose channels are all alike."""
     import torch
 
     from engine.defenses.neurons import norms_of
 
     def rows() -> Iterator[Tensor]:
         for name, norm in norms_of(model).items():
-            if name not in before:
-                yield torch.zeros_like(norm.weight, dtype=torch.bool)
-                continue
-            constants = lipschitz(model, name, before[name])
-            yield constants > constants.mean() + spread * constants.std()
+            constants = lipschitz(model, name, before[name]) if name in before else torch.zeros_like(norm.weight)
+            above = (constants - constants.mean()) / constants.std()
+            yield above.nan_to_num(nan=-float(len(above)))
 
-    return torch.cat(list(rows()))
+    return torch.cat(list(rows())).detach()

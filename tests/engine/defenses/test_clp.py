@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from engine import models
-from engine.defenses.clp import Clp, lipschitz, outliers
+from engine.defenses.clp import Clp, deviations, lipschitz
 from engine.defenses.neurons import by_norm
 from engine.defenses.tracing import convolutions_before_norms
 from engine.models.inference import freeze
@@ -36,14 +36,21 @@ def test_a_channels_constant_is_its_kernels_spectral_norm_times_its_norms_scale(
         np.testing.assert_allclose(float(found[channel]), values.max() * scale, rtol=1e-5)
 
 
-def test_what_stands_out_in_its_layer_goes():
+def test_a_channel_stands_above_its_own_layer_by_that_layers_deviation():
     net = network()
     with torch.no_grad():
         net.block2.layer[0].bn2.weight.fill_(0.5)
         net.block2.layer[0].bn2.running_var.fill_(1)
         net.block2.layer[0].bn2.weight[7] = 30
-    gone = by_norm(net, outliers(net, convolutions_before_norms(net, IMAGES), 3.0))
-    assert gone["block2.layer.0.bn2"].nonzero().flatten().tolist() == [7]
+    before = convolutions_before_norms(net, IMAGES)
+    found = by_norm(net, deviations(net, before))
+    for name in ("block2.layer.0.bn2", "block1.layer.0.bn1"):
+        constants = lipschitz(net, name, before[name]).numpy()
+        wanted = (constants - constants.mean()) / constants.std(ddof=1)
+        np.testing.assert_allclose(found[name].numpy(), wanted, rtol=1e-4, atol=1e-5)
+    assert torch.cat(list(found.values())).argmax() == 16 + 16 + 16 + 7
+    del before["block2.layer.0.bn2"]
+    assert by_norm(net, deviations(net, before))["block2.layer.0.bn2"].max() < -10
 
 
 def test_a_network_whose_norms_stand_behind_no_convolution_cannot_bear_it():
