@@ -169,7 +169,7 @@ class Loop:
         self._keep = keep
         self._draws: Draws | None = None
         """Those of the epoch under way."""
-        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
         self._beside = beside
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
@@ -289,6 +289,11 @@ class Loop:
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix.`, without it."""
     return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def steps_a_pass(images: int, size: int) -> int:
+    """Steps in which so many images are gone through, in batches of that size."""
+    return len(parted(torch.arange(images), size))
 
 
 def parted(order: Tensor, size: int) -> list[Tensor]:
