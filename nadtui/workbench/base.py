@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App
-
 from nadtui import formatting
 from nadtui.runs.detached import Detached
 from nadtui.runs.hosting import Host, JobHost, drain_all
 from nadtui.runs.watching import Watcher
 from nadtui.workbench import settings
 from nadtui.workbench.exporting import Exporting
+from nadtui.workbench.keys_in_turn import KeysInTurn
 from nadtui.workbench.steering import Steering
 from nadtui.workbench.themes import DARK, LIGHT
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from nadtui.runs.job import Job
 
 
-class WorkbenchBase(App[None]):
+class WorkbenchBase(KeysInTurn[None]):
     """Owns the runs that this process carries out, and the settings."""
 
     def __init__(

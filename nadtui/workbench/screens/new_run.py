@@ -75,6 +75,8 @@ class NewRunScreen(Screen[None]):
         """From a preset, or from a run that is to be repeated."""
         super().__init__()
         self.form = RunForm(preset=preset)
+        self._opened = self.form
+        """As it was before anything was typed."""
         self.problem: str | None = None
         """What is wrong with the form, empty = nothing, None = not checked yet."""
         self.every = FieldsPane(lambda: self.form, self._put, id="every")
@@ -134,7 +136,7 @@ class NewRunScreen(Screen[None]):
     @work(thread=True, group="prepare", exit_on_error=False)
     def _prepare(self) -> None:
         problem = ""
-        form, presets, recipes = self.form, [], []
+        form, presets, recipes = self._opened, [], []
         try:
             recipes = list_recipes()
             presets = [preset.name for preset in list_presets()]
@@ -148,6 +150,10 @@ class NewRunScreen(Screen[None]):
         """Put the form's data into its widgets."""
         if not self.is_mounted:
             return
+        # What was typed while this was read stays.
+        form = replace(
+            form, **{name: value for name, value in vars(self.form).items() if value != getattr(self._opened, name)}
+        )
         if form.preset is None and form.config_file is None and presets:
             form = replace(form, preset=presets[0])
         self.form = form
