@@ -164,6 +164,8 @@ class RunStarted(Event, kind="run-started"):
     """How the suspect's file is made up (`engine.storage.state_dicts.origin`), and its path; empty = it has none."""
     zoo: dict[str, Any] = field(default_factory=dict)
     """Of the zoo's suspect that the run takes: name, made, precision, sha256; empty where it takes none."""
+    unfit: dict[str, str] = field(default_factory=dict)
+    """Of the defenses that were asked for, those that the network cannot bear, and why: they are not in the plan."""
     inputs: dict[str, Any] = field(default_factory=dict)
     """The files it began with, by what they are: path, files, bytes, sha256."""
     schema: int = SCHEMA
@@ -286,6 +288,51 @@ class Chosen(Event, kind="chosen"):
     choice: str
     scores: dict[str, float]
     """By candidate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolated(Event, kind="isolated"):
+    """What a defense took for poisoned of the poisoned set, counted by the run: the defense does not know."""
+
+    stage: str
+    images: int
+    """Of the whole poisoned set."""
+    isolated: int
+    poisoned: int
+    """Those that the attacker poisoned."""
+    found: int
+    """Those of them that are isolated."""
+
+    @property
+    def precision(self) -> float:
+        """Share of the isolated images that are poisoned, 0-1; NaN where none is isolated."""
+        return self.found / self.isolated if self.isolated else math.nan
+
+    @property
+    def recall(self) -> float:
+        """Share of the poisoned images that are isolated, 0-1; NaN where none is poisoned."""
+        return self.found / self.poisoned if self.poisoned else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified(Event, kind="verified"):
+    """One measurement of whether a purified model's backdoor is erased or only asleep."""
+
+    stage: str
+    """Whose model it is."""
+    test: str
+    """retuning, linear-path, existence, perturbation: once each in a stage."""
+    figures: dict[str, float]
+    """By name; empty where the model cannot be measured so."""
+    points: dict[str, Any] = field(default_factory=dict)
+    """Along a way, columns of numbers by name: t, acc, asr."""
+    control: dict[str, float] = field(default_factory=dict)
+    """The same figures of a clean model; empty where there is none."""
+    uncontrolled: str = ""
+    """Why there is none."""
+    unfit: str = ""
+    """Why the model cannot be measured so."""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.control import Control
-from engine.defenses.base import Adopt, Ask, Choose, Defense, LabeledImages, Optimize, Port, Train
+from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.device import Device
 from engine.events import Event, Step, TapHealth
 from engine.models.inference import freeze
@@ -93,6 +93,7 @@ def port(suspect: nn.Module | None = None, *, held: int = 0, poisoned: LabeledIm
         taps=suspect.tap_names,
         device=CPU,
         seed=0,
+        _build=Tapped,
         _poisoned=poisoned,
     )
 
@@ -113,6 +114,8 @@ class Driver:
         self.curves: dict[str, dict[float, nn.Module]] = {}
         self.scores: dict[str, dict[str, float]] = {}
         """By what was to be chosen."""
+        self.isolated: dict[str, Tensor] = {}
+        """By stage, the places that were isolated."""
         self._seed = seed
 
     def run(self) -> nn.Module:
@@ -146,10 +149,13 @@ class Driver:
             case Choose():
                 scores = self.scores[ask.what] = {name: ask.score(name) for name in ask.candidates}
                 return max(scores, key=lambda name: scores[name])
+            case Isolate():
+                self.isolated[ask.stage] = ask.places.sort().values
+                return self.isolated[ask.stage]
         raise TypeError(f"nobody carries out {type(ask).__name__}")
 
     def _train(self, ask: Train) -> nn.Module:
-        clean, training = self.port.clean, ask.settings
+        clean, training = ask.data or self.port.clean, ask.settings
         loop = Loop(
             ask.stage,
             ask.model,
@@ -163,6 +169,7 @@ class Driver:
             control=Control(),
             optimizer=ask.optimizer or sgd,
             step=ask.step or descend,
+            beside=ask.beside,
         )
         watched = self.health.setdefault(ask.stage, [])
         if ask.watch is not None:

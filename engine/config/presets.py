@@ -7,27 +7,21 @@ Free of torch.
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from engine import attacks, data
-from engine.config.complaints import one_line, refuse_renamed, shown
-from engine.config.layers import merge, merged, read_yaml
+from engine.config import shelf
+from engine.config.complaints import refuse_renamed, shown
+from engine.config.layers import merge, merged
 from engine.config.run import RunConfig, validate
-from engine.defenses import settings_class
+from engine.config.selection import ALL, as_table, asked_for, fitting, selected
 from engine.errors import RequestError
 from engine.places import expanded
-from engine.storage.paths import entries, presets_dir
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ABOUT = ("title", "source", "description")
 """Keys of a preset or recipe that describe it and are no configuration."""
 
@@ -55,7 +49,7 @@ def list_presets() -> list[Preset]:
     Raises:
         RequestError: a file is no valid preset.
     """
-    return [_preset(name, file) for name, file in sorted(_files("").items())]
+    return [_preset(name, file) for name, file in sorted(shelf.files("").items())]
 
 
 def load_preset(name: str) -> Preset:
@@ -64,12 +58,12 @@ def load_preset(name: str) -> Preset:
     Raises:
         RequestError: there is none (the nearest is suggested), or its file is not valid.
     """
-    return _preset(name, _find("", name, "preset"))
+    return _preset(name, shelf.find("", name, "preset"))
 
 
 def list_recipes() -> list[str]:
     """The names of all recipes."""
-    return sorted(_files("recipes"))
+    return sorted(shelf.files("recipes"))
 
 
 def resolve(
@@ -80,17 +74,19 @@ def resolve(
     config_file: Path | None = None,
     overrides: Sequence[Mapping[str, Any]] = (),
     defenses: Sequence[str] | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> RunConfig:
     """Put a run's configuration together from its layers and validate it (see `engine.config.run`).
 
     `recipe` is a name or the path of a YAML file. Without a preset, one named in the configuration file is used.
     `defenses` are those of the run, in their order; None = those of the configuration file, else NAD. A recipe says
-    how each of them works, but not which of them a run has.
+    how each of them works, but not which of them a run has. `all` among them are all that can be had of the suspect;
+    `tell` is given a line for each that it leaves out.
 
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
-    given = _read(config_file, str(config_file)) if config_file else {}
+    given = as_table(shelf.read(config_file, str(config_file))) if config_file else {}
     for layer in overrides:
         refuse_renamed(layer, "configuration")
     # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
@@ -99,7 +95,7 @@ def resolve(
     chosen = _chosen(preset, None if complete else top.get("preset"))
     named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
     name = dataset or next(filter(None, named), "signs")
-    selected = _selected(defenses, given, overrides)
+    names = selected(defenses, given, overrides)
     if "defenses" in top:  # one that is named, and nothing said of it, works as the recipe says
         top["defenses"] = {each: said for each, said in _table(top, "defenses").items() if said is not None}
     asked = str(recipe or top.get("recipe") or given.get("recipe") or "default")
@@ -108,7 +104,7 @@ def resolve(
         recipe_name, recipe_layers = _recipe(asked)
         layers += [*recipe_layers, {"recipe": recipe_name}]
         top = {key: value for key, value in top.items() if key != "recipe"}
-    elif further := set(selected) - set(_table(given, "defenses")):
+    elif further := set(names) - set(_table(given, "defenses")):
         # A defense that the recorded run did not have works as that run's recipe says.
         by_recipe = _table(merged(_for_dataset(layer, name) for layer in _recipe(asked)[1]), "defenses")
         layers.append({"defenses": {each: by_recipe[each] for each in further if each in by_recipe}})
@@ -116,36 +112,19 @@ def resolve(
         layers += [chosen.values, {"preset": chosen.name}]
         top = {key: value for key, value in top.items() if key != "preset"}
     values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
-    values["defenses"] = {name: _table(values, "defenses").get(name) for name in selected}
+    values["defenses"] = {name: _table(values, "defenses").get(name) for name in names}
     if "attack" not in values:
         if values.get("suspect") is None:
-            raise RequestError(f"no attack: name a preset ({', '.join(_files(''))}) or give attack.name")
+            raise RequestError(f"no attack: name a preset ({', '.join(shelf.files(''))}) or give attack.name")
         values["attack"] = None
-    return validate(values)
-
-
-def _selected(
-    asked: Sequence[str] | None, given: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    """The names of the run's defenses.
-
-    Raises:
-        RequestError: a field is set of a defense that is not among them.
-    """
-    if asked is None:
-        asked = list(_table(given, "defenses")) if "defenses" in given else ["nad"]
-    for name in _table(merged(overrides), "defenses"):
-        if name not in asked:
-            raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), asked)}"))
-    return list(dict.fromkeys(asked))
-
-
-def _why_left_out(defense: str, asked: Sequence[str]) -> str:
-    try:
-        settings_class(defense)
-    except ValueError as error:
-        return str(error)
-    return f"not among this run's defenses ({', '.join(asked) or 'none'}); --defense {defense} adds it"
+    config = validate(values)
+    wanted = asked_for(defenses, given)
+    if ALL not in wanted:
+        return config
+    config, left_out = fitting(config, wanted, overrides)
+    for each, why in left_out.items() if tell is not None else ():
+        tell(f"{each}: left out, {why}")
+    return config
 
 
 def _chosen(preset: str | None, named: Any) -> Preset | None:
@@ -181,8 +160,8 @@ def _profile(dataset: str) -> dict[str, Any]:
     """What holds for a data set whatever the attack and the recipe; a user's own data has no profile."""
     if dataset not in data.SOURCES:
         return {}
-    file = _files("datasets").get(dataset)
-    return _read(file, f"profile of {dataset}") if file else {}
+    file = shelf.files("datasets").get(dataset)
+    return shelf.read(file, f"profile of {dataset}") if file else {}
 
 
 def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
@@ -204,8 +183,8 @@ def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:
 
 def _recipe_file(name: str) -> dict[str, Any]:
     if _is_file(name):
-        return _read(expanded(name), name)
-    return _read(_find("recipes", name, "recipe"), f"recipe {name}")
+        return shelf.read(expanded(name), name)
+    return shelf.read(shelf.find("recipes", name, "recipe"), f"recipe {name}")
 
 
 def _is_file(name: str) -> bool:
@@ -213,8 +192,7 @@ def _is_file(name: str) -> bool:
 
 
 def _preset(name: str, file: Traversable) -> Preset:
-    origin = str(file) if isinstance(file, Path) and presets_dir() in file.parents else "built in"
-    values = _read(file, f"preset {name}")
+    values = shelf.read(file, f"preset {name}")
     attack = values.get("attack")
     if not isinstance(attack, Mapping) or str(attack.get("name")) not in attacks.ATTACKS:
         raise RequestError(f"preset {name}: attack.name must be one of {', '.join(attacks.ATTACKS)}")
@@ -226,49 +204,6 @@ def _preset(name: str, file: Traversable) -> Preset:
         source=str(values.get("source", "")),
         description=str(values.get("description", "")).strip(),
         kind={"all-to-one": "dirty label", "clean-label": "clean label"}.get(str(rule), str(rule)),
-        origin=origin,
+        origin=shelf.origin(file),
         values={key: value for key, value in values.items() if key not in _ABOUT},
     )
-
-
-def _files(folder: str) -> dict[str, Traversable]:
-    """YAML files by name in one folder of the presets, the user's over the built in ones."""
-    found: dict[str, Traversable] = {}
-    for root in (resources.files("presets"), presets_dir()):
-        found |= {
-            entry.name.removesuffix(".yaml"): entry
-            for entry in entries(root.joinpath(folder) if folder else root)
-            if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
-        }
-    return found
-
-
-def _find(folder: str, name: str, what: str) -> Traversable:
-    files = _files(folder)
-    if name not in files:
-        near = difflib.get_close_matches(name, files, n=1, cutoff=0.5)
-        hint = f": did you mean '{near[0]}'?" if near else ";"
-        raise RequestError(f"unknown {what} {name!r}{hint} known: {', '.join(files)}")
-    return files[name]
-
-
-def _read(file: Traversable | Path, where: str) -> dict[str, Any]:
-    """The fields in a YAML file.
-
-    Raises:
-        RequestError: it cannot be read, is no table, or uses a field's old name.
-    """
-    try:
-        values = read_yaml(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{where}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise RequestError(f"{where}: not valid YAML{line}") from None
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise RequestError(f"{where}: a table of fields is wanted")
-    refuse_renamed(values, where)
-    for inner in (values.get("datasets") or {}).values() if isinstance(values.get("datasets"), Mapping) else ():
-        refuse_renamed(inner if isinstance(inner, Mapping) else {}, where)
-    return values

@@ -36,6 +36,8 @@ from engine.models.preprocessing import Preprocessing, preprocessing
 from engine.places import in_full
 from engine.settings import AttackTrainingSettings, Fraction, Section, Seed, Shapes, Text
 
+Shift = Literal["none", "gray", "noise", "blur", "contrast", "brightness"]
+
 
 class DataSettings(Section):
     """Which images, and which of them the defender holds."""
@@ -54,12 +56,26 @@ class DataSettings(Section):
     """Share of the training images that the defender holds, clean (the paper: 0.05)."""
     stratified: Annotated[bool, Shapes("defense")] = False
     """Draw the clean subset with every class in its share, instead of at random."""
+    clean_from: Annotated[Text, Shapes("defense")] = "train"
+    """Of which images: train, the suspect's own; test, a half of the test images, which it never saw and on which
+    nothing is measured then; or another data set, by its name or path, of which classes of the same names are used."""
+    clean_shift: Annotated[Shift, Shapes("defense")] = "none"
+    """How the defender's images differ from all others: in nothing, without colors, noisy, blurred, pale or bright."""
 
-    @field_validator("name")
+    @field_validator("name", "clean_from")
     @classmethod
-    def _source_exists(cls, value: str) -> str:
+    def _source_exists(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "clean_from" and value in data.PARTS:
+            return value
         data.check_name(value)
         return value if value in data.SOURCES else in_full(value)
+
+    @property
+    def clean_source(self) -> DataSettings | None:
+        """The data set that the clean images come from, where it is another one."""
+        if self.clean_from in data.PARTS:
+            return None
+        return self.model_copy(update={"name": self.clean_from, "train_images": None, "test_images": None})
 
 
 def _row(value: Any) -> Any:
@@ -109,6 +125,8 @@ class EvaluationSettings(Section):
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
+    verify: Annotated[bool, Shapes("measurement")] = False
+    """Measure of each purified model whether its backdoor is erased or only asleep, beside a clean model of the zoo."""
 
 
 def _check_zoo(config: RunConfig, name: str) -> None:
@@ -210,6 +228,12 @@ class RunConfig(Section):
     def _the_zoo_has_it(self) -> RunConfig:
         if self.zoo_name is not None:
             _check_zoo(self, self.zoo_name)
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_verified_has_a_trigger(self) -> RunConfig:
+        if self.evaluation.verify and (self.attack is None or not self.attack.marks):
+            raise ValueError("evaluation.verify needs a suspect whose trigger is known: without one nothing can sleep")
         return self
 
     @property

@@ -41,6 +41,9 @@ SOURCES = Registry(
 _STORED = {"cifar10": ("cifar10.npz", "cifar-10-batches-py"), "gtsrb": ("gtsrb.npz", "gtsrb")}
 """What is in the data folder where a source's images are on the machine; a source without such a thing draws them."""
 
+PARTS = ("train", "test")
+"""The parts of a data set that clean images may be of."""
+
 _FILE, _FOLDER = "engine.data.npz", "engine.data.folder"
 
 

@@ -24,6 +24,14 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "mcr": "engine.defenses.mcr:Mcr",
+        "i-bau": "engine.defenses.i_bau:IBau",
+        "argd": "engine.defenses.argd.defense:Argd",
+        "sau": "engine.defenses.sau:Sau",
+        "ac": "engine.defenses.ac:Ac",
+        "ss": "engine.defenses.ss:Ss",
+        "abl": "engine.defenses.abl:Abl",
+        "anp": "engine.defenses.anp:Anp",
     },
 )
 """Name -> module and class of its settings."""

@@ -1,10 +1,10 @@
 """What every defense is: settings that know how to turn a suspect into a purified model, and the port it works through.
 
-A defense sees the suspect and the clean subset, and acts through the port's verbs: train, optimize, adopt, choose. The
-verbs do nothing themselves: they yield an `Ask`, which whoever runs the defense carries out and answers. So nothing
-that the port holds leads to the test set, the trigger or the target, whatever a defense walks along, while what it
-asks for is still measured, recorded, paused, stopped and resumed. torch is imported inside functions: settings are
-validated before torch loads.
+A defense sees the suspect and the clean subset, and acts through the port's verbs: train, optimize, adopt, choose,
+isolate. The verbs do nothing themselves: they yield an `Ask`, which whoever runs the defense carries out and answers.
+So nothing that the port holds leads to the test set, the trigger or the target, whatever a defense walks along, while
+what it asks for is still measured, recorded, paused, stopped and resumed. torch is imported inside functions: settings
+are validated before torch loads.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ T = TypeVar("T")
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Need = Literal["poisoned set"]
+Layer = Literal["batch norm", "convolution"]
 Watch = Callable[["nn.Module"], "tuple[TapHealth, ...]"]
 """Looks at the model under training, at a stage's first step and after its last epoch."""
 
@@ -71,7 +72,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Train(Ask):
-    """Train `model` on the clean images; the answer is the model."""
+    """Train `model`, on the clean images unless it says on which; the answer is the model."""
 
     model: nn.Module
     objective: Objective
@@ -79,6 +80,10 @@ class Train(Ask):
     optimizer: OptimizerFactory | None
     step: TrainStep | None
     watch: Watch | None
+    data: LabeledImages | None
+    """None = the clean images."""
+    beside: nn.Module | None
+    """Trained with it, and no part of what the stage comes to."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,13 @@ class Choose(Ask):
     score: Callable[[str], float]
 
 
+@dataclass(frozen=True)
+class Isolate(Ask):
+    """Set images of the poisoned set apart; the answer is their places, sorted."""
+
+    places: Tensor
+
+
 Work = Generator["Event | Ask", Any, T]
 """What a defense does: events and asks on the way, a result at the end."""
 
@@ -132,6 +144,7 @@ class Port:
     device: Device
     seed: int
     """For whatever the defense itself draws."""
+    _build: Callable[[int], nn.Module] | None = field(default=None, repr=False)
     _poisoned: LabeledImages | None = field(default=None, repr=False)
 
     @property
@@ -154,6 +167,12 @@ class Port:
             parameter.requires_grad_(True)
         return model
 
+    def fresh(self) -> nn.Module:
+        """A trainable network of the suspect's kind, its weights drawn anew by the port's seed."""
+        if self._build is None:
+            raise TypeError("this port builds no networks")
+        return self._build(self.seed)
+
     def train(
         self,
         stage: str,
@@ -164,16 +183,21 @@ class Port:
         optimizer: OptimizerFactory | None = None,
         step: TrainStep | None = None,
         watch: Watch | None = None,
+        data: LabeledImages | None = None,
+        beside: nn.Module | None = None,
     ) -> Work[nn.Module]:
-        """Train `model` on `clean` by the settings: one stage, measured at epoch ends, saved after each.
+        """Train `model` by the settings: one stage, measured at epoch ends, saved after each.
 
         Args:
             objective: the loss's summands for a batch (see `engine.training.objectives`).
             optimizer: makes another than SGD.
             step: another step than down the gradient once (a sharpness-aware one, say).
             watch: what is recorded of each tap at the first step and at the end.
+            data: the images it learns on (the poisoned set less what was isolated, say); None = `clean`.
+            beside: what the objective uses and what learns with the model (projections, say): saved while it trains,
+                left out of what the stage comes to.
         """
-        return (yield Train(stage, model, objective, settings, optimizer, step, watch))
+        return (yield Train(stage, model, objective, settings, optimizer, step, watch, data, beside))
 
     def optimize(
         self,
@@ -231,6 +255,17 @@ class Port:
         chosen = yield Choose(stage, what, tuple(candidates), lambda name: score(candidates[name]))
         return candidates[chosen]
 
+    def isolate(self, stage: str, places: Tensor) -> Work[Tensor]:
+        """Report which images of `poisoned` the defense takes for poisoned, once in a stage.
+
+        How many of them are, the record says; the defense is not told. In a resumed run the answer is what was
+        isolated at first.
+
+        Args:
+            places: among `poisoned`, int64, each once.
+        """
+        return (yield Isolate(stage, places))
+
 
 class Defense(Section):
     """Base of all defenses' settings."""
@@ -242,6 +277,8 @@ class Defense(Section):
     """Citation."""
     needs: ClassVar[frozenset[Need]] = frozenset()
     """What it has to be handed beside the suspect and the clean subset."""
+    layers: ClassVar[frozenset[Layer]] = frozenset()
+    """What a network has to be made of: of one without, the defense is `unfit`."""
     slow: ClassVar[bool] = False
     """Whether it takes so long that `all` leaves it out."""
 
@@ -270,6 +307,27 @@ class Defense(Section):
     def files(self) -> list[Path]:
         """The files whose content shapes what it does: a resumed run goes on with the same, or not at all."""
         return []
+
+    def unfit(self, model: nn.Module, clean: Tensor) -> str | None:
+        """Why a network cannot bear this defense, whatever its settings, in a few words; None = it can.
+
+        The run then goes on without it and says so (n/a), where `check` refuses the whole of it. By default what of
+        `layers` the network has none of; a convolution that cuts images into patches is none of maps.
+
+        Args:
+            model: as the suspect's, its weights drawn anew.
+            clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
+        """
+        from torch import nn
+
+        there = {
+            "batch norm": any(isinstance(each, nn.BatchNorm2d) for each in model.modules()),
+            "convolution": any(
+                isinstance(each, nn.Conv2d) and each.kernel_size > each.stride for each in model.modules()
+            ),
+        }
+        missing = [layer for layer in sorted(self.layers) if not there[layer]]
+        return f"the network has no {' and no '.join(missing)}" if missing else None
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a network, or settings, that cannot work together; called before anything is trained.

@@ -47,6 +47,11 @@ def freeze(model: nn.Module) -> nn.Module:
     return model
 
 
+def copy_of(model: nn.Module) -> nn.Module:
+    """A trainable copy."""
+    return copy.deepcopy(model).requires_grad_(True)
+
+
 @torch.no_grad()
 def settled(model: nn.Module, images: Tensor) -> nn.Module:
     """A copy in eval mode whose batch norms have seen these images, float [N, 3, H, W]: of a network that nobody has
@@ -58,4 +63,26 @@ def settled(model: nn.Module, images: Tensor) -> nn.Module:
         norm.momentum = 1.0
     if norms:
         model(images if len(images) > 1 else images.repeat(2, 1, 1, 1))  # one value has no spread
+    return model.eval()
+
+
+@torch.no_grad()
+def reestimated(model: nn.Module, images: Tensor, device: Device) -> nn.Module:
+    """The model itself, in eval mode, the statistics of its batch norms taken anew over uint8 images [N, 3, H, W].
+
+    Each is the mean over the batches of what they are in one, as Garipov et al. (2018, section 4) do it for models that
+    no training has passed through. A network without batch norms stays as it is.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # an average over all batches, each alike
+        norm.train()
+    for chunk in images.split(BATCH) if norms else ():
+        with device.autocast():
+            model(as_input(chunk))
+    for norm, momentum in zip(norms, kept, strict=True):
+        norm.momentum = momentum
     return model.eval()

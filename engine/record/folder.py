@@ -10,6 +10,7 @@ import secrets
 import shutil
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -70,19 +71,27 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, root: Path, *, preset: str, dataset: str, seed: int, config_yaml: str, now: datetime | None = None
+        cls,
+        root: Path,
+        *,
+        preset: str,
+        dataset: str,
+        seed: int,
+        config_yaml: str,
+        name: str | None = None,
+        now: datetime | None = None,
     ) -> RunFolder:
         """Make a new run folder under `root` and become its writer; no folder is ever overwritten.
 
         The folder is filled under a hidden name and then renamed, so that whoever sees it sees it whole. `dataset` may
-        be a path.
+        be a path. `name` is the folder's; None = one by the time, with a number where that is taken.
 
         Raises:
-            RequestError: the folder cannot be made (`--out` is a file or not writable, the disk is full); nothing
-                of it stays.
+            RequestError: the folder cannot be made (`--out` is a file or not writable, the disk is full), or `name`
+                is taken; nothing of it stays.
         """
         root = Path(root)
-        stem = run_id(preset, dataset, seed, now or datetime.now())
+        names = _free_names(run_id(preset, dataset, seed, now or datetime.now())) if name is None else iter([name])
         run = cls(root / f".new-{os.getpid()}-{secrets.token_hex(4)}")
         run._new = True
         run._made = [folder for folder in (root, *root.parents) if not os.path.lexists(folder)]
@@ -90,7 +99,7 @@ class RunFolder:
             root.mkdir(parents=True, exist_ok=True)
             _sweep(root)
             run._fill(config_yaml)
-            run.path = _publish(run.path, root, stem)
+            run.path = _publish(run.path, root, names)
         except BaseException as error:
             run.discard()
             if isinstance(error, OSError | RequestError):
@@ -264,10 +273,20 @@ class RunFolder:
             self._torn = True  # the next line starts on a line of its own; readers skip the torn one
 
 
-def _publish(hidden: Path, root: Path, stem: str) -> Path:
-    """Give the filled folder its name, the first free one of `stem`, `stem-2`, ...; several processes may try."""
-    for attempt in itertools.count(1):
-        path = root / (stem if attempt == 1 else f"{stem}-{attempt}")
+def _free_names(stem: str) -> Iterator[str]:
+    """`stem`, `stem-2`, ..."""
+    yield stem
+    yield from (f"{stem}-{attempt}" for attempt in itertools.count(2))
+
+
+def _publish(hidden: Path, root: Path, names: Iterator[str]) -> Path:
+    """Give the filled folder its name, the first of these that is free; several processes may try.
+
+    Raises:
+        RequestError: all of them are taken.
+    """
+    for name in names:
+        path = root / name
         if os.path.lexists(path):
             continue
         try:
@@ -275,7 +294,7 @@ def _publish(hidden: Path, root: Path, stem: str) -> Path:
         except OSError:
             if not os.path.lexists(path):
                 raise
-    raise AssertionError("unreachable")
+    raise RequestError(f"{path.name} is there already")
 
 
 def _sweep(root: Path) -> None:

@@ -32,10 +32,11 @@ _STAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 def run_id(preset: str, dataset: str, seed: int, now: datetime) -> str:
     """`YYYYMMDD-HHMMSS-<preset>-<dataset>-s<seed>`; of a path the file's or folder's name, in plain characters."""
-    return f"{now:%Y%m%d-%H%M%S}-{_slug(preset)}-{_slug(Path(dataset).stem)}-s{int(seed)}"
+    return f"{now:%Y%m%d-%H%M%S}-{slug(preset)}-{slug(Path(dataset).stem)}-s{int(seed)}"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Plain characters for a part of a folder's name."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower())[:40].strip("-_") or "data"
 
 

@@ -11,11 +11,13 @@ from engine.events import (
     Chosen,
     CurvePoint,
     Evaluation,
+    Isolated,
     Metrics,
     Role,
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 
 MAX_POINTS = 4_000
@@ -87,6 +89,10 @@ class StageView:
     health: list[AttentionHealth] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     """What its defense chose, each thing once."""
+    verified: dict[str, Verified] = field(default_factory=dict)
+    """By measurement, what became of its model under attack once more."""
+    isolated: Isolated | None = None
+    """What its defense set apart of the poisoned set."""
     finished: StageFinished | None = None
     """Its figures, checkpoint and time, once it is done."""
     _stride: int = 1

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.events import SCHEMA
+from engine.events import SCHEMA, Isolated, Verified
 from engine.plain import plain
 from engine.record.absent import absent, target_class
 from engine.record.origin import origin
@@ -20,7 +20,8 @@ def summarize(view: RunView) -> dict[str, Any]:
     A stage is listed once it has figures: the final ones where it is finished, else the newest of its curve, over a
     draw of the test images. The suspect comes first, the last purified model last, between them the plan's order.
     Percentages are 0-100, numbers that do not exist null; `absent` of a stage says why. `poisoned` are training images,
-    null where they are not counted once and for all; `class_names` are in the order of `class_acc`.
+    null where they are not counted once and for all; `class_names` are in the order of `class_acc`; `unfit` says, by
+    name, why the network cannot bear a defense that was asked for.
     """
     came_from = origin(view)
     return {
@@ -40,6 +41,7 @@ def summarize(view: RunView) -> dict[str, Any]:
         "class_names": view.dataset.get("class_names"),
         "suspect": came_from.to_dict() if came_from else None,
         "stages": [_stage(view, stage) for stage in _listed(view) if stage.metrics],
+        "unfit": view.unfit,
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,
         "started": datetime.fromtimestamp(view.started, UTC).isoformat(),
@@ -78,4 +80,18 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "sha256": done.sha256 if done else None,
         "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
         "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
+        **({"isolated": _isolated(stage.isolated)} if stage.isolated else {}),
+        **({"verified": {name: _verified(each) for name, each in stage.verified.items()}} if stage.verified else {}),
     }
+
+
+def _isolated(event: Isolated) -> dict[str, Any]:
+    """What a stage set apart, in images and in shares of 0-1."""
+    counts = {key: getattr(event, key) for key in ("images", "isolated", "poisoned", "found")}
+    return {**counts, **plain({"precision": event.precision, "recall": event.recall})}
+
+
+def _verified(event: Verified) -> dict[str, Any]:
+    """One measurement of a purified model, beside a clean model's."""
+    kept = ("figures", "control", "points", "uncontrolled", "unfit", "seconds")
+    return {key: plain(value) for key in kept if (value := getattr(event, key)) or key == "figures"}

@@ -19,6 +19,7 @@ from engine.events import (
     CurvePoint,
     Evaluation,
     Event,
+    Isolated,
     Message,
     PlannedStage,
     Preparing,
@@ -34,6 +35,7 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
+    Verified,
 )
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
@@ -73,6 +75,8 @@ class RunView:
         """How the suspect's file is made up; empty where it came from none."""
         self.zoo: dict[str, Any] = {}
         """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
+        self.unfit: dict[str, str] = {}
+        """Of the defenses that were asked for, those that the network cannot bear, and why."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -210,7 +214,7 @@ class RunView:
         self.dataset, self.model = _table(event.dataset), _table(event.model)
         self.config_sha256, self.attacked, self.plan = event.config_sha256, event.attacked, event.plan
         self.attention, self.origin = _table(event.attention), _table(event.origin)
-        self.zoo = _table(event.zoo)
+        self.zoo, self.unfit = _table(event.zoo), _table(event.unfit)
         self.stages = {stage.name: self._blank(stage.name) for stage in event.plan}
         self.started = self._lag = event.time
         self._held = None
@@ -248,6 +252,12 @@ class RunView:
 
     def _on_chosen(self, event: Chosen) -> None:
         self._stage(event.stage).add_choice(event)
+
+    def _on_isolated(self, event: Isolated) -> None:
+        self._stage(event.stage).isolated = event
+
+    def _on_verified(self, event: Verified) -> None:
+        self._stage(event.stage).verified[event.test] = event
 
     def _on_stage_finished(self, event: StageFinished) -> None:
         self._stage(event.stage).finish(event, self._work(event))
@@ -314,7 +324,9 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     CurvePoint: RunView._on_curve_point,
     AttentionHealth: RunView._on_health,
     Chosen: RunView._on_chosen,
+    Isolated: RunView._on_isolated,
     StageFinished: RunView._on_stage_finished,
+    Verified: RunView._on_verified,
     SampleShown: RunView._on_sample,
     Preparing: RunView._on_preparing,
     Queued: RunView._on_queued,

@@ -69,7 +69,7 @@ def make(
     control = control or Control()
     device = choose(config.device, config.precision)
     threads = check_threads(config.threads)
-    loaded = yield from load_data(config, control)
+    loaded = yield from load_data(config.data, control)
     config, said = aimed(config, loaded)
     config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
     scarce.check_eligible(config.attack, loaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.control import Control
 from engine.errors import RequestError
@@ -29,15 +30,19 @@ class Conveniences:
         return Claim(threads, label, device=device) if self.queues else nullcontext()
 
 
-def found() -> Conveniences:
-    """What there is of them now; nothing is told."""
+def found(store: Path | None = None) -> Conveniences:
+    """What there is of them now; nothing is told.
+
+    `store` is a folder of artifacts that comes before the user's own.
+    """
     cache, machine = cache_dir(), machine_dir()
     uncached, alone = unusable(cache), unusable(machine)
     said = [f"nothing is kept in the cache {cache} ({uncached})"] * bool(uncached)
     said += [f"runs do not wait for each other through {machine} ({alone})"] * bool(alone)
     names = " and ".join(["NADTUI_CACHE"] * bool(uncached) + ["NADTUI_MACHINE"] * bool(alone))
     warning = f"{'; '.join(said)}; {names} can name other folders" if said else ""
-    return Conveniences(ArtifactCache(keeps=not uncached), not alone, warning)
+    artifacts = ArtifactCache(keeps=not uncached)
+    return Conveniences(artifacts if store is None else ArtifactCache(store, behind=artifacts), not alone, warning)
 
 
 def wait_for(claim: Claim | None, control: Control) -> Generator[Event, None, None]:

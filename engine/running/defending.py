@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from engine.config.run import RunConfig
-from engine.defenses.base import Adopt, Ask, Choose, Defense, LabeledImages, Optimize, Port, Train
+from engine.data.clean import CleanImages
+from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.errors import RequestError, StageError
 from engine.events import Chosen, Event
+from engine.running.isolating import isolated
 from engine.running.optimizing import Optimization
 from engine.running.session import Session
 from engine.running.stages import StageRunner
 from engine.running.suspect import Suspect
+from engine.running.verifying import unverified, verify
 from engine.training.progress import ToldSteps
 
 OPTIMIZED = "optimized"
@@ -29,10 +33,12 @@ OPTIMIZED = "optimized"
 def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
     """Run every defense of the session that is not finished yet."""
     for defense in session.config.defenses.values():
-        if all(stage.name in runner.finished for stage in defense.stages()):
+        last = defense.stages()[-1].name
+        if all(stage.name in runner.finished for stage in defense.stages()) and not unverified(session, last):
             continue
         port = port_of(session, defense, suspect)
-        yield from _Defender(session, runner, defense, port).run()
+        model = yield from _Defender(session, runner, defense, port, suspect).run()
+        yield from verify(session, runner, suspect, last, model)
 
 
 def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
@@ -40,8 +46,8 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
     clean, held = split(session, defense)
     poisoned = None
     if "poisoned set" in defense.needs:
-        assert session.config.attack is not None
-        poisoned = suspect.poisoned_set(session.config.attack)
+        made = suspect.poisoned_set(session.config.attack)
+        poisoned = LabeledImages(made.images, made.labels)
     return Port(
         suspect=suspect.model,
         clean=clean,
@@ -50,18 +56,19 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
         taps=suspect.model.tap_names,
         device=session.device,
         seed=session.config.seed,
+        _build=partial(session.network.fresh, device=session.device),
         _poisoned=poisoned,
     )
 
 
 def split(session: Session, defense: Defense) -> tuple[LabeledImages, LabeledImages]:
     """The clean subset as a defense has it: to train on, and to choose on where it does."""
-    places = session.clean
-    count = held_images(defense, len(places))
-    order = torch.randperm(len(places), generator=_generator(session.config))
-    held = torch.zeros(len(places), dtype=torch.bool)
+    clean = session.clean
+    count = held_images(defense, len(clean))
+    order = torch.randperm(len(clean), generator=_generator(session.config))
+    held = torch.zeros(len(clean), dtype=torch.bool)
     held[order[:count]] = True
-    return _taken(session, places[~held]), _taken(session, places[held])
+    return _lent(session, clean[~held]), _lent(session, clean[held])
 
 
 def held_images(defense: Defense, clean: int) -> int:
@@ -73,20 +80,20 @@ def _generator(config: RunConfig) -> torch.Generator:
     return torch.Generator().manual_seed((config.seed * 1_000_003 + 4_409) % 2**63)
 
 
-def _taken(session: Session, places: Tensor) -> LabeledImages:
-    train = session.train
-    there = places.to(train.labels.device)
-    return LabeledImages(train.images[there], train.labels[there])
+def _lent(session: Session, clean: CleanImages) -> LabeledImages:
+    there = session.device.torch
+    return LabeledImages(clean.images.to(there), clean.labels.to(there))
 
 
 class _Defender:
     """Runs one defense, and carries out what it asks for."""
 
-    def __init__(self, session: Session, runner: StageRunner, defense: Defense, port: Port) -> None:
+    def __init__(self, session: Session, runner: StageRunner, defense: Defense, port: Port, suspect: Suspect) -> None:
         self._session = session
         self._runner = runner
         self._defense = defense
         self._port = port
+        self._suspect = suspect
 
     def run(self) -> Generator[Event, None, nn.Module]:
         """The defense's events, and those of what it asks for; its purified model at the end.
@@ -94,8 +101,9 @@ class _Defender:
         Raises:
             StageError: it asks for a stage that it did not declare, or leaves one out.
         """
-        unfinished = (each.name for each in self._defense.stages() if each.name not in self._runner.finished)
-        self._runner.enter(next(unfinished))  # what it does before it first asks is of that stage, too
+        stages = [each.name for each in self._defense.stages()]
+        unfinished = (name for name in stages if name not in self._runner.finished)
+        self._runner.enter(next(unfinished, stages[-1]))  # what it does before it first asks is of that stage, too
         work = self._defense.defend(self._port)
         answer: Any = None
         try:
@@ -121,11 +129,12 @@ class _Defender:
                     ask.stage,
                     ask.model,
                     ask.objective,
-                    self._port.clean,
+                    ask.data or self._port.clean,
                     ask.settings,
                     optimizer=ask.optimizer,
                     step=ask.step,
                     watch=ask.watch,
+                    beside=ask.beside,
                 )
             case Adopt():
                 return self._runner.adopt(ask.stage, ask.model, given=ask.given, curve=ask.curve)
@@ -133,6 +142,8 @@ class _Defender:
                 return self._optimize(ask)
             case Choose():
                 return self._choose(ask)
+            case Isolate():
+                return self._isolate(ask)
         raise TypeError(f"nobody carries out {type(ask).__name__}")
 
     def _optimize(self, ask: Optimize) -> Generator[Event, None, dict[str, Tensor]]:
@@ -168,6 +179,13 @@ class _Defender:
         choice = max(scores, key=lambda name: scores[name] if not math.isnan(scores[name]) else -math.inf)
         yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores)
         return choice
+
+    def _isolate(self, ask: Isolate) -> Generator[Event, None, Tensor]:
+        """Keep the places that a defense isolated, and say how many of them are poisoned: it does not hear that."""
+        self._runner.enter(ask.stage)
+        if "poisoned set" not in self._defense.needs:
+            raise StageError(f"stage {ask.stage}: there is no poisoned set at hand of which to isolate anything")
+        return (yield from isolated(self._session, ask, self._suspect.poisoned_set(self._session.config.attack)))
 
     def _check_done(self) -> None:
         missing = [stage.name for stage in self._defense.stages() if stage.name not in self._runner.finished]

@@ -57,8 +57,8 @@ def preprocessing_doubts(session: Session, model: nn.Module) -> Iterator[Message
 
     What was tried is said with the accuracy that each gives there.
     """
-    places = session.clean[:: max(1, len(session.clean) // LOOKED_AT)][:LOOKED_AT].to(session.train.labels.device)
-    images, labels = session.train.images[places], session.train.labels[places]
+    looked_at = session.clean[:: max(1, len(session.clean) // LOOKED_AT)][:LOOKED_AT]
+    images, labels = (each.to(session.device.torch) for each in (looked_at.images, looked_at.labels))
     level = chance(labels)
     accuracy = _accuracy(model, images, labels, session.device)
     if accuracy >= (100 + level) / 2:

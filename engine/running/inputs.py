@@ -14,7 +14,8 @@ from typing import Any
 
 from engine import zoo
 from engine.config.run import RunConfig
-from engine.data.base import ImageData
+from engine.data.base import ImageData, fingerprint
+from engine.data.clean import CleanImages
 from engine.errors import RequestError
 from engine.events import Event, RunStarted, StageFinished
 from engine.models import foreign
@@ -97,6 +98,18 @@ def check_data(started: RunStarted | None, data: ImageData, config: RunConfig) -
     if isinstance(was.get("fingerprint"), str) and was["fingerprint"] != data.fingerprint:
         now = {"train": len(data.x_train), "test": len(data.x_test), "fingerprint": data.fingerprint}
         raise _changed("data set", _images(was), _images(now), config.data.name)
+
+
+def check_clean(started: RunStarted | None, clean: CleanImages) -> None:
+    """Refuse clean images that are not those the run began with: another data set's may be others by now.
+
+    Raises:
+        RequestError: it says so.
+    """
+    was = started.dataset.get("clean_fingerprint") if started is not None else None
+    now = fingerprint(clean.images, clean.labels)
+    if isinstance(was, str) and was != now:
+        raise RequestError(f"the clean images are not those the run began with: then {_short(was)}, now {_short(now)}")
 
 
 def check_stages(recorded: Sequence[Event], folder: RunFolder) -> None:

@@ -21,7 +21,7 @@ from engine.errors import RequestError, StageError
 from engine.events import Event
 from engine.models.inference import as_input
 from engine.storage.checkpoints import load_weights, save_weights
-from engine.training.loop import Batch, epoch_generator
+from engine.training.loop import Batch, epoch_generator, parted
 from engine.training.progress import ToldSteps
 from engine.training.steps import restore_state, state_of, total
 
@@ -91,10 +91,10 @@ class Optimization:
 
     def _batch(self, step: int) -> Batch:
         """The batch of one step: passes over the clean images, each in an order of its own."""
-        a_pass = math.ceil(len(self._data) / self._ask.batch_size)
+        a_pass = len(parted(torch.arange(len(self._data)), self._ask.batch_size))
         turn, number = divmod(step, a_pass)
         order = torch.randperm(len(self._data), generator=epoch_generator(self._seed, turn, _ORDER))
-        chosen = order.split(self._ask.batch_size)[number].to(self._data.labels.device)
+        chosen = parted(order, self._ask.batch_size)[number].to(self._data.labels.device)
         draws = epoch_generator(self._seed, step, _DRAWS)
         return Batch(as_input(self._data.images[chosen]), self._data.labels[chosen], draws)
 

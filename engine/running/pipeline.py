@@ -16,6 +16,7 @@ import torch
 from engine import zoo
 from engine.config.run import RunConfig
 from engine.control import Control, Stopped
+from engine.data.base import fingerprint
 from engine.device import environment, peak_memory
 from engine.errors import RecordError, RequestError, StageError
 from engine.events import (
@@ -114,7 +115,7 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
         yield from wait_for(claim, session.control)
         suspect = yield from make_suspect(session, runner)
         yield from defend(session, runner, suspect)
-    seconds = sum(event.seconds for event in runner.finished.values())
+    seconds = sum(event.seconds for event in runner.finished.values()) + runner.verified
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))
     session.folder.write_summary(summarize(fold(read_events(session.folder.path).events)))
 
@@ -149,6 +150,7 @@ def _opening(session: Session) -> Event:
             "train": len(loaded.x_train),
             "test": len(loaded.x_test),
             "clean": len(session.clean),
+            "clean_fingerprint": fingerprint(session.clean.images, session.clean.labels),
             "fingerprint": loaded.fingerprint,
             "poisoned": session.poisoned,
             "size": list(session.network.size),
@@ -166,4 +168,5 @@ def _opening(session: Session) -> Event:
         attacked=config.attack is not None,
         origin={} if session.given is None else session.given.origin,
         plan=session.plan,
+        unfit=dict(session.unfit),
     )

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from engine import data, zoo
 from engine.config.run import RunConfig
 from engine.control import Control
-from engine.data.base import ImageData, Note
-from engine.data.subset import clean_subset
+from engine.data.base import DataRequest, ImageData, Note
+from engine.data.clean import CleanImages, set_apart
 from engine.device import choose
 from engine.errors import RequestError
 from engine.events import Event, Preparing
@@ -23,6 +23,7 @@ from engine.record.folder import RunFolder
 from engine.record.reading import read_events
 from engine.running import conveniences, inputs, mailbox, scarce
 from engine.running.defending import check_held
+from engine.running.fitting import bearable
 from engine.running.given import read_given
 from engine.running.network import Network
 from engine.running.plan import make_plan
@@ -55,31 +56,35 @@ class Preparation:
         request, config = self.request, self.request.config
         recorded = self._taken_up()
         started = inputs.begun(recorded)
-        plan = make_plan(config)
+        make_plan(config)
         device = choose(config.device, config.precision)
         files = inputs.check_files(started, config)
-        loaded = yield from load_data(config, control)
+        loaded = yield from load_data(config.data, control)
         inputs.check_data(started, loaded, config)
         config, said = aimed(config, loaded)
-        clean = clean_subset(loaded.y_train, config.data.clean_fraction, config.seed, config.data.stratified)
+        loaded, clean = yield from _with_clean_images(config, loaded, control)
+        inputs.check_clean(started, clean)
         network = Network.of(config, loaded, typed=request.typed_model)
         given = read_given(config, network)
         network = network if given is None else given.network
         model = network.fresh(seed=0)
-        count = _check(config, loaded, clean, model)
+        probe = as_input(clean.images[:PROBE])
+        config, unfit = bearable(config, model, probe)
+        count = _check(config, loaded, clean, model, probe)
         said += scarce.warnings(config, loaded, clean, count)
-        extras = conveniences.found()
+        extras = conveniences.found(request.store)
         folder = self._folder or RunFolder.create(
             request.out,
             preset=config.preset,
             dataset=config.data.name,
             seed=config.seed,
             config_yaml=config.to_yaml(),
+            name=request.name,
         )
         self._folder = None
         return Session(
             replace(request, config=config),
-            plan,
+            make_plan(config),
             control,
             device,
             loaded,
@@ -92,8 +97,10 @@ class Preparation:
             recorded,
             given=given,
             poisoned=count,
+            unfit=unfit,
             remarks=[
                 *loaded.notes,
+                *(Note(f"{name}: n/a, {why}", warning=True) for name, why in unfit.items()),
                 *(Note(line) for line in scarce.aim(config, loaded, count)),
                 *(Note(line, warning=True) for line in said),
             ],
@@ -126,8 +133,16 @@ def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:
     return config.model_copy(update={"attack": attack}), [said] if said else []
 
 
-def load_data(config: RunConfig, control: Control) -> Generator[Event, None, ImageData]:
-    """Load the data set in a thread of its own, so that its progress can be told while it loads."""
+def _with_clean_images(
+    config: RunConfig, loaded: ImageData, control: Control
+) -> Generator[Event, None, tuple[ImageData, CleanImages]]:
+    source = config.data.clean_source
+    other = None if source is None else (yield from load_data(source, control))
+    return set_apart(loaded, config.data, config.seed, other)
+
+
+def load_data(settings: DataRequest, control: Control) -> Generator[Event, None, ImageData]:
+    """Load a data set in a thread of its own, so that its progress can be told while it loads."""
     reports: queue.SimpleQueue[Preparing] = queue.SimpleQueue()
 
     def progress(what: str, done: int, total: int) -> None:
@@ -135,21 +150,20 @@ def load_data(config: RunConfig, control: Control) -> Generator[Event, None, Ima
         reports.put(Preparing(what=what, done=done, total=total))
 
     with ThreadPoolExecutor(1, thread_name_prefix="nadtui-data") as loader:
-        loading = loader.submit(data.load, config.data, progress)
+        loading = loader.submit(data.load, settings, progress)
         while not (loading.done() and reports.empty()):
             with contextlib.suppress(queue.Empty):
                 yield reports.get(timeout=0.05)
         return loading.result()
 
 
-def _check(config: RunConfig, loaded: ImageData, clean: Tensor, model: nn.Module) -> int | None:
+def _check(config: RunConfig, loaded: ImageData, clean: CleanImages, model: nn.Module, probe: Tensor) -> int | None:
     """Refuse what the data set, the network or the given files cannot bear; the number of poisoned images."""
     check_threads(config.threads)
     if config.attack is not None:
         config.attack.check(loaded.classes, *loaded.x_train.shape[-2:])
         scarce.check_eligible(config.attack, loaded)
     count = scarce.poisoned(config, loaded)
-    probe = as_input(loaded.x_train[clean[:PROBE]])
     check_held(config, len(clean))
     for defense in config.defenses.values():
         defense.check(model, probe)

@@ -43,6 +43,9 @@ QUIET_S = 30.0
 QUEUE_WAIT_S = 2.0
 """How long to wait for the queue itself, which is held for milliseconds at a time."""
 
+SHARES = "NADTUI_GPU_SHARES"
+"""How many runs may be on one accelerator at a time: set for workers of which so many share one."""
+
 _UNNAMED = "another run"
 _numbers = itertools.count()
 
@@ -137,7 +140,7 @@ class Claim:
         self.label = label
         cpu = device == "cpu"
         self._count = self.threads if cpu else 1
-        self._candidates = tuple(f"cpu-{number}" for number in numbers) if cpu else (_device_token(device),)
+        self._candidates = tuple(f"cpu-{number}" for number in numbers) if cpu else _device_tokens(device)
         self._folder = machine_dir()
         self._held: dict[str, FileLock] = {}
         self._ticket: Ticket | None = None
@@ -372,6 +375,13 @@ def _read_ticket(folder: Path, identity: str) -> Ticket | None:
         )
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _device_tokens(device: str) -> tuple[str, ...]:
+    """The tokens of an accelerator of which a run wants one: a single one, unless it is to be shared."""
+    token, shares = _device_token(device), os.environ.get(SHARES, "")
+    more = range(2, int(shares) + 1) if shares.isdigit() else ()
+    return (token, *(f"{token}-{number}" for number in more))
 
 
 def _device_token(device: str) -> str:

@@ -12,6 +12,7 @@ from engine.attacks.base import Attack
 from engine.attacks.target import told
 from engine.config.run import RunConfig
 from engine.data.base import ImageData, few
+from engine.data.clean import CleanImages
 from engine.errors import RequestError
 
 
@@ -89,7 +90,7 @@ def check_eligible(attack: Attack, loaded: ImageData) -> None:
         )
 
 
-def warnings(config: RunConfig, loaded: ImageData, clean: Tensor, count: int | None) -> Iterator[str]:
+def warnings(config: RunConfig, loaded: ImageData, clean: CleanImages, count: int | None) -> Iterator[str]:
     """What is to be said of a request that is sound, a line each. `count`: the images that are poisoned."""
     attack = config.attack
     if count == 0 and attack is not None and attack.marks:
@@ -105,7 +106,7 @@ def warnings(config: RunConfig, loaded: ImageData, clean: Tensor, count: int | N
         )
     subset = f"the clean subset of {len(clean)} image{'s' * (len(clean) != 1)}"
     more = "data.stratified=true" if len(clean) >= loaded.classes else "a larger data.clean_fraction"
-    yield from _empty(loaded, loaded.y_train[clean], subset, f"{more} gives each its share")
+    yield from _empty(loaded, clean.labels, subset, f"{more} gives each its share")
     yield from _empty(loaded, loaded.y_test, f"the test part of {len(loaded.y_test)} images", "they have no accuracy")
 
 

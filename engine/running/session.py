@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from engine.config.run import RunConfig
 from engine.control import Control
 from engine.data.base import ImageData, Note
+from engine.data.clean import CleanImages
 from engine.defenses.base import LabeledImages
 from engine.device import Device
 from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
@@ -31,8 +32,8 @@ class Session:
     control: Control
     device: Device
     data: ImageData
-    clean: Tensor
-    """The places of the defender's clean subset among the training images, sorted, int64."""
+    clean: CleanImages
+    """The defender's clean subset."""
     network: Network
     model: nn.Module
     """The network with weights drawn anew, on the CPU: what was checked before anything was written."""
@@ -46,6 +47,8 @@ class Session:
     """The suspect's file, where it comes from one."""
     poisoned: int | None = None
     """How many training images the attacker poisons; None where that is not counted once and for all."""
+    unfit: Mapping[str, str] = field(default_factory=dict)
+    """Of the defenses that were asked for, those that the network cannot bear, and why."""
     remarks: Sequence[Note] = ()
     """How the data and the request were understood, and what of them comes to nothing."""
 

@@ -13,7 +13,7 @@ from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted
+from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
@@ -43,6 +43,8 @@ class StageRunner:
         """Epochs of it that are finished and saved."""
         self.step = 0
         """Steps of the next that are done and saved."""
+        self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
+        """Seconds spent on measurements after purified models, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)
         """By stage, seconds of work beside its training and evaluation: of optimizations, of an attack's products."""
 
@@ -61,8 +63,12 @@ class StageRunner:
         optimizer: OptimizerFactory | None = None,
         step: TrainStep | None = None,
         watch: Watch | None = None,
+        beside: nn.Module | None = None,
     ) -> Generator[Event, None, nn.Module]:
-        """Train `model` from the stage's last saved step on; its weights end up in the run folder."""
+        """Train `model` from the stage's last saved step on; its weights end up in the run folder.
+
+        `beside` learns with it; its weights are kept only as long as the stage lasts.
+        """
         self.enter(stage)
         if stage in self.finished:
             return self.load(stage, model)
@@ -82,6 +88,7 @@ class StageRunner:
             optimizer=optimizer or sgd,
             step=step or descend,
             advice=self._advice(stage, settings),
+            beside=beside,
             keep=partial(self._keep, watched=watched),
         )
         if self.folder.state(stage).is_file():

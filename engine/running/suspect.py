@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine import models, zoo
-from engine.attacks.base import Attack, AttackContext, Trigger
+from engine.attacks.base import Attack, AttackContext, PoisonedSet, Trigger
 from engine.attacks.joint import Joint, objective
 from engine.defenses.base import LabeledImages
 from engine.errors import RequestError
@@ -76,11 +76,10 @@ class Suspect:
     context: AttackContext | None = None
     trigger: Trigger | None = None
 
-    def poisoned_set(self, attack: Attack) -> LabeledImages:
-        """What the suspect was trained on."""
-        assert self.context is not None and self.trigger is not None
-        poisoned = attack.poison(self.context, self.trigger)
-        return LabeledImages(poisoned.images, poisoned.labels)
+    def poisoned_set(self, attack: Attack | None) -> PoisonedSet:
+        """What the suspect was trained on, and which images of it are poisoned."""
+        assert attack is not None and self.context is not None and self.trigger is not None
+        return attack.poison(self.context, self.trigger)
 
 
 def _from_file(session: Session, runner: StageRunner) -> Generator[Event, None, nn.Module]:
@@ -150,6 +149,7 @@ def _attacked(
             joint = attack.joint(model, trigger, context)
         else:
             yield from runner.adopt(SUSPECT, joint or model)
+            yield from _keep(session, cache, key, joint)  # it may come from another cache than the one that keeps
             return model
     yield from _trained(session, runner, joint, model, context, trigger)
     yield from _keep(session, cache, key, joint)

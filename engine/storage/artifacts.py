@@ -45,10 +45,12 @@ class Artifact:
 class ArtifactCache:
     """Artifacts by kind (a short name) and key. Any number of processes may use one cache at a time."""
 
-    def __init__(self, root: Path | None = None, *, keeps: bool = True) -> None:
-        """`keeps`: whether it takes what it is offered; else it is there to be read."""
+    def __init__(self, root: Path | None = None, *, keeps: bool = True, behind: ArtifactCache | None = None) -> None:
+        """`keeps`: whether it takes what it is offered; else it is there to be read. `behind`: where it looks for what
+        it lacks."""
         self.root = cache_dir() / "artifacts" if root is None else Path(root)
         self._keeps = keeps
+        self._behind = behind
 
     @staticmethod
     def key(parts: Mapping[str, Any]) -> str:
@@ -63,6 +65,10 @@ class ArtifactCache:
 
     def get(self, kind: str, key: str) -> Artifact | None:
         """The entry, if it is there and every byte of it is as it was put; a damaged one is removed."""
+        found = self._own(kind, key)
+        return self._behind.get(kind, key) if found is None and self._behind is not None else found
+
+    def _own(self, kind: str, key: str) -> Artifact | None:
         folder = self._folder(kind, key)
         if not os.path.lexists(folder):
             return None
@@ -91,7 +97,7 @@ class ArtifactCache:
         Raises:
             RequestError: `source` cannot be read, or the cache not be written (disk full); nothing half-made stays.
         """
-        there = self.get(kind, key)
+        there = self._own(kind, key)
         if there is not None:
             return there
         folder = self._folder(kind, key)
@@ -115,7 +121,7 @@ class ArtifactCache:
             raise RequestError(f"cannot keep {source} in the cache {self.root}: {reason}") from error
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
-        kept = self.get(kind, key)
+        kept = self._own(kind, key)
         if kept is None:
             raise RequestError(f"cannot keep {source} in the cache {self.root}: {folder} cannot be replaced")
         return kept

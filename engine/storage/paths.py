@@ -5,6 +5,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -32,6 +33,12 @@ def runs_dir() -> Path:
 def presets_dir() -> Path:
     """Return the user's own folder of presets: ``NADTUI_PRESETS``, or ``presets`` among the user's settings."""
     return _from_environment("NADTUI_PRESETS") or of_user(platformdirs.user_config_dir) / "presets"
+
+
+def zoo_dir() -> Path:
+    """Return the folder of the suspects that come with the package."""
+    # Of a package without a file of its own the parts are paths, the whole is none.
+    return Path(str(resources.files("presets").joinpath("zoo")))
 
 
 def of_user(folder: Callable[[str], str]) -> Path:

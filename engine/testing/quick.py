@@ -40,7 +40,14 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
 are left alone nothing there is learned by a trigger: the color tells more than enough."""
 PLANTED_RATE = 0.3
 
-DEFENSES: Mapping[str, Mapping[str, Any]] = {"nad": {"distill": {"beta": 20}}}
+DEFENSES: Mapping[str, Mapping[str, Any]] = {
+    "nad": {"distill": {"beta": 20}},
+    "mcr": {"points": 2},
+    "i-bau": {"training": {"lr": 0.003}},
+    "argd": {"distill": {"node": 20, "dimensions": 4}},
+    "sau": {"training": {"lr": 0.003}},
+    "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},
+}
 
 
 def attack(name: str) -> dict[str, Any]:

@@ -146,10 +146,11 @@ class Loop:
         optimizer: OptimizerFactory = sgd,
         step: TrainStep = descend,
         advice: str = "a lower learning rate usually helps",
+        beside: nn.Module | None = None,
         keep: Callable[[Loop], None] | None = None,
     ) -> None:
-        """`advice`: what usually helps where the loss diverges. `keep` saves the loop's state, called between two steps
-        before it holds still or ends."""
+        """`advice`: what usually helps where the loss diverges; `beside`: what learns together with the model; `keep`
+        saves the loop's state, called between two steps before it holds still or ends."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -165,8 +166,10 @@ class Loop:
         self._keep = keep
         self._draws: Draws | None = None
         """Those of the epoch under way."""
-        self.steps_per_epoch = len(_parted(torch.arange(len(images)), settings.batch_size))
-        self.optimizer = optimizer(model, settings)
+        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
+        self._beside = beside
+        self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
+        self.optimizer = optimizer(self._all, settings)
         self._step = step
 
     def batches(self, epoch: int) -> Iterator[Batch]:
@@ -179,7 +182,7 @@ class Loop:
     def _chosen(self, draws: Draws) -> list[Tensor]:
         """The places of an epoch's batches, from draws that have not been used yet."""
         order = torch.randperm(len(self.images), generator=draws.order).to(self.images.device)
-        return _parted(order, self.settings.batch_size)
+        return parted(order, self.settings.batch_size)
 
     def _batch(self, chosen: Tensor, draws: Draws) -> Batch:
         return Batch(as_input(self.augment(self.images[chosen], draws.order)), self.labels[chosen], draws.objective)
@@ -191,7 +194,7 @@ class Loop:
             StageError: the loss is no longer finite.
             engine.control.Stopped: a stop was asked for; `state` tells how far it has come.
         """
-        self.model.train()
+        self._all.train()
         epoch = self.progress.epoch
         draws = Draws.of(self.seed, epoch)
         chosen = self._chosen(draws)
@@ -237,9 +240,11 @@ class Loop:
     def state(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """All that the loop needs to go on after the last step: tensors, and numbers as text."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self._beside is not None:
+            tensors |= {f"beside.{name}": value for name, value in self._beside.state_dict().items()}
         if self._draws is not None:
             tensors |= {f"draws.{name}": value for name, value in self._draws.state().items()}
-        kept = state_of(self.optimizer, dict(self.model.named_parameters()))
+        kept = state_of(self.optimizer, dict(self._all.named_parameters()))
         tensors |= {f"optimizer.{name}": value for name, value in kept.items()}
         progress = self.progress
         return tensors, {
@@ -251,11 +256,11 @@ class Loop:
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, str]) -> None:
         """Take up what `state` gave."""
-        weights = {n.removeprefix("model."): v for n, v in tensors.items() if n.startswith("model.")}
-        self.model.load_state_dict(weights)
-        kept = {n.removeprefix("optimizer."): v for n, v in tensors.items() if n.startswith("optimizer.")}
-        restore_state(self.optimizer, dict(self.model.named_parameters()), kept)
-        drawn = {n.removeprefix("draws."): v for n, v in tensors.items() if n.startswith("draws.")}
+        self.model.load_state_dict(_below("model", tensors))
+        if self._beside is not None:
+            self._beside.load_state_dict(_below("beside", tensors))
+        restore_state(self.optimizer, dict(self._all.named_parameters()), _below("optimizer", tensors))
+        drawn = _below("draws", tensors)
         self.progress = Progress(
             int(numbers["epoch"]),
             int(numbers.get("step", 0)),  # states of before, which were saved at epoch ends alone, have none
@@ -270,7 +275,12 @@ class Loop:
             self._keep(self)
 
 
-def _parted(order: Tensor, size: int) -> list[Tensor]:
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, without it."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def parted(order: Tensor, size: int) -> list[Tensor]:
     """In batches of that size; a batch norm of maps of 1x1 cannot learn from a batch of one."""
     parts = list(order.split(size))
     if size > 1 and len(parts) > 1 and len(parts[-1]) == 1:

@@ -49,6 +49,13 @@ def sgd(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     )
 
 
+def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam over all parameters; the settings' momentum is its first beta, Nesterov's makes it NAdam (Dozat 2016)."""
+    kind = torch.optim.NAdam if settings.nesterov else torch.optim.Adam
+    betas = settings.momentum, 0.999
+    return kind(model.parameters(), lr=settings.lr, betas=betas, weight_decay=settings.weight_decay)
+
+
 def state_of(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> dict[str, Tensor]:
     """What an optimizer remembers of each parameter, by the parameter's name: `<what>.<name>`."""
     return {

@@ -7,11 +7,11 @@ training; `nadtui zoo build` makes them (`engine.zookeeping`). Free of torch, bu
 from __future__ import annotations
 
 import functools
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import RequestError
+from engine.storage.paths import zoo_dir
 from engine.zoo.card import Card
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ def name_of(preset: str, dataset: str, seed: int, model: str = DEFAULT_MODEL, *,
 
 def folder() -> Path:
     """Where the zoo is kept: in the package."""
-    # Of a package without a file of its own the parts are paths, the whole is none.
-    return Path(str(resources.files("presets").joinpath("zoo")))
+    return zoo_dir()
 
 
 @functools.cache

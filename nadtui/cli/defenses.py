@@ -71,6 +71,7 @@ def _about(name: str, kind: type[Defense]) -> dict[str, Any]:
         "source": kind.source,
         "stages": stages,
         "needs": sorted(kind.needs),
+        "layers": sorted(kind.layers),
         "slow": kind.slow,
         "origin": DEFENSES.origin(name),
     }
@@ -86,4 +87,5 @@ def _stages(about: dict[str, Any]) -> str:
 
 def _needs(about: dict[str, Any]) -> str:
     """What a person must know before choosing it."""
-    return ", ".join([*(f"needs the {need}" for need in about["needs"]), *["slow: by name only"] * about["slow"]])
+    needs = [*(f"the {need}" for need in about["needs"]), *(f"a {layer}" for layer in about["layers"])]
+    return ", ".join([*(f"needs {need}" for need in needs), *["slow: by name only"] * about["slow"]])

@@ -25,10 +25,13 @@ from nadtui.cli import (
     models,
     output,
     presets,
+    reproduce,
     results,
     run,
     runs,
     show,
+    studies,
+    sweep,
     watch,
     zoo,
 )
@@ -52,12 +55,15 @@ for command in (
     inspect.inspect,
     check.check,
     bench.bench,
+    reproduce.reproduce,
 ):
     app.command()(command)
 app.add_typer(presets.app, name="presets")
 app.add_typer(defenses.app, name="defenses")
 app.add_typer(models.app, name="models")
 app.add_typer(zoo.app, name="zoo")
+app.add_typer(sweep.app, name="sweep")
+app.add_typer(studies.app, name="studies")
 app.add_typer(results.app, name="results")
 
 

@@ -52,6 +52,10 @@ def run(
         Path | None,
         typer.Option(parser=expanded, metavar="FILE", help="A configuration, such as a run's config.yaml."),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", metavar="", help="Measure whether the backdoor is erased or only asleep."),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Processor threads; runs share the machine by them.")
     ] = None,
@@ -82,6 +86,7 @@ def run(
         defenses=tuple(defense or ()),
         model=model,
         config=config,
+        verify=verify,
         threads=threads,
         out=out,
         resume=resume,

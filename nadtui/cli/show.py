@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 from nadtui.cli.options import Out, Run
+from nadtui.runs import asleep
 from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
@@ -38,11 +39,26 @@ def show(run: Run, out: Out = None) -> None:
         output.line()
         output.line(f"{way.title}:")
         output.show(lambda width, way=way: tables.make(way.columns, way.rows, figures=len(way.columns)))
+    _show_verified(report)
     _show_picture(report)
     for said in _remarks(report):
         output.line()
         output.line(said)
     diagnostics.note(f"record: {report.folder}")
+
+
+def _show_verified(report: Report) -> None:
+    """What became of the purified models under attack once more, where that was asked for."""
+    from nadtui.cli import tables
+
+    rows = asleep.rows(report.view)
+    if not rows:
+        return
+    output.line()
+    output.line(f"{asleep.TITLE}")
+    output.show(lambda width: tables.make(asleep.COLUMNS, rows, figures=len(asleep.COLUMNS)))
+    for said in (*asleep.remarks(report.view), asleep.LEGEND):
+        output.line(said)
 
 
 def _show_picture(report: Report) -> None:

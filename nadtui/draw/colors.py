@@ -50,7 +50,7 @@ def series(place: int, *, dark: bool) -> str:
 @cache
 def heat() -> tuple[RGB, ...]:
     """`LEVELS` colors from none (black) to most (pale yellow)."""
-    return _ramp(_INFERNO)
+    return ramp(_INFERNO)
 
 
 @cache
@@ -58,10 +58,11 @@ def diverging(*, dark: bool) -> tuple[RGB, ...]:
     """`LEVELS` colors from less (blue) over none (the background) to more (orange)."""
     middle = (18, 18, 22) if dark else (245, 245, 245)
     less, more = ((86, 180, 233), (255, 150, 30)) if dark else ((0, 90, 181), (190, 80, 0))
-    return _ramp((less, middle, more))
+    return ramp((less, middle, more))
 
 
-def _ramp(corners: Sequence[RGB]) -> tuple[RGB, ...]:
+def ramp(corners: Sequence[RGB]) -> tuple[RGB, ...]:
+    """`LEVELS` colors along these corners, which lie evenly."""
     return tuple(_between(corners, level / (LEVELS - 1)) for level in range(LEVELS))
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import attention_maps, map_grid, run_charts, terminal_plot
+from nadtui.draw.chart import Chart
 from nadtui.draw.map_lines import Look
 
 WIDEST = 120
@@ -21,16 +22,27 @@ MAP_LINES = 40
 def draw(view: RunView, width: int, *, color: bool) -> Text:
     """Everything a record has to show, in at most `width` columns; without color in letters."""
     width = min(width, WIDEST)
-    parts = [*_figures(view, width, color=color), *_maps(view, width, color=color)]
+    parts = [*_figures(view, width, color=color), *_ways(view, width, color=color), *_maps(view, width, color=color)]
     return Text("\n").join(parts)
 
 
 def _figures(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
     """ACC and ASR over all stages."""
-    chart = run_charts.figures_chart(view, "epoch")
+    yield from _drawn(run_charts.figures_chart(view, "epoch"), "by epoch", width, color=color)
+
+
+def _ways(view: RunView, width: int, *, color: bool) -> Iterator[Text]:
+    """ACC and ASR of the models on the way to a stage's, of the stages that were measured so."""
+    for stage in view.stages.values():
+        chart = run_charts.way_chart(stage, attacked=view.attacked)
+        yield from _drawn(chart, f"on the way to {formatting.clean(stage.name)}, by t", width, color=color)
+
+
+def _drawn(chart: Chart, title: str, width: int, *, color: bool) -> Iterator[Text]:
+    """A chart below its legend; nothing where it has no point."""
     if not any(each.x for each in chart.series):
         return
-    legend = Text("by epoch: ")
+    legend = Text(f"{title}: ")
     for each in chart.series:
         legend.append(f"{each.key(color=color)} ", Style(color=each.color))
         legend.append(f"{formatting.clean(each.name)}  ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.record.origin import origin
@@ -45,6 +45,9 @@ COLUMNS = (
     "defense",
     "absent",
     "suspect",
+    "isolated",
+    "precision",
+    "recall",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -68,9 +71,15 @@ def render(report: Report) -> str:
             for place, end in enumerate(("low", "high"))
         }
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
-        row = {**of_the_run, **stage, **bounds, "absent": absent}
+        row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage)}
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
+
+
+def _isolation(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stage isolated of the poisoned set; empty for one that isolated nothing."""
+    found = stage.get("isolated") or {}
+    return {column: found.get(column) for column in ("isolated", "precision", "recall")}
 
 
 def render_comparison(reports: Sequence[Report]) -> str:

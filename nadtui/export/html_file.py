@@ -10,7 +10,7 @@ from nadtui import formatting
 from nadtui.draw.run_charts import figures_chart, loss_chart, way_chart
 from nadtui.export import explained, png_file, svg
 from nadtui.export.html_page import page, text
-from nadtui.runs import comparison
+from nadtui.runs import asleep, comparison
 from nadtui.runs.digest import Report, Way, titles
 
 
@@ -23,7 +23,8 @@ def render(report: Report) -> str:
     if view.failure is not None:
         parts.append(f'<p class="caution">Failed in {text(view.failure.stage)}: {text(view.failure.message)}</p>')
     facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in report.facts()[1:])
-    parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *map(_way, report.ways()), *_maps(report)]
+    parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *map(_way, report.ways())]
+    parts += [*_verified(report), *_maps(report)]
     parts.append(f"<h2>Configuration</h2><pre>{html.escape(report.configuration())}</pre>")
     return page(view.run, "\n".join(parts))
 
@@ -61,6 +62,17 @@ def _curves(report: Report) -> list[str]:
         ("Loss", svg.draw(loss_chart(report.view, "epoch", log_y=True, dark=False), "loss, by epoch")),
     ]
     return [f"<h2>{title}</h2>{picture}" for title, picture in drawn if picture]
+
+
+def _verified(report: Report) -> list[str]:
+    """What became of the purified models under attack once more, where that was asked for."""
+    rows = asleep.rows(report.view)
+    if not rows:
+        return []
+    head = "".join(f"<th>{text(title)}</th>" for title in asleep.COLUMNS)
+    body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    told = "".join(f"<p><small>{text(said)}</small></p>" for said in (*asleep.remarks(report.view), asleep.LEGEND))
+    return [f"<h2>{text(asleep.TITLE)}</h2><table><tr>{head}</tr>{body}</table>{told}"]
 
 
 def _way(way: Way) -> str:

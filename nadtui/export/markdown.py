@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from nadtui import formatting
 from nadtui.export import explained
-from nadtui.runs import comparison
+from nadtui.runs import asleep, comparison
 from nadtui.runs.digest import Report, titles
 
 _PUNCTUATION = re.compile(r"([\\`*_\[\]|~])")
@@ -28,6 +28,7 @@ def render(report: Report) -> str:
         parts.append("\n".join(f"- {escape(said)}" for said in report.choices()))
     for way in report.ways():
         parts += [f"## {escape(way.title)}", _table(way.columns, way.rows)]
+    parts += _verified(report)
     parts += ["## Configuration", _fenced(report.configuration())]
     return "\n\n".join(parts) + "\n"
 
@@ -61,6 +62,14 @@ def _figures(report: Report) -> str:
             )
         )
     return _table(_HEAD, rows)
+
+
+def _verified(report: Report) -> list[str]:
+    rows = asleep.rows(report.view)
+    if not rows:
+        return []
+    told = "\n".join(escape(said) for said in (*asleep.remarks(report.view), asleep.LEGEND))
+    return [f"## {escape(asleep.TITLE)}", _table(asleep.COLUMNS, [list(map(escape, row)) for row in rows]), told]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

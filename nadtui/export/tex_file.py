@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nadtui import formatting
 from nadtui.runs import comparison
-from nadtui.runs.digest import Report, titles
+from nadtui.runs.digest import Report, Way, titles
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -42,7 +42,17 @@ def render(report: Report) -> str:
         plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
     lines += [r"\hline", r"\end{tabular}", _CAPTION, *(f"% {formatting.clean(said)}" for said in report.missing())]
+    for said in report.choices():
+        lines.append(f"% {formatting.clean(said)}")
+    for way in report.ways():
+        lines += _way(way)
     return "\n".join(lines) + "\n"
+
+
+def _way(way: Way) -> list[str]:
+    """The figures of the models on the way to a stage's, as a `tabular` of its own."""
+    head = [f"% {formatting.clean(way.title)}", f"\\begin{{tabular}}{{{'r' * len(way.columns)}}}", r"\hline"]
+    return [*head, _row(way.columns), r"\hline", *map(_row, way.rows), r"\hline", r"\end{tabular}"]
 
 
 _CAPTION = (

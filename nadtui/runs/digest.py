@@ -87,8 +87,15 @@ class Report:
         return missing(self.summary)
 
     def choices(self) -> list[str]:
-        """What its stages chose, a line each."""
-        return [narrate.choice(chosen) for stage in self.view.stages.values() for chosen in stage.chosen]
+        """What its stages isolated and chose, a line each."""
+        return [
+            said
+            for stage in self.view.stages.values()
+            for said in (
+                *([narrate.isolation(stage.isolated)] if stage.isolated else ()),
+                *map(narrate.choice, stage.chosen),
+            )
+        ]
 
     def ways(self) -> list[Way]:
         """The figures of the models on the way to a stage's, of the stages that were measured so."""

@@ -10,6 +10,7 @@ from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
+from nadtui.runs import asleep
 
 
 def loud(event: events.Event) -> bool:
@@ -85,6 +86,16 @@ def _(event: events.Chosen, view: RunView) -> str:
 
 
 @line.register
+def _(event: events.Isolated, view: RunView) -> str:
+    return isolation(event)
+
+
+@line.register
+def _(event: events.Verified, view: RunView) -> str:
+    return asleep.line(event)
+
+
+@line.register
 def _(event: events.StageFinished, view: RunView) -> str:
     how = f"done in {formatting.duration(event.seconds)}"
     if event.cached:
@@ -131,6 +142,16 @@ def choice(event: events.Chosen) -> str:
     among = f"{formatting.plural(len(each), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
     score = event.scores.get(event.choice, math.nan)
     return f"{event.stage} chose {event.what} {event.choice} (score {formatting.number(score)}; {among})"
+
+
+def isolation(event: events.Isolated) -> str:
+    """What a stage isolated, and how much of it is poisoned."""
+    shares = {"precision": event.precision, "recall": event.recall}
+    told = ", ".join(f"{name} {formatting.percentage(100 * share)} %" for name, share in shares.items())
+    return (
+        f"{event.stage} isolated {formatting.count(event.isolated)} of {formatting.count(event.images)} images: "
+        f"{formatting.count(event.found)} of the {formatting.count(event.poisoned)} poisoned ones ({told})"
+    )
 
 
 def figures(metrics: events.Metrics) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class RunOptions:
     defenses: Sequence[str] = ()
     model: str | None = None
     config: Path | None = None
+    verify: bool = False
     threads: int | None = None
     out: Path | None = None
     resume: str | None = None
@@ -45,7 +46,6 @@ _WITH_RESUME = ("out", "resume", "cache", "threads", "device", "model", "setting
 """Options that do not change what a resumed run comes to."""
 CHANGEABLE = ("evaluation.every", "evaluation.images")
 """Fields that may be set anew when a run is resumed: nothing but the live curves is other for it."""
-ALL = "all"
 
 
 def check_given(options: RunOptions) -> None:
@@ -67,7 +67,7 @@ def check_given(options: RunOptions) -> None:
 
 
 def _is_given(value: Any) -> bool:
-    return value is not None and value != () and value != []
+    return value is not None and value is not False and value != () and value != []
 
 
 def build_config(options: RunOptions) -> RunConfig:
@@ -80,11 +80,7 @@ def build_config(options: RunOptions) -> RunConfig:
     if names == ["fine-tuning"]:
         diagnostics.note("--defense fine-tuning stands for itself now; --defense nad,fine-tuning sets it beside NAD")
     overrides = _overrides(options)
-    if names is not None and ALL in names:
-        config = _resolved(options, overrides, _all(names))
-        config = _resolved(options, overrides, _all_that_fit(config, names))
-    else:
-        config = _resolved(options, overrides, names)
+    config = _resolved(options, overrides, names)
     if options.epochs:
         config = _resolved(options, [*overrides, *_epochs(options.epochs, config)], list(config.defenses))
     return config
@@ -100,6 +96,7 @@ def _resolved(options: RunOptions, overrides: Sequence[Mapping[str, Any]], defen
         config_file=options.config,
         overrides=overrides,
         defenses=defenses,
+        tell=diagnostics.note,
     )
 
 
@@ -187,35 +184,10 @@ def data_set(name: str) -> str:
 
 def defense_names(given: Sequence[str]) -> list[str] | None:
     """The names that were given, each by an option of its own or several with commas; None = none were."""
-    names = [name.strip() for text in given for name in text.split(",")]
+    from engine.config.selection import listed
+
+    names = [name for text in given for name in listed(text)]
     return names or None
-
-
-def _all(names: Iterable[str]) -> list[str]:
-    """The defenses that were named, then every other there is."""
-    from engine.defenses import DEFENSES
-
-    return list(dict.fromkeys([*(name for name in names if name != ALL), *DEFENSES.loaded()]))
-
-
-def _all_that_fit(config: RunConfig, names: Iterable[str]) -> list[str]:
-    """Every defense that can be had of this suspect, for `all`; the others are named, once, with what they lack."""
-    from engine.defenses import DEFENSES
-
-    named = [name for name in names if name != ALL]
-    attack = config.attack
-    at_hand = attack is not None and config.suspect_file is None and not attack.learns
-    at_hand = at_hand and (config.zoo_name is None or attack.remakes)
-    for name, defense in DEFENSES.loaded().items():
-        if name in named:
-            continue
-        if defense.slow:
-            diagnostics.note(f"{name}: left out, it is slow; --defense {name} adds it")
-        elif "poisoned set" in defense.needs and not at_hand:
-            diagnostics.note(f"{name}: left out, it needs the poisoned set")
-        else:
-            named.append(name)
-    return named
 
 
 def _overrides(options: RunOptions) -> list[dict[str, Any]]:
@@ -228,8 +200,10 @@ def _overrides(options: RunOptions) -> list[dict[str, Any]]:
         layers.append(nested("model.name", network(options.model)))
     if options.suspect is not None:
         layers.append({"suspect": suspect(options.suspect)})
+    if options.verify:
+        layers.append(nested("evaluation.verify", True))
     if options.teacher is not None:
-        layers.append(nested("defenses.nad.teacher.file", _file("--teacher", options.teacher)))
+        layers.append(nested("defenses.nad.teacher.file", _teacher(options.teacher)))
     layers += [parse_override(text) for text in options.settings]
     return layers
 
@@ -263,6 +237,10 @@ def suspect(name: str) -> str:
     from engine.events import TRAINED
 
     return name if name == TRAINED or name.partition(":")[0] == "zoo" else _file("--suspect", name)
+
+
+def _teacher(name: str) -> str:
+    return name if name.partition(":")[0] == "zoo" else _file("--teacher", name)
 
 
 def _file(option: str, name: str) -> str:

@@ -14,9 +14,10 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from engine.errors import RequestError
-from nadtui import diagnostics
+from nadtui import diagnostics, formatting
 from nadtui.runs.detached import see_off
 from nadtui.runs.hosting import Host, JobHost
+from nadtui.runs.sweep_folders import is_sweep
 from nadtui.workbench import garbage
 from nadtui.workbench.base import WorkbenchBase
 from nadtui.workbench.messages import HostChanged
@@ -74,6 +75,8 @@ class Workbench(WorkbenchBase):
         self.dress()
         if self._start is None:
             self.open_workspace()
+        elif isinstance(self._start, Path) and is_sweep(self._start):
+            self.open_sweep(self._start)
         else:
             self.open_run(self._start)
         self.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -119,6 +122,24 @@ class Workbench(WorkbenchBase):
         from nadtui.workbench.screens.compare import CompareScreen
 
         self.push_screen(CompareScreen(folders))
+
+    def open_sweep(self, folder: Path) -> None:
+        """The screen reads it by itself, behind its first paint."""
+        from nadtui.workbench.screens.sweep import SweepScreen
+
+        self.push_screen(SweepScreen(folder))
+
+    def choose_sweep(self) -> None:
+        """Those under the folder of runs, beside it, and where the workbench was started."""
+        from nadtui.runs.sweep_folders import sweeps_in
+        from nadtui.workbench.dialogs import Choose
+
+        found = sweeps_in([self.runs_root, self.runs_root.parent, Path("sweeps"), Path()])
+        if not found:
+            self.notify("no sweep here; nadtui sweep makes one, nadtui watch DIR opens one from elsewhere")
+            return
+        choices = [(str(folder), formatting.cut_in_front(folder, 56)) for folder in found]
+        self.push_screen(Choose("Open a sweep", choices), lambda folder: folder and self.open_sweep(Path(folder)))
 
     def replace_host(self, old: Host, new: JobHost) -> None:
         """Whether a screen is in front or behind another."""

@@ -76,6 +76,14 @@ class WorkbenchBase(KeysInTurn[None]):
         """Open the screen that shows these runs side by side."""
         raise NotImplementedError
 
+    def open_sweep(self, folder: Path) -> None:
+        """Open the screen on a sweep's folder."""
+        raise NotImplementedError
+
+    def choose_sweep(self) -> None:
+        """Ask which sweep to open, of those at hand."""
+        raise NotImplementedError
+
     def replace_host(self, old: Host, new: JobHost) -> None:
         """Screens that show `old` show `new` from now on."""
         raise NotImplementedError

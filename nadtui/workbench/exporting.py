@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.app import App
 
@@ -16,6 +17,9 @@ from nadtui import formatting
 from nadtui.export import checkpoint
 from nadtui.runs.digest import Report
 from nadtui.workbench.dialogs import Ask, Choose
+
+if TYPE_CHECKING:
+    from nadtui.runs.sweep_report import SweepReport
 
 Render = Callable[[str], str | bytes]
 """The document in the format of that name."""
@@ -39,6 +43,12 @@ class Exporting:
         from nadtui.export.formats import COMPARISONS, of_comparison
 
         self._ask_format("Export the comparison as", COMPARISONS, "comparison", partial(of_comparison, reports))
+
+    def sweep(self, report: SweepReport) -> None:
+        """The same for a sweep: its tables, or its figures."""
+        from nadtui.export.sweeps.formats import FORMATS, of_sweep
+
+        self._ask_format(f"Export {report.name} as", FORMATS, report.name, partial(of_sweep, report))
 
     def _ask_format(self, title: str, forms: Iterable[str], stem: str, render: Render) -> None:
         choices = [(form, form) for form in forms]

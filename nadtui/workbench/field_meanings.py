@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 
 from engine import attacks, defenses
 from engine.config.run import RunConfig
+from engine.config.selection import ALL
 
 DEFENSES = "defenses"
 """The field whose tables are the defenses of a run."""
@@ -28,7 +29,8 @@ def meaning(path: str, config: RunConfig) -> tuple[str, str]:
     if found is None:
         return "", ""
     if path == DEFENSES:
-        return "The defenses of this run, in their order; each brings its fields", ", ".join(defenses.DEFENSES.names())
+        said = "The defenses of this run, in their order; each brings its fields; all = all but slow ones"
+        return said, ", ".join((*defenses.DEFENSES.names(), ALL))
     return " ".join((found.description or "").split()), _allowed(found)
 
 

@@ -43,6 +43,13 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
     "defense": {
         "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
         "fine-tuning": Row(),
+        "mcr": Row(),
+        "i-bau": Row(),
+        "argd": Row(),
+        "sau": Row(),
+        "ac": Row(),
+        "ss": Row(),
+        "abl": Row(),
     },
     "model": {
         "wrn": Row(),

@@ -51,7 +51,7 @@ class Nad(Defense):
 
     def files(self) -> list[Path]:
         """The teacher's, where it is given."""
-        return [] if self.teacher.file is None else [Path(self.teacher.file)]
+        return [] if self.teacher.path is None else [self.teacher.path]
 
     def check(self, model: nn.Module, clean: Tensor) -> None:
         """Refuse a beta that does not fit the taps, taps whose maps can say nothing, a teacher that does not fit."""

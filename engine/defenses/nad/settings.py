@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat, TypeAdapter, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, TypeAdapter, field_validator
 
 from engine import models
 from engine.errors import RequestError
-from engine.settings import ObjectiveSettings, PathText, Section, TrainingSettings
+from engine.events import ZOO
+from engine.places import in_full
+from engine.settings import ObjectiveSettings, Section, Text, TrainingSettings
+from engine.storage.paths import zoo_dir
 
 AUTHORS = ((1024, 500.0), (256, 1000.0), (64, 1000.0))
 """The cells of a WRN's maps at 32 pixels, and the authors' weights of the means over them."""
@@ -17,6 +22,7 @@ TOGETHER = 20.0
 """What the authors' weights add up to as weights of sums over cells: 500 / 1024 + 1000 / 256 + 1000 / 64, rounded."""
 EQUAL = "equal"
 """Instead of weights: equal shares of the loss for all taps."""
+_OF_THE_ZOO = f"{ZOO}:"
 OTHERS = "others"
 """In a table of weights: every tap that it does not name."""
 
@@ -40,16 +46,38 @@ def _as_meant(value: Any) -> Any:
     return value if value in (None, EQUAL) else _ONE.validate_python(value)
 
 
+def _in_full_or_of_the_zoo(value: str) -> str:
+    if not value.startswith(_OF_THE_ZOO):
+        try:
+            return in_full(value)
+        except RequestError as error:
+            raise ValueError(str(error)) from None
+    if not re.fullmatch(r"[\w.@-]+", value.removeprefix(_OF_THE_ZOO)) or not _file_of(value).is_file():
+        raise ValueError("the zoo has no such model (nadtui zoo lists them)")
+    return value
+
+
+def _file_of(value: str) -> Path:
+    if value.startswith(_OF_THE_ZOO):
+        return zoo_dir() / f"{value.removeprefix(_OF_THE_ZOO)}.safetensors"
+    return Path(value)
+
+
 class TeacherSettings(Section):
     """The teacher: the suspect, fine-tuned on the clean subset."""
 
-    file: PathText | None = None
-    """A ready teacher's checkpoint, used instead of fine-tuning one."""
+    file: Annotated[Text, AfterValidator(_in_full_or_of_the_zoo)] | None = None
+    """A ready teacher's checkpoint, used instead of fine-tuning one; or zoo:NAME, a model of the zoo."""
     model: str | None = None
     """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
     its beginning, as the paper tries, too. null = the suspect's."""
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
+
+    @property
+    def path(self) -> Path | None:
+        """Where the ready teacher's checkpoint lies; None where there is none."""
+        return None if self.file is None else _file_of(self.file)
 
     @field_validator("model")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +32,8 @@ def made(settings: TeacherSettings, model: nn.Module, images: Tensor, seed: int)
         teacher = copy.deepcopy(model).requires_grad_(True)
     else:
         teacher = _another(settings.model, model, images, seed)
-    if settings.file is not None:
-        fit(teacher, load_foreign(Path(settings.file), teacher), settings.file)
+    if settings.path is not None:
+        fit(teacher, load_foreign(settings.path, teacher), settings.path)
     return teacher
 
 

@@ -59,6 +59,7 @@ class WorkspaceScreen(Screen[None]):
         Binding("slash", "filter", "Filter", key_display="/", tooltip="Filter runs, as in: sig asr<5 dataset:cifar10"),
         Binding("c", "compare", "Compare", tooltip="Compare the marked runs"),
         Binding("e", "export", "Export", tooltip="Write the run to a file"),
+        Binding("w", "sweeps", "Sweeps", tooltip="Open a sweep: a grid of runs", show=False),
         Binding("d", "delete", "Del", tooltip="Move the marked runs, or this one, to the trash; asks first"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("u", "undelete", "Undo", tooltip="Take back the runs that were deleted last", show=False),
@@ -190,6 +191,10 @@ class WorkspaceScreen(Screen[None]):
         return self.catalog.view(path) is not None
 
     # --- panes ---
+
+    def action_sweeps(self) -> None:
+        """Ask which sweep to open."""
+        self.app.choose_sweep()
 
     def action_filter(self) -> None:
         """Filter as you type."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from engine.config.layers import parse_override
 from engine.config.presets import resolve
+from engine.defenses import DEFENSES
 from tests.engine.config.asking import BOTH, refused, write
 
 
@@ -31,6 +34,24 @@ def test_defenses_of_a_configuration_file_are_the_runs(tmp_path: Path):
     assert "defenses = None: a table" in refused(
         None, config_file=write(tmp_path / "empty.yaml", "preset: sig\ndefenses:")
     )
+
+
+@pytest.mark.parametrize("given", ["all", "[nad, all]", "{all: , nad: {distill: {p: 3}}}"])
+def test_a_configuration_file_may_have_all_defenses(tmp_path: Path, given: str):
+    file = write(tmp_path / "given.yaml", f"preset: badnets\ndefenses: {given}")
+    told: list[str] = []
+    config = resolve(None, config_file=file, tell=told.append)
+    assert set(config.defenses) == {name for name, kind in DEFENSES.loaded().items() if not kind.slow}
+    assert config.defenses["nad"].distill.p == (3 if "p" in given else 2)
+    assert len(told) == len(DEFENSES) - len(config.defenses)
+    assert resolve(None, config_file=write(tmp_path / "again.yaml", config.to_yaml())) == config
+
+
+def test_names_in_a_row_are_defenses_too_and_nothing_else_is(tmp_path: Path):
+    file = write(tmp_path / "given.yaml", "preset: sig\ndefenses: fine-tuning, nad")
+    assert list(resolve(None, config_file=file).defenses) == ["fine-tuning", "nad"]
+    file = write(tmp_path / "given.yaml", "preset: sig\ndefenses: [3]")
+    assert refused(None, config_file=file) == "defenses = [3]: a table of fields is wanted, or names in a row"
 
 
 def test_defenses_asked_for_win_over_a_files(tmp_path: Path):

@@ -82,9 +82,13 @@ def test_fields_shape_what_they_are_known_to():
     for path, shapes in fields.items():
         by_kind.setdefault(shapes.what, set()).add(path)
     assert by_kind["nothing"] == {"preset", "recipe", "threads"}
-    assert by_kind["measurement"] == {"evaluation.every", "evaluation.images", "evaluation.samples"}
+    kept = {"evaluation.every", "evaluation.images", "evaluation.samples", "evaluation.verify"}
+    assert by_kind["measurement"] == kept
     of_defenses = {path for path in fields if path.startswith("defenses.")}
-    assert by_kind["defense"] - of_defenses == {"seed", "data.clean_fraction", "data.stratified", "model.taps"}
+    assert by_kind["defense"] - of_defenses == {
+        *("seed", "model.taps"),
+        *("data.clean_fraction", "data.stratified", "data.clean_from", "data.clean_shift"),
+    }
     assert of_defenses <= by_kind["defense"]
     assert {path: shapes.through for path, shapes in fields.items() if shapes.through} == {
         "device": DEVICE,
@@ -183,8 +187,8 @@ def test_keys_hold_the_fields_that_shape_and_no_others(attack: str):
         keyed = shapes.what == "suspect" and not shapes.through
         assert (other.suspect_shapers() != config.suspect_shapers()) is keyed, path
         assert (other.sha256() != config.sha256()) is (shapes.what != "nothing"), path
-    # Without a trigger nothing is poisoned, and one that learns with the model bears no mixup.
-    unmarked = set() if config.attack.marks else {"attack.label_rule", "attack.poisoning_rate"}
+    # Without a trigger nothing is poisoned or verified, and one that learns with the model bears no mixup.
+    unmarked = set() if config.attack.marks else {"attack.label_rule", "attack.poisoning_rate", "evaluation.verify"}
     learning = {"training.mixup"} if config.attack.learns else set()
     assert fixed == {"attack.name"} | unmarked | learning
 

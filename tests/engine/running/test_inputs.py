@@ -97,6 +97,16 @@ def test_other_images_are_refused_with_what_was_and_what_is(tmp_path):
     assert isinstance(resumed(config, folder)[-1], ev.RunFinished)
 
 
+def test_clean_images_of_another_data_set_are_looked_at_too(tmp_path):
+    other = npz(tmp_path / "other.npz", seed=3)
+    config = config_of(tmp_path, "badnets", f"data.clean_from={other}")
+    folder = stopped(config, tmp_path / "runs")
+    npz(other, seed=4)
+    assert "the clean images are not those the run began with" in refused(config, folder)
+    npz(other, seed=3)
+    assert isinstance(resumed(config, folder)[-1], ev.RunFinished)
+
+
 def test_as_many_other_images_are_refused_too(tmp_path):
     config = config_of(tmp_path, "badnets")
     folder = stopped(config, tmp_path / "runs")
@@ -219,7 +229,7 @@ def test_a_record_without_fingerprints_is_resumed_as_it_is(tmp_path):
     folder = stopped(config, tmp_path / "runs")
     lines = (folder / "events.jsonl").read_text().splitlines(keepends=True)
     first = json.loads(lines[0])
-    del first["inputs"], first["dataset"]["fingerprint"]
+    del first["inputs"], first["dataset"]["fingerprint"], first["dataset"]["clean_fingerprint"]
     (folder / "events.jsonl").write_text(json.dumps(first) + "\n" + "".join(lines[1:]))
     npz(tmp_path / "own.npz", seed=9)
     weights(tmp_path / "s.safetensors", 2)

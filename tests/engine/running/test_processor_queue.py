@@ -150,6 +150,16 @@ def test_an_accelerator_is_one_token_beside_the_processors(monkeypatch):
         assert stack.enter_context(claim(1, "x", device="cuda:1")).poll() == Waiting(1, ("other",))
 
 
+def test_an_accelerator_that_is_to_be_shared_has_room_for_as_many_runs_and_no_more(monkeypatch):
+    monkeypatch.setenv(processor_queue.SHARES, "2")
+    with ExitStack() as stack:
+        claims = [stack.enter_context(claim(1, str(number), device="cuda:0")) for number in range(3)]
+        assert [each.poll() for each in claims[:2]] == [None, None]
+        assert claims[2].poll() == Waiting(1, ("0", "1"))
+        claims[0].release()
+        assert claims[2].poll() is None
+
+
 def test_more_threads_than_processors_are_refused():
     with pytest.raises(RequestError, match="threads = 3: this machine has 2 processors; allowed: 1 to 2"):
         claim(3, "greedy")

@@ -12,7 +12,7 @@ import torch
 from engine import events as ev
 from engine.config.presets import resolve
 from engine.data.base import assemble
-from engine.data.subset import clean_subset
+from engine.data.clean import set_apart
 from engine.errors import RequestError
 from engine.running import scarce
 from engine.running.prepare import aimed
@@ -77,7 +77,7 @@ def test_what_is_not_counted_once_and_for_all(tmp_path):
 
 
 def said(chosen, loaded):
-    clean = clean_subset(loaded.y_train, chosen.data.clean_fraction, chosen.seed, chosen.data.stratified)
+    loaded, clean = set_apart(loaded, chosen.data, chosen.seed)
     return list(scarce.warnings(chosen, loaded, clean, scarce.poisoned(chosen, loaded)))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from engine.record.view import RunView, fold
 from nadtui.draw import run_picture
-from tests import many_taps, scripted_run, showcase
+from tests import many_taps, run_folders, scripted_run, showcase
 
 
 def test_a_pipe_gets_curves_and_maps_in_letters():
@@ -32,6 +32,17 @@ def test_the_curves_show_asr_falling():
     assert "o" in first[:60]
     assert "o" in last[60:]
     assert "o" not in last[:30]
+
+
+def test_the_models_on_the_way_to_a_stages_are_a_curve_of_their_own():
+    shown = run_picture.draw(fold(run_folders.side_by_side()), 100, color=False).plain.splitlines()
+    (title,) = [row for row, line in enumerate(shown) if line.startswith("on the way to ")]
+    assert shown[title].rstrip() == "on the way to fine-tuning, by t: ━ ACC  o ASR"
+    plotted = "\n".join(shown[title + 1 : title + 1 + run_picture.LINES])
+    assert "0.2 " in plotted, "its axis is t"
+    untriggered = run_picture.draw(fold(run_folders.side_by_side(attacked=False)), 100, color=False).plain
+    (title,) = [line for line in untriggered.splitlines() if line.startswith("on the way to ")]
+    assert "ASR" not in title
 
 
 def test_a_record_without_figures_gives_nothing():

@@ -1,12 +1,14 @@
 """Exports of a run with several purified models, and of one without a trigger."""
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
 
 import pytest
 
+from engine.events import Isolated
 from engine.record.state import RunState
 from engine.record.view import fold
 from nadtui.export import png_file
@@ -26,10 +28,9 @@ def test_a_reference_is_named_with_its_defense_and_every_model_has_a_row(form):
         assert name in text
 
 
-def test_csv_tells_roles_defenses_and_whence_the_suspect_in_its_last_columns():
-    rows = list(csv.reader(io.StringIO(of_run(report(), "csv"))))
-    assert [row[-4:] for row in rows] == [
-        ["role", "defense", "absent", "suspect"],
+def test_csv_tells_roles_defenses_and_whence_the_suspect():
+    rows = csv.DictReader(io.StringIO(of_run(report(), "csv")))
+    assert [[row[column] for column in ("role", "defense", "absent", "suspect")] for row in rows] == [
         ["suspect", "", "", "trained"],
         ["reference", "nad", "", "trained"],
         ["purified", "nad", "", "trained"],
@@ -38,6 +39,32 @@ def test_csv_tells_roles_defenses_and_whence_the_suspect_in_its_last_columns():
     [head, *rows] = csv.reader(io.StringIO(of_comparison([report(), report()], "csv")))
     assert head[-2:] == ["role", "defense"]
     assert ["purified", "fine-tuning"] in [row[-2:] for row in rows]
+
+
+def test_what_a_defense_isolated_is_told_in_every_document():
+    *events, end = run_folders.side_by_side()
+    told = Isolated(seq=end.seq, time=end.time, stage="nad", images=900, isolated=80, poisoned=100, found=60)
+    view = fold([*events, told, dataclasses.replace(end, seq=end.seq + 1)])
+    isolating = Report(Path("run"), view, RunState.FINISHED)
+    for form in ("md", "html", "tex"):
+        said = "nad isolated 80 of 900 images: 60 of the 100 poisoned ones (precision 75.0 %, recall 60.0 %)"
+        assert said in of_run(isolating, form).replace("\\", "")
+    stages = json.loads(of_run(isolating, "json"))["stages"]
+    assert [stage.get("isolated", {}).get("precision") for stage in stages] == [None, None, 0.75, None]
+    rows = [*csv.DictReader(io.StringIO(of_run(isolating, "csv")))]
+    assert [(row["isolated"], row["precision"], row["recall"]) for row in rows] == [
+        *[("", "", "")] * 2,
+        ("80", "0.75", "0.6"),
+        ("", "", ""),
+    ]
+    assert rows[2]["images"] == rows[1]["images"], "of the test images, not of those it isolated from"
+
+
+def test_tex_has_the_curve_as_a_table_of_its_own():
+    text = of_run(report(), "tex")
+    assert text.count(r"\begin{tabular}") == 2
+    assert "% On the way to fine-tuning" in text
+    assert r"0.5 & 95.0 & 80.0 \\" in text
 
 
 @pytest.mark.parametrize("form", FORMATS)

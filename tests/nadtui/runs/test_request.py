@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.defenses import DEFENSES
 from engine.errors import RequestError
 from nadtui.runs.request import RunOptions, build_config, check_given
 from tests.plugins import installed
@@ -56,11 +57,14 @@ def test_defenses_are_those_named_in_their_order_or_nad():
 
 
 def test_all_defenses_are_those_that_fit_and_are_not_slow(capsys: pytest.CaptureFixture[str]):
-    assert names(defenses=["all"]) == ["nad", "fine-tuning", "isolation"]
+    quick = [name for name, kind in DEFENSES.loaded().items() if not kind.slow]
+    assert names(defenses=["all"]) == quick
     assert "slow: left out, it is slow; --defense slow adds it" in capsys.readouterr().err
-    assert names(defenses=["slow", "all"]) == ["slow", "nad", "fine-tuning", "isolation"]
+    assert names(defenses=["slow", "all"]) == ["slow", *quick]
     capsys.readouterr()
-    assert names(preset="dynamic", defenses=["all"]) == ["nad", "fine-tuning"]
+    without = [name for name in quick if not DEFENSES.get(name).needs]
+    assert names(preset="dynamic", defenses=["all"]) == without
+    assert "isolation" not in without
     assert "isolation: left out, it needs the poisoned set" in capsys.readouterr().err
 
 

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from engine import events as ev
-from engine import models, run
+from engine import models, run, zoo
 from engine.control import Control
 from engine.defenses.base import Adopt, Train
 from engine.defenses.nad.defense import Nad
 from engine.defenses.nad.settings import DistillSettings, TeacherSettings
+from engine.defenses.nad.teacher import made
 from engine.errors import RequestError
 from engine.record.reading import read_events
 from engine.record.view import fold
 from engine.running.request import RunRequest
 from engine.settings import AugmentSettings, TrainingSettings
 from engine.storage.checkpoints import load_weights, save_weights
+from engine.zoo.contents import load
 from tests.ports import Driver, Tapped, batch, unchanged
 from tests.tiny import finished, outcome, run_all, runs_in, tiny_config
 
@@ -82,6 +85,25 @@ def test_checking_another_teacher_draws_from_nobodys_generator():
     before = torch.random.get_rng_state()
     nad(model="wrn-10-1").check(Tapped(1), batch().images)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# --- of the zoo ---
+
+
+def test_a_model_of_the_zoo_teaches():
+    settings = TeacherSettings(file="zoo:clean-signs-0")
+    assert settings.file == "zoo:clean-signs-0" and settings.path == zoo.folder() / "clean-signs-0.safetensors"
+    model = models.build("wrn-16-1", 10, 0)
+    teacher = made(settings, model, torch.rand(2, 3, 32, 32), 0)
+    weights = load(zoo.card("clean-signs-0")).weights
+    assert all(torch.equal(value, weights[name].to(value.dtype)) for name, value in teacher.state_dict().items())
+    assert Nad(teacher=settings).files() == [settings.path]
+
+
+@pytest.mark.parametrize("name", ["zoo:nothing-signs-0", "zoo:../results/signs", "zoo:"])
+def test_what_the_zoo_does_not_have_is_refused(name):
+    with pytest.raises(ValidationError, match="the zoo has no such model"):
+        TeacherSettings(file=name)
 
 
 # --- whole runs ---

@@ -1,0 +1,103 @@
+"""Which defenses a run has: those that were named, or `all` that can be had of its suspect. Free of torch.
+
+What the network itself cannot bear is known only once it is built (`engine.running.fitting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.config.complaints import one_line, shown
+from engine.config.layers import merged
+from engine.config.run import RunConfig
+from engine.defenses import DEFENSES, settings_class
+from engine.errors import RequestError
+
+ALL = "all"
+"""Stands for every defense whose needs are met, the slow ones left out."""
+
+
+def listed(text: str) -> list[str]:
+    """The names in a text, with commas between."""
+    return [name.strip() for name in text.split(",")]
+
+
+def as_table(layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A layer in which `defenses: all`, or names in a row, have become a table of defenses by name.
+
+    Raises:
+        RequestError: there is something else.
+    """
+    given = layer.get("defenses", {})
+    if isinstance(given, Mapping):
+        return layer
+    names = listed(given) if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f"defenses = {shown(given)}: a table of fields is wanted, or names in a row")
+    return {**layer, "defenses": dict.fromkeys(names)}
+
+
+def selected(
+    asked: Sequence[str] | None, given: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """The names of the run's defenses, `all` replaced by every other there is: `fitting` then leaves some out.
+
+    Raises:
+        RequestError: a field is set of a defense that is not among them.
+    """
+    names = asked_for(asked, given)
+    if ALL in names:
+        names = [*(name for name in names if name != ALL), *DEFENSES.loaded()]
+    _check_set(names, overrides)
+    return list(dict.fromkeys(names))
+
+
+def asked_for(asked: Sequence[str] | None, given: Mapping[str, Any]) -> list[str]:
+    """Those that were asked for, else those of the configuration file, else NAD."""
+    if asked is not None:
+        return list(asked)
+    return list(given["defenses"]) if "defenses" in given else ["nad"]
+
+
+def fitting(
+    config: RunConfig, names: Sequence[str], overrides: Sequence[Mapping[str, Any]]
+) -> tuple[RunConfig, dict[str, str]]:
+    """For `all`: the configuration less what cannot be had of its suspect, and why not, by name.
+
+    Args:
+        names: as they were given; what is among them by its own name stays.
+        overrides: what was set.
+
+    Raises:
+        RequestError: a field is set of a defense that is left out.
+    """
+    left_out = {name: why for name in config.defenses if name not in names for why in _lacking(config, name)}
+    kept = {name: defense for name, defense in config.defenses.items() if name not in left_out}
+    _check_set(list(kept), overrides)
+    return config.model_copy(update={"defenses": kept}), left_out
+
+
+def _lacking(config: RunConfig, name: str) -> Iterator[str]:
+    """Why `all` leaves a defense out: nothing, or one reason."""
+    defense, attack = config.defenses[name], config.attack
+    at_hand = attack is not None and config.suspect_file is None and not attack.learns
+    if defense.slow:
+        yield f"it is slow; --defense {name} adds it"
+    elif "poisoned set" in defense.needs and not (at_hand and (config.zoo_name is None or attack.remakes)):
+        yield "it needs the poisoned set"
+
+
+def _check_set(names: Sequence[str], overrides: Sequence[Mapping[str, Any]]) -> None:
+    set_of = merged(overrides).get("defenses")
+    for name in set_of if isinstance(set_of, Mapping) else ():
+        if name not in names:
+            raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), names)}"))
+
+
+def _why_left_out(defense: str, names: Sequence[str]) -> str:
+    try:
+        settings_class(defense)
+    except ValueError as error:
+        return str(error)
+    return f"not among this run's defenses ({', '.join(names) or 'none'}); --defense {defense} adds it"

@@ -1,0 +1,109 @@
+"""ANP: masks on neurons, trained against adversarial noise on them; those whose masks give way are pruned.
+
+Neurons that a backdoor uses are those through which a little relative noise makes a model fail on clean images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from engine.defenses.base import Defense, Layer, Port, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engine.training.loop import Batch
+
+
+class Anp(Defense):
+    """Settings of adversarial neuron pruning.
+
+    The source prunes at a threshold of 0.2, or at whichever of its script is best on triggered test images; here it is
+    the largest that keeps to a budget of ACC on held clean images. Its 2,000 steps of batches of 128 come to 768,000
+    image steps; ours are fewer, of smaller batches.
+    """
+
+    name: ClassVar[str] = "anp"
+    summary: ClassVar[str] = "prunes the neurons whose masks give way under adversarial noise on neurons"
+    source: ClassVar[str] = (
+        "Wu, Wang: Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS 2021 (arXiv 2110.14430), "
+        "equations 4-6; code: csdongxian/ANP_backdoor"
+    )
+    layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
+
+    steps: int = Field(500, ge=1, le=100_000)
+    """Steps of the masks; each looks at its batch three times (the source: 2,000)."""
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Images a step (the source: 128)."""
+    lr: float = Field(0.2, gt=0, le=100)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    eps: float = Field(0.4, ge=0, le=10)
+    """Greatest relative noise on a neuron's weight and bias."""
+    noise_steps: int = Field(1, ge=1, le=1_000)
+    """Steps in which the noise is found."""
+    alpha: float = Field(0.2, ge=0, le=1)
+    """Share of the loss without noise in the loss of the masks."""
+    threshold: float | None = Field(None, ge=0, le=1)
+    """Masks below it are pruned (the source: 0.2); null = the largest inside the budget."""
+    budget: float = Field(5.0, ge=0, le=100)
+    """Points of ACC on the held images that pruning may cost."""
+    held_share: float = Field(0.2, gt=0, lt=1)
+    """Of the clean images, those on which the threshold is chosen."""
+
+    @property
+    def held(self) -> float:
+        """Nothing where the threshold is given."""
+        return self.held_share if self.threshold is None else 0.0
+
+    def defend(self, port: Port) -> Work[nn.Module]:
+        """Train the masks, then prune a copy of the suspect."""
+        from engine.defenses.pruning import prune_by_masks
+
+        masks = yield from self._masks(port)
+        return (yield from prune_by_masks(port, self.name, masks, self.threshold, self.budget))
+
+    def _masks(self, port: Port) -> Work[Tensor]:
+        import torch
+
+        from engine.defenses.neurons import by_batch, channels_of
+        from engine.models.inference import freeze
+
+        model = by_batch(freeze(port.copy()))
+        masks = torch.ones(channels_of(model), device=port.device.torch, requires_grad=True)
+        found = yield from port.optimize(
+            self.name,
+            "masks",
+            {"masks": masks},
+            lambda batch: self.losses(model, masks, batch),
+            self.steps,
+            batch_size=self.batch_size,
+            optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.lr, momentum=self.momentum),
+            project=lambda: masks.clamp_(0, 1),
+        )
+        return found["masks"].detach()
+
+    def losses(self, model: nn.Module, masks: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The loss of the masks (equation 5): without noise, and under the noise that is worst for this batch."""
+        from torch.nn.functional import cross_entropy
+
+        from engine.defenses.neurons import logits_under, worst_noise
+
+        parts = {}
+        if self.alpha:
+            plain = logits_under(model, batch.images, weight=masks)
+            parts["ce"] = self.alpha * cross_entropy(plain.float(), batch.labels)
+        if self.alpha < 1:
+            noise = worst_noise(
+                model,
+                batch.images,
+                batch.labels,
+                batch.generator,
+                eps=self.eps,
+                steps=self.noise_steps,
+                weight=masks,
+            )
+            noisy = logits_under(model, batch.images, weight=masks + noise[0], bias=1 + noise[1])
+            parts["noise"] = (1 - self.alpha) * cross_entropy(noisy.float(), batch.labels)
+        return parts

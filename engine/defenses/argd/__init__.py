@@ -1,0 +1,1 @@
+"""Attention relation graph distillation (Xia et al., IJCAI 2022)."""

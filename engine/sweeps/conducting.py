@@ -1,0 +1,250 @@
+"""Cells handed out to workers until all are done: who goes next, what becomes of those that end, however they do.
+
+Nothing is remembered: what is left to do is read off the sweep's folder, so that another process can take over, or
+join. Free of torch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.control import Wish
+from engine.errors import RequestError
+from engine.record.layout import SUMMARY
+from engine.record.listing import head
+from engine.running.plan import SUSPECT
+from engine.sweeps import members, results, tries
+from engine.sweeps.crews import LOST, Crew
+from engine.sweeps.index import Cell, Index, Keep
+from engine.sweeps.keeping import settle
+from engine.sweeps.layout import RUNS
+from engine.sweeps.members import Member
+from engine.sweeps.working import BUSY, DONE, STOPPED
+
+POLL_S = 0.25
+"""Seconds within which a wish is answered."""
+AGAIN_S = 2.0
+"""Seconds until a cell is looked at again that another process has."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that happened to a cell, or must be known of the sweep."""
+
+    what: Literal["began", "finished", "failed", "died", "stopped", "note"]
+    cell: Cell | None = None
+    said: str = ""
+    done: int = 0
+    """Cells of the sweep that are finished by now."""
+    of: int = 0
+
+
+class Conductor:
+    """Sees a sweep through, or as far as it is let."""
+
+    def __init__(self, folder: Path, index: Index, crew: Crew, *, keep: Keep, threads: int | None = None) -> None:
+        """`threads`: of each cell, where they are not to be as many as the crew thinks fit."""
+        self._folder = Path(folder)
+        self._index = index
+        self._crew = crew
+        self._keep = keep
+        self._threads = threads if threads is not None else crew.threads
+        self._cells = {cell.id: cell for cell in index.cells}
+        self._wish: Wish | None = None
+        self._paused = False
+        self._running: dict[Future[dict[str, Any]], Cell] = {}
+        self._later: dict[str, float] = {}
+        """Cells that another process has, and when to look at them again."""
+        self._ready: set[str] = set()
+        """Suspects that are there, for all cells that need them."""
+        self._done: set[str] = set()
+        self._set_aside: set[str] = set()
+
+    @property
+    def failed(self) -> int:
+        """Cells that failed, or of which too many workers died."""
+        return len(self._set_aside)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every cell has come to its end."""
+        return len(self._done) + len(self._set_aside) == len(self._cells)
+
+    def stop(self) -> None:
+        """Begin nothing more, and have what is under way end at its next step; all of it can be resumed."""
+        self._wish = "stop"
+
+    def run(self) -> Iterator[Step]:
+        """Hand out cells until none is left, or a stop was asked for.
+
+        Raises:
+            RequestError: a worker would come to other results, or the folder cannot be written; nothing was run.
+        """
+        self._look()
+        left = [cell for cell in self._cells.values() if self._is_left(cell.id)]
+        if left:
+            self._crew.check([self._text(self._index.config(cell)) for cell in _one_a_template(left)], self._folder)
+            with Member(self._folder) as member:
+                try:
+                    yield from self._handed_out(member)
+                finally:
+                    self._call_off()
+
+    def _look(self) -> None:
+        """What is done and what has failed, as the folder says."""
+        known = results.read(self._folder)
+        unwritten = results.unwritten(self._folder, self._cells, known)
+        for line in unwritten:
+            settle(self._folder, line["cell"], self._keep)
+        results.write(self._folder, unwritten)
+        self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
+        self._ready = {self._cells[cell].suspect for cell in self._done}
+        self._set_aside = {
+            cell
+            for cell, tried in tries.all_of(self._folder).items()
+            if tried.said and cell in self._cells and cell not in self._done
+        }
+
+    def _is_left(self, cell: str) -> bool:
+        return cell not in self._done and cell not in self._set_aside
+
+    def _handed_out(self, member: Member) -> Iterator[Step]:
+        while True:
+            self._heed(member)
+            while self._wish is None and len(self._running) < self._crew.slots:
+                cell = self._next(member)
+                if cell is None:
+                    break
+                self._running[self._submitted(cell)] = cell
+                yield self._step("began", cell)
+            if not self._running and (self._wish == "stop" or not any(map(self._is_left, self._cells))):
+                return
+            if not self._running:
+                time.sleep(POLL_S)
+                continue
+            ended, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in ended:
+                yield from self._concluded(self._running.pop(future), future, member)
+
+    def _call_off(self) -> None:
+        """Whatever ended this: what is still under way is stopped before anybody else takes it."""
+        while self._running:
+            self._crew.ask(self._folder, {cell.id for cell in self._running.values()}, "stop")
+            ended, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self._running.pop(future)
+
+    def _heed(self, member: Member) -> None:
+        """Follow what a person or another process wants."""
+        asked = member.wish()
+        if asked == "stop" or self._wish == "stop":
+            self._wish = "stop"
+        elif asked is not None:
+            self._wish = "pause" if asked == "pause" else None
+        hands = {cell.id for cell in self._running.values()}
+        if self._wish is not None or asked == "resume":  # again and again: a run may not have had its folder yet
+            self._crew.ask(self._folder, hands, self._wish or "resume")
+
+    def _submitted(self, cell: Cell) -> Future[dict[str, Any]]:
+        return self._crew.submit(self._text(self._index.config(cell)), self._folder, cell.id)
+
+    def _text(self, config: Any) -> str:
+        return config.model_copy(update={"threads": self._threads}).to_yaml()
+
+    def _next(self, member: Member) -> Cell | None:
+        """The next cell that nobody has, and whose suspect nobody is just about to make."""
+        chosen = member.take(self._chosen)
+        return None if chosen is None else self._cells[chosen]
+
+    def _chosen(self, busy: frozenset[str]) -> str | None:
+        now = time.monotonic()
+        making = {self._cells[cell].suspect for cell in busy if cell in self._cells} if self._crew.shares else set()
+        making = {suspect for suspect in making if not self._is_ready(suspect, busy)}
+        for name in dict.fromkeys([*members.first(self._folder), *self._cells]):
+            cell = self._cells.get(name)
+            if cell is None or not self._is_left(name) or name in busy or self._later.get(name, 0) > now:
+                continue
+            if (self._folder / RUNS / name / SUMMARY).is_file():
+                self._done.add(name)  # another process was faster
+                self._ready.add(cell.suspect)
+            elif cell.suspect not in making and not self._gave_up(name):
+                return name
+        return None
+
+    def _gave_up(self, name: str) -> bool:
+        """Whether another process has set a cell aside since this one looked."""
+        if tries.of(self._folder, name).said:
+            self._set_aside.add(name)
+        return name in self._set_aside
+
+    def _is_ready(self, suspect: str, busy: frozenset[str]) -> bool:
+        """Whether the cells that need a suspect find it: one of those under way is past making it."""
+        if suspect in self._ready or self._index.templates[self._template(suspect)]["suspect"] != "trained":
+            return True
+        for name in busy:
+            if self._cells.get(name) is not None and self._cells[name].suspect == suspect:
+                run = self._folder / RUNS / name
+                if run.is_dir() and head(run).stage not in (None, SUSPECT):
+                    self._ready.add(suspect)
+                    return True
+        return False
+
+    def _template(self, suspect: str) -> int:
+        return next(cell.template for cell in self._cells.values() if cell.suspect == suspect)
+
+    def _concluded(self, cell: Cell, future: Future[dict[str, Any]], member: Member) -> Iterator[Step]:
+        """What becomes of a cell whose call has ended."""
+        try:
+            told = future.result()
+        except LOST:
+            self._later[cell.id] = time.monotonic() + AGAIN_S
+            yield self._step("stopped", cell, "its worker cannot be reached")
+        except self._crew.deaths as error:
+            yield self._died(cell, str(error))
+        else:
+            yield from self._ended(cell, told)
+        finally:
+            member.give_back(cell.id)
+
+    def _ended(self, cell: Cell, told: dict[str, Any]) -> Iterator[Step]:
+        if told["code"] == DONE:
+            yield from self._finished(cell)
+        elif told["code"] == STOPPED:
+            yield self._step("stopped", cell, "it goes on where it was")
+        elif told["code"] == BUSY:
+            self._later[cell.id] = time.monotonic() + AGAIN_S
+        else:
+            self._set_aside.add(cell.id)
+            yield self._step("failed", cell, told["error"])
+
+    def _finished(self, cell: Cell) -> Iterator[Step]:
+        problem = ""
+        try:
+            settle(self._folder, cell.id, self._keep)
+        except RequestError as error:
+            problem = str(error)
+        results.write(self._folder, results.unwritten(self._folder, [cell.id], ()))
+        self._done.add(cell.id)
+        self._ready.add(cell.suspect)
+        if problem:
+            yield self._step("note", cell, problem)
+        yield self._step("finished", cell)
+
+    def _died(self, cell: Cell, why: str) -> Step:
+        tried = tries.of(self._folder, cell.id)
+        if tried.given_up:
+            self._set_aside.add(cell.id)
+            return self._step("failed", cell, tried.said)
+        return self._step("died", cell, f"its worker died ({tried.deaths} of {tries.DEATHS} tries)")
+
+    def _step(self, what: Any, cell: Cell | None = None, said: str = "") -> Step:
+        return Step(what, cell, said, len(self._done), len(self._cells))
+
+
+def _one_a_template(cells: list[Cell]) -> list[Cell]:
+    return list({cell.template: cell for cell in cells}.values())

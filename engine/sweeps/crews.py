@@ -1,0 +1,198 @@
+"""Who carries cells out, each behind `concurrent.futures.Executor`: this process, processes of this machine, or Dask.
+
+Whatever the executor, the call is the same, `working.carry_out` with text, a folder and an id, and so is what a dead
+worker looks like: a future that ends with one of the crew's `deaths`. Free of torch.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine.control import Wish
+from engine.errors import RequestError
+from engine.running import mailbox
+from engine.running.processor_queue import SHARES
+from engine.sweeps import working
+from engine.sweeps.layout import RUNS
+
+
+class Crew(Protocol):
+    """Workers, as those know them who hand out cells."""
+
+    executor: Executor
+    threads: int | None
+    """Processor threads of each of its cells, where nobody says; None = all."""
+    deaths: tuple[type[BaseException], ...]
+    """What a future ends with whose worker died, or cannot be reached any more."""
+    shares: bool
+    """Whether its workers see this machine's folders, trained suspects among them."""
+
+    @property
+    def slots(self) -> int:
+        """Cells that it takes at a time, as things stand."""
+
+    def check(self, texts: Sequence[str], folder: Path) -> None:
+        """Refuse, before anything is run, workers that would come to other results with these configurations.
+
+        Raises:
+            RequestError: one line with the worker and what is other there.
+        """
+
+    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+        """Begin with a cell, or go on with it."""
+
+    def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
+        """Ask those who are at work on these cells to pause, to go on, or to stop at the next step."""
+
+    def close(self) -> None:
+        """Let the workers go; what is under way has ended or been given up."""
+
+
+class Here:
+    """This process, one cell after the other, in a thread beside the one that hands out."""
+
+    deaths: tuple[type[BaseException], ...] = ()
+    shares = True
+    slots = 1
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads
+        self.executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="nadtui-job")
+
+    def check(self, texts: Sequence[str], folder: Path) -> None:
+        """It is what asks."""
+
+    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+        """Begin with a cell."""
+        return self.executor.submit(working.carry_out, text, str(folder), cell)
+
+    def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
+        """At once: the runs are of this process."""
+        working.steer(wish)
+
+    def close(self) -> None:
+        """Wait for the end of what was asked to stop."""
+        self.executor.shutdown()
+
+
+class Processes:
+    """Worker processes of this machine, which live on from cell to cell; one that dies is replaced."""
+
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    shares = True
+
+    threads: int | None = 1
+
+    def __init__(self, count: int, *, gpus: Sequence[str] = (), per_gpu: int = 1) -> None:
+        """`gpus`: names for CUDA_VISIBLE_DEVICES, dealt out in turn; `per_gpu`: cells that share one of them."""
+        shares = {SHARES: str(per_gpu)}
+        seen = [{"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)], **shares} if gpus else {} for n in range(count)]
+        self.executor: Executor = _Pools(seen)
+        self.slots = count
+
+    def check(self, texts: Sequence[str], folder: Path) -> None:
+        """They are of this machine, and begin with this very program."""
+
+    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+        """Begin with a cell in a process that has nothing to do."""
+        return self.executor.submit(working.carry_out, text, str(folder), cell)
+
+    def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
+        """By a word in the runs' folders."""
+        leave_word(folder, cells, wish)
+
+    def close(self) -> None:
+        """Send the workers home."""
+        self.executor.shutdown()
+
+
+class _Pools(Executor):
+    """Pools of one process each: of a larger pool all processes end when one of them dies."""
+
+    def __init__(self, environments: Sequence[Mapping[str, str]]) -> None:
+        self._environments = environments
+        self._pools: list[ProcessPoolExecutor | None] = [None] * len(environments)
+        self._busy: list[Future[Any] | None] = [None] * len(environments)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a process without work do it; there must be one."""
+        place = next(place for place, future in enumerate(self._busy) if future is None or future.done())
+        future = self._submitted(place, fn, *args, **kwargs)
+        self._busy[place] = future
+        return future
+
+    def _submitted(self, place: int, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        pool = self._pools[place] or self._begun(place)
+        try:
+            return pool.submit(fn, *args, **kwargs)
+        except BrokenProcessPool:  # its process has died since
+            pool.shutdown(wait=False)
+            return self._begun(place).submit(fn, *args, **kwargs)
+
+    def _begun(self, place: int) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # of a forked process's threads, torch's too, only one goes on
+        pool = ProcessPoolExecutor(
+            1, mp_context=context, initializer=_begin_worker, initargs=(dict(self._environments[place]),)
+        )
+        self._pools[place] = pool
+        return pool
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes."""
+        for pool in self._pools:
+            if pool is not None:
+                pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+def _begin_worker(environment: dict[str, str]) -> None:
+    """In a worker: what is its own, before torch is loaded. A terminal's Ctrl-C is for the process that hands out."""
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: working.steer("stop"))
+    threading.Thread(target=_end_with_parent, name="nadtui-orphan", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent is gone ends at once: nobody would hear of its cell, and somebody may go on with it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(working.STOPPED)
+
+
+def leave_word(folder: Path, cells: Collection[str], wish: Wish) -> None:
+    """Ask by a word in the runs' folders, where they are there yet."""
+    for cell in cells:
+        run = folder / RUNS / cell
+        if run.is_dir():
+            mailbox.ask(run, wish)
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices of this machine, as CUDA_VISIBLE_DEVICES names them; asked without loading torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() and name.strip() != "-1"]
+    return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+LOST = (CancelledError,)
+"""What a future ends with of which nobody knows what became: to be looked at again, at no cost."""
+
+
+def check_workers(count: int) -> None:
+    """Refuse a number of workers that makes no sense.
+
+    Raises:
+        RequestError: below 1, or beyond what one machine can hold.
+    """
+    if not 1 <= count <= 1024:
+        raise RequestError(f"--workers {count}: 1 to 1024 are wanted")

@@ -1,0 +1,205 @@
+"""A grid: axes over presets, data sets, networks, defenses, recipes, seeds and any field; and the cells it comes to.
+
+A cell is known by what shapes its result, as the fields of a configuration declare it (`engine.config.shapes`): not by
+the names of its preset and recipe, nor by threads. So two points that come to the same run share it. Free of torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.config.layers import nested
+from engine.config.presets import resolve
+from engine.config.run import RunConfig
+from engine.config.shapes import ALL, shaping
+from engine.errors import RequestError
+from engine.events import TRAINED, ZOO
+from engine.record.layout import slug
+from engine.sweeps.axes import MOST
+from engine.sweeps.index import Cell, Index
+
+NAMED = ("preset", "dataset", "model", "defense", "recipe", "seed", "attack_seed")
+"""The axes that every cell has."""
+_FIELDS = {"model": "model.name", "attack_seed": "attack.seed"}
+RULE = 1
+"""How a cell's id comes about; raised when that changes, so that old ids are never taken for new ones."""
+DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a sweep is to have a cell of."""
+
+    axes: Mapping[str, Sequence[Any]]
+    """Their values by name: those of `NAMED`, or a field of the configuration by its dotted path. Of one that is left
+    out the configuration's own value is taken, of the attack's seed 0."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """A layer of configuration under the axes' values; of `defenses` each cell takes what is its own."""
+    lenient: Sequence[str] = ()
+    """Axes of which `all` was asked: what cannot be had of their values is left out instead of refused."""
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    """Axes that are no field of the configuration: by name of a value the layer it stands for, in whose texts
+    `{dataset}` is the point's data set."""
+    study: str = ""
+    """The study it is of."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """In plain types, as it is kept and as a study's file has it."""
+        axes = {name: list(values) for name, values in self.axes.items()}
+        more = {"base": dict(self.base), "variants": dict(self.variants), "study": self.study}
+        return {"axes": axes, **{name: value for name, value in more.items() if value}}
+
+    def count(self) -> int:
+        """How many points it has."""
+        return math.prod(len(values) for values in self.axes.values())
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """The cells of a grid."""
+
+    index: Index
+    left_out: Mapping[str, int]
+    """Why points were left out, and how many configurations each reason took."""
+
+
+def expand(grid: Grid) -> Expanded:
+    """Every cell of a grid.
+
+    Raises:
+        RequestError: it is empty or too large, or a point of it makes no sense; nothing is left out but of axes of
+            which all values were asked.
+    """
+    _check(grid)
+    cells: list[Cell] = []
+    templates: list[Mapping[str, Any]] = []
+    left_out: Counter[str] = Counter()
+    for point in _points(grid):
+        try:
+            config = _resolved(grid, point)
+        except RequestError as error:
+            if not grid.lenient:
+                raise
+            left_out[str(error)] += 1
+            continue
+        for each in _suspects(grid, config):
+            cells += _cells(grid, point, each, len(templates))
+        templates.append(config.to_dict())
+    if not cells:
+        why = next(iter(left_out), "")
+        raise RequestError(f"the grid is empty{f': {why}' if why else ''}")
+    return Expanded(Index(cells, templates), left_out)
+
+
+def _check(grid: Grid) -> None:
+    for name, values in grid.axes.items():
+        if not values:
+            raise RequestError(f"the grid is empty: its axis {name} has no values")
+    if grid.count() > MOST:
+        raise RequestError(f"the grid has {grid.count():,} cells; a sweep has at most {MOST:,}")
+    defenses = grid.axes.get("defense", ["nad"])
+    fields = [name.split(".")[1] for name in grid.axes if name.startswith("defenses.") and name.count(".") > 1]
+    for name in (*fields, *grid.base.get("defenses", {})):
+        if name not in defenses:
+            raise RequestError(f"defenses.{name}: not among this sweep's defenses ({', '.join(defenses)})")
+
+
+def _points(grid: Grid) -> Iterator[dict[str, Any]]:
+    """The combinations of the axes' values, seeds apart; of the zoo each attack's seed is a suspect of its own."""
+    apart = ["seed"] if _of_zoo(grid) else ["seed", "attack_seed"]
+    axes = {name: values for name, values in grid.axes.items() if name not in apart}
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _of_zoo(grid: Grid) -> bool:
+    return str(grid.base.get("suspect", TRAINED)).partition(":")[0] == ZOO
+
+
+def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a point, whatever the seeds that are no part of it."""
+    defense = point.get("defense", "nad")
+    fields = {name: value for name, value in point.items() if name not in NAMED and name not in grid.variants}
+    fields |= {_FIELDS[name]: point[name] for name in _FIELDS if name in point}
+    layers = [grid.base, *(nested(name, value) for name, value in fields.items())]
+    layers += [_filled(layers[point[axis]], point) for axis, layers in grid.variants.items() if axis in point]
+    config = resolve(
+        point.get("preset"),
+        dataset=point.get("dataset"),
+        recipe=point.get("recipe"),
+        overrides=[_of_defense(layer, defense) for layer in layers],
+        defenses=[defense],
+    )
+    _check_needs(config, defense)
+    return config
+
+
+def _filled(value: Any, point: Mapping[str, Any]) -> Any:
+    """A layer whose texts name the point's data set where they say `{dataset}`."""
+    if isinstance(value, Mapping):
+        return {name: _filled(each, point) for name, each in value.items()}
+    return value.replace("{dataset}", str(point.get("dataset", "signs"))) if isinstance(value, str) else value
+
+
+def _of_defense(layer: Mapping[str, Any], defense: str) -> dict[str, Any]:
+    """A layer without what it says of other defenses."""
+    if "defenses" not in layer:
+        return dict(layer)
+    own = {name: said for name, said in layer["defenses"].items() if name == defense}
+    return {**{name: said for name, said in layer.items() if name != "defenses"}, **({"defenses": own} if own else {})}
+
+
+def _check_needs(config: RunConfig, name: str) -> None:
+    """Refuse a defense that needs of the suspect what nobody has."""
+    attack = config.attack
+    if "poisoned set" not in config.defenses[name].needs:
+        return
+    at_hand = attack is not None and config.suspect_file is None and not attack.learns
+    if not at_hand or (config.zoo_name is not None and attack is not None and not attack.remakes):
+        raise RequestError(f"defense {name} needs the poisoned set, which is not at hand of {config.preset}'s suspect")
+
+
+def _suspects(grid: Grid, config: RunConfig) -> Iterator[RunConfig]:
+    """The configuration once for each of the attack's seeds that are no part of the point."""
+    seeds = grid.axes.get("attack_seed", [0])
+    if config.attack is None and len(seeds) > 1:
+        raise RequestError("--attack-seeds: the suspect comes from a file, no attack is known of it")
+    if config.attack is None:
+        yield config
+    else:
+        for seed in [config.attack_seed] if _of_zoo(grid) else seeds:
+            yield config.model_copy(update={"attack": config.attack.model_copy(update={"seed": seed})})
+
+
+def _cells(grid: Grid, point: Mapping[str, Any], config: RunConfig, template: int) -> Iterator[Cell]:
+    """The cells of one template: one for each seed."""
+    attack_seed = None if config.attack is None else config.attack.seed
+    whole = shaping(config, ALL)
+    suspect = _hash({"suspect": shaping(config, ("suspect",))})
+    axes = {
+        "preset": config.preset,
+        "dataset": config.data.name,
+        "model": config.model.name,
+        "defense": next(iter(config.defenses)),
+        "recipe": config.recipe,
+        "attack_seed": attack_seed,
+        **{name: value for name, value in point.items() if name not in NAMED},
+    }
+    kind = "none" if config.attack is None else config.attack.name
+    stem = f"{slug(kind)}-{slug(Path(config.data.name).stem)}-{slug(axes['defense'])}"
+    for seed in grid.axes.get("seed", [0]):
+        digest = _hash({"rule": RULE, "fields": {**whole, "seed": seed}})
+        ordered = {name: seed if name == "seed" else axes[name] for name in (*NAMED, *axes) if name in (*axes, "seed")}
+        yield Cell(f"{stem}-s{seed}-{digest}", ordered, template, suspect)
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGITS]

@@ -1,0 +1,156 @@
+"""The cells of a sweep as its folder keeps them, and what becomes of them when its grid changes. Free of torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from engine.config.layers import merge, read_yaml
+from engine.config.run import RunConfig, validate
+from engine.errors import RequestError
+from engine.storage.paths import write_atomically
+from engine.sweeps.layout import CELLS, GRID, RUNS, TEMPLATES, check_sweep, held, read_lines, write_lines
+
+VERSION = 1
+Keep = Literal["all", "last", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A point of a grid, and the run that answers it. Points that come to the same run share its id."""
+
+    id: str
+    """The name of its run's folder; from what shapes its result."""
+    axes: Mapping[str, Any]
+    """The values of its axes: preset, dataset, model, defense, recipe, seed, attack_seed, then further fields'."""
+    template: int
+    """Its configuration's place among the templates."""
+    suspect: str
+    """The same for all cells of one suspect."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As its line has it."""
+        return {"cell": self.id, "template": self.template, "suspect": self.suspect, "axes": dict(self.axes)}
+
+
+@dataclass(frozen=True)
+class Index:
+    """All cells of a sweep."""
+
+    cells: Sequence[Cell]
+    templates: Sequence[Mapping[str, Any]]
+    """Complete configurations, in plain types; a cell's differs in its seeds."""
+
+    def config(self, cell: Cell) -> RunConfig:
+        """The complete configuration of a cell.
+
+        Raises:
+            RequestError: it was written by another nadtui, or what it names is gone.
+        """
+        return validate(self.settings(cell), f"cell {cell.id}")
+
+    def settings(self, cell: Cell) -> dict[str, Any]:
+        """The complete configuration of a cell, in plain types."""
+        seeds: dict[str, Any] = {"seed": cell.axes["seed"]}
+        if cell.axes["attack_seed"] is not None:
+            seeds["attack"] = {"seed": cell.axes["attack_seed"]}
+        return merge(self.templates[cell.template], seeds)
+
+
+def read(folder: Path) -> Index:
+    """The cells of the sweep in that folder.
+
+    Raises:
+        RequestError: it is no sweep's folder, or was written by a newer nadtui.
+    """
+    read_head(folder)
+    cells = [
+        Cell(line["cell"], line["axes"], line["template"], line["suspect"]) for line in read_lines(Path(folder) / CELLS)
+    ]
+    return Index(cells, [line["config"] for line in read_lines(Path(folder) / TEMPLATES)])
+
+
+def read_head(folder: Path) -> dict[str, Any]:
+    """What `sweep.yaml` holds: version, keep, grids.
+
+    Raises:
+        RequestError: it is no sweep's folder, or was written by a newer nadtui, or is damaged.
+    """
+    check_sweep(folder)
+    try:
+        head = read_yaml((Path(folder) / GRID).read_text(encoding="utf-8"))
+        version = int(head["version"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise RequestError(f"{Path(folder) / GRID}: cannot be read ({error})") from None
+    if version > VERSION:
+        raise RequestError(f"{folder} was written by a newer nadtui: update nadtui to go on with it")
+    return head
+
+
+def extend(folder: Path, new: Index, grid: Mapping[str, Any], keep: Keep | None = None) -> Index:
+    """Put a grid's cells into a sweep's folder, which is made if it is missing; what it holds by then.
+
+    A point that was there with another cell now has the new one; whatever the new grid does not have stays.
+
+    Args:
+        folder: the sweep's.
+        new: the grid's cells.
+        grid: the grid in plain types, for those who read the folder.
+        keep: which checkpoints stay from now on; None = as before, else the last ones.
+
+    Raises:
+        RequestError: the folder cannot be written, or is full of something else.
+    """
+    folder = Path(folder)
+    _make(folder)
+    with held(folder):
+        old = read(folder) if (folder / GRID).is_file() else Index([], [])
+        known = read_head(folder) if (folder / GRID).is_file() else {"keep": "last", "grids": []}
+        grids = known["grids"] if grid in known["grids"] else [*known["grids"], dict(grid)]
+        merged = _merged(old, new)
+        head = {"version": VERSION, "keep": keep or known["keep"], "grids": grids}
+        write_lines(folder / TEMPLATES, ({"config": each} for each in merged.templates))
+        write_lines(folder / CELLS, (cell.to_dict() for cell in merged.cells))
+        text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
+        write_atomically(folder / GRID, text.encode())
+    return merged
+
+
+def _make(folder: Path) -> None:
+    try:
+        there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+        if there and not (there & {GRID, TEMPLATES, CELLS}) and there - {"sweep.lock"}:
+            raise RequestError(f"--out {folder}: it is full of something else than a sweep; name a folder of its own")
+        (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {folder}: cannot make a sweep there: {error.strerror or error}") from error
+
+
+def _merged(old: Index, new: Index) -> Index:
+    """The old cells that the new ones do not stand for, then the new ones; each template once."""
+    ids, points = {cell.id for cell in new.cells}, {_key(cell.axes) for cell in new.cells}
+    staying = [cell for cell in old.cells if cell.id not in ids and _key(cell.axes) not in points]
+    places: dict[str, int] = {}
+    templates: list[Mapping[str, Any]] = []
+
+    def moved(cells: Iterable[Cell], of: Sequence[Mapping[str, Any]]) -> list[Cell]:
+        keys: dict[int, int] = {}
+        for cell in cells:
+            if cell.template not in keys:
+                key = _key(of[cell.template])
+                if key not in places:
+                    places[key] = len(templates)
+                    templates.append(of[cell.template])
+                keys[cell.template] = places[key]
+        return [Cell(cell.id, cell.axes, keys[cell.template], cell.suspect) for cell in cells]
+
+    return Index([*moved(staying, old.templates), *moved(new.cells, new.templates)], templates)
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)

@@ -1,0 +1,62 @@
+"""What stays of a finished cell's checkpoints: those that runs have in common are stored once. Free of torch."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Collection
+from pathlib import Path
+
+from engine.errors import RequestError
+from engine.record.layout import CHECKPOINTS, checkpoint_file
+from engine.record.reading import read_summary
+from engine.sweeps.index import Keep
+from engine.sweeps.layout import RUNS, SHARED
+
+
+def settle(folder: Path, cell: str, keep: Keep) -> None:
+    """Drop the checkpoints that are not to stay, and have the suspect be a link to the one that other runs have, too.
+
+    Calling it again changes nothing. `all` keeps every stage's, `last` the suspect's and the last purified model's.
+
+    Raises:
+        RequestError: the run's summary is damaged, or its folder cannot be written.
+    """
+    run = Path(folder) / RUNS / cell
+    stages = (read_summary(run) or {}).get("stages", [])
+    shared = {each["stage"]: each["sha256"] for each in stages if each.get("role") == "suspect"}
+    last = [stages[-1]["stage"]] if stages else []
+    staying = {"all": [each["stage"] for each in stages], "last": [*shared, *last], "none": []}[keep]
+    try:
+        _drop_others(run, staying)
+        for stage in set(shared) & set(staying):
+            _share(checkpoint_file(run, stage), Path(folder) / SHARED / f"{shared[stage]}.safetensors")
+    except OSError as error:
+        raise RequestError(f"{run}: cannot be written: {error.strerror or error}") from error
+
+
+def _drop_others(run: Path, staying: Collection[str]) -> None:
+    names = {checkpoint_file(run, stage).name for stage in staying}
+    for file in (run / CHECKPOINTS).glob("*.safetensors"):
+        if file.name not in names:
+            file.unlink(missing_ok=True)
+
+
+def _share(file: Path, one: Path) -> None:
+    """Replace a file by a link to the one of the same weights, which it becomes where there is none.
+
+    A hard link: the run's folder stays whole wherever it is taken, and whichever run is deleted first.
+    """
+    if not file.is_file():
+        return
+    one.parent.mkdir(exist_ok=True)
+    if not one.exists():
+        _linked(file, one)
+    elif not one.samefile(file):
+        _linked(one, file)
+
+
+def _linked(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
+    os.link(source, temporary)
+    temporary.replace(target)

@@ -1,0 +1,158 @@
+"""The processes at work on a sweep, on this host or others that share its folder: who has which cells in hand.
+
+Each has a folder of its own, alive as a run is (`engine.record.liveness`): a lock that the kernel frees, and a
+heartbeat by which other hosts know it. A cell is leased by the member that lists it; whoever takes one has the sweep's
+lock meanwhile, so that no two have the same. Free of torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from engine.control import Wish
+from engine.errors import RequestError
+from engine.record.layout import HEARTBEAT
+from engine.record.layout import LOCK as ALIVE
+from engine.record.liveness import Beat, is_running, own_heartbeat
+from engine.running import mailbox
+from engine.storage.paths import write_atomically
+from engine.sweeps.layout import MEMBERS, held
+
+HAND = "cells.json"
+FIRST = "first.json"
+
+
+class Member:
+    """This process, as long as it is at work on a sweep."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sweep = Path(folder)
+        host = re.sub(r"[^A-Za-z0-9_.-]+", "-", socket.gethostname())
+        self.path = self._sweep / MEMBERS / f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._lock = FileLock(self.path / ALIVE, thread_local=False)
+        self._beat = Beat(self.path / HEARTBEAT)
+        self._hand: dict[str, float] = {}
+
+    def __enter__(self) -> Member:
+        with held(self._sweep):
+            try:
+                self.path.mkdir(parents=True)
+                self._lock.acquire(timeout=0)
+            except OSError as error:
+                raise RequestError(f"{self._sweep}: cannot be written: {error.strerror or error}") from error
+            write_atomically(self.path / HEARTBEAT, own_heartbeat())
+        self._beat.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._beat.stop()
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def take(self, choose: Callable[[frozenset[str]], str | None]) -> str | None:
+        """Have a cell in hand that no other member has.
+
+        `choose` is told all the cells that are in somebody's hand and names one more, or None; it may look at the
+        folder, where nothing changes meanwhile.
+        """
+        with held(self._sweep):
+            busy = set(self._hand)
+            for other in _others(self._sweep, self.path):
+                busy |= set(_in_hand(other))
+            chosen = choose(frozenset(busy))
+            if chosen is not None:
+                self._hand[chosen] = time.time()
+                self._write()
+            return chosen
+
+    def give_back(self, cell: str) -> None:
+        """Have it in hand no more: it is done, or others may go on with it."""
+        self._hand.pop(cell, None)
+        self._write()
+
+    def wish(self) -> Wish | None:
+        """What another process asks of this one, once."""
+        return mailbox.take(self.path)
+
+    def _write(self) -> None:
+        write_atomically(self.path / HAND, json.dumps(self._hand).encode(), within=self.path)
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A member as others see it."""
+
+    name: str
+    """Host, process and a random part."""
+    cells: Mapping[str, float]
+    """What it has in hand, and since when, in seconds since the epoch."""
+
+
+def at_work(folder: Path) -> list[AtWork]:
+    """The living members of a sweep."""
+    return [AtWork(path.name, _in_hand(path)) for path in _folders(folder) if is_running(path)]
+
+
+def ask(folder: Path, wish: Wish) -> int:
+    """Ask all who are at work on a sweep to pause, to resume after a pause, or to stop; how many they are.
+
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    living = at_work(folder)
+    for each in living:
+        mailbox.ask(Path(folder) / MEMBERS / each.name, wish)
+    return len(living)
+
+
+def put_first(folder: Path, cells: list[str]) -> None:
+    """Have these cells be the next ones, in this order, whoever takes them; an empty list = by the grid again.
+
+    Raises:
+        RequestError: the folder cannot be written.
+    """
+    write_atomically(Path(folder) / FIRST, json.dumps(cells).encode(), within=Path(folder))
+
+
+def first(folder: Path) -> list[str]:
+    """The cells that are to be the next ones."""
+    try:
+        return [str(cell) for cell in json.loads((Path(folder) / FIRST).read_bytes())]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _others(sweep: Path, own: Path) -> Iterator[Path]:
+    """The living members but one; the dead ones' folders go. The sweep is held."""
+    for path in _folders(sweep):
+        if path == own:
+            continue
+        if is_running(path):
+            yield path
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders(sweep: Path) -> list[Path]:
+    try:
+        return [Path(entry) for entry in os.scandir(Path(sweep) / MEMBERS) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _in_hand(member: Path) -> dict[str, float]:
+    try:
+        return {str(cell): float(since) for cell, since in json.loads((member / HAND).read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}

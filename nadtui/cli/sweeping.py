@@ -1,0 +1,258 @@
+"""A sweep seen through from the command line: workers hired, cells told of on standard error, the end on output."""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from engine.errors import RequestError
+from nadtui import diagnostics, formatting
+from nadtui.cli import output
+from nadtui.cli.exits import ExitCode
+from nadtui.cli.headless import StopRequest
+
+if TYPE_CHECKING:
+    from engine.sweeps.conducting import Conductor, Step
+    from engine.sweeps.crews import Crew
+    from engine.sweeps.index import Index, Keep
+    from engine.sweeps.rows import CellRow
+    from nadtui.runs.sweep_request import GridOptions
+
+LISTED = 60
+"""Cells that a table has a line of each; of more, those that differ in their seeds alone are put together."""
+WATCH_S = 2.0
+"""Seconds between two looks of --watch."""
+
+
+@dataclass(frozen=True)
+class Hiring:
+    """The options that say who works."""
+
+    workers: int | None
+    per_gpu: int
+    scheduler: str | None
+    cluster: Path | None
+    threads: int | None
+
+    def crew(self) -> Crew:
+        """The workers.
+
+        Raises:
+            RequestError: two kinds were asked for, or they cannot be had.
+        """
+        from engine.sweeps import crews
+
+        ways = {"--workers": self.workers, "--scheduler": self.scheduler, "--cluster": self.cluster}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) > 1:
+            raise RequestError(f"{' and '.join(given)}: one of them is wanted")
+        if self.scheduler is not None or self.cluster is not None:
+            from engine.sweeps import cluster
+
+            return cluster.of_file(self.cluster) if self.cluster else cluster.of_scheduler(str(self.scheduler))
+        gpus = crews.visible_gpus()
+        if self.workers is None and not gpus:
+            return crews.Here(self.threads)
+        count = len(gpus) * self.per_gpu if self.workers is None else self.workers
+        crews.check_workers(count)
+        return crews.Processes(count, gpus=gpus, per_gpu=self.per_gpu)
+
+
+def sweep(
+    folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool, json: bool
+) -> ExitCode:
+    """See a sweep through, and show what became of its cells.
+
+    Raises:
+        RequestError: the request is wrong; nothing was run.
+    """
+    from engine.sweeps.rows import rows
+
+    conductor = see_through(folder, options, hiring, keep, retry=retry)
+    if json:
+        output.json_document({"cells": [row.to_dict() for row in rows(folder)]})
+    else:
+        _show_all(folder)
+    return conclude(folder, conductor)
+
+
+def _show_all(folder: Path) -> None:
+    """What came of a sweep: of a study its tables, of any other its cells."""
+    from nadtui.cli import sweep_tables
+    from nadtui.runs.sweep_report import report
+
+    found = report(folder)
+    if found.study is None:
+        _show(list(found.rows))
+    else:
+        sweep_tables.show(found)
+
+
+def see_through(
+    folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool = False
+) -> Conductor:
+    """Put a grid into a sweep's folder, or take up what is there, and see it through; what has become of it.
+
+    Raises:
+        RequestError: the request is wrong; nothing was run.
+    """
+    from engine.sweeps import index, tries
+    from engine.sweeps.conducting import Conductor
+
+    if options is None:
+        cells = index.read(folder)
+    else:
+        grid, cells = _expanded(options)
+    crew = hiring.crew()
+    try:
+        if options is not None:
+            cells = index.extend(folder, cells, grid, cast("Keep | None", keep))
+        if retry:
+            tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
+        staying = cast("Keep", keep or index.read_head(folder)["keep"])
+        conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads)
+        with _stoppable(conductor) as request:
+            for step in conductor.run():
+                request.announce()
+                _tell(step)
+    finally:
+        crew.close()
+    return conductor
+
+
+def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
+    from engine.sweeps.grid import expand
+    from nadtui.runs.sweep_request import build_grid
+
+    grid = build_grid(options)
+    found = expand(grid)
+    for why, count in found.left_out.items():
+        diagnostics.note(f"left out{f' {count} times' if count > 1 else ''}: {why}")
+    return grid.to_dict(), found.index
+
+
+@contextmanager
+def _stoppable(conductor: Conductor) -> Iterator[StopRequest]:
+    request = StopRequest(conductor.stop)
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(step: Step) -> None:
+    """A line of what happened; that a cell begins is nothing to tell."""
+    if step.what == "began" or step.cell is None:
+        return
+    said = f": {step.said}" if step.said else ""
+    diagnostics.note(f"{step.done}/{step.of} {step.cell.id} {step.what}{said}")
+
+
+def conclude(folder: Path, conductor: Conductor) -> ExitCode:
+    """Say what is left to do, and how; the command's exit code."""
+    name = formatting.quoted(folder)
+    if not conductor.complete:
+        diagnostics.note(f"to go on: nadtui sweep --resume {name}")
+        return ExitCode.INTERRUPTED
+    if conductor.failed:
+        diagnostics.error(f"{conductor.failed} cells failed")
+        diagnostics.note(f"to try them again: nadtui sweep --resume {name} --retry-failed")
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def show(folder: Path, *, watch: bool) -> ExitCode:
+    """The table of a sweep's cells, once or while it goes on."""
+    from engine.sweeps.members import at_work
+    from engine.sweeps.rows import rows
+
+    _show(rows(folder))
+    while watch and at_work(folder):
+        time.sleep(WATCH_S)
+        found = rows(folder)
+        output.line(_counts(found))
+    return ExitCode.DONE
+
+
+def _counts(found: list[CellRow]) -> str:
+    counts = Counter(row.status for row in found)
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common())
+
+
+def _show(found: list[CellRow]) -> None:
+    """The cells, many of them by what they have alike but their seeds; and how many there are of each state."""
+    from nadtui.cli import tables
+
+    apart = ("seed", "attack_seed") if len(found) > LISTED else ()
+    names = [name for name in dict.fromkeys(name for row in found for name in row.axes) if name not in apart]
+    alike = [name for name in names if len({str(row.axes.get(name)) for row in found}) == 1]
+    columns = [name for name in names if name not in alike]
+    groups: dict[tuple[str, ...], list[CellRow]] = {}
+    for place, row in enumerate(found):
+        own = () if apart else (str(place),)
+        groups.setdefault((*(str(row.axes.get(name, "")) for name in columns), *own), []).append(row)
+    lines = [[*key[: len(columns)], *map(_mean, _figures(of)), _state(of)] for key, of in groups.items()]
+    if alike:
+        output.line(", ".join(f"{name} {found[0].axes[name]}" for name in alike))
+    head = [*columns, "ACC", "ASR", "ACC before", "ASR before", "RA", "seconds", "status"]
+    output.show(lambda width: tables.make(head, lines))
+    output.line(_counts(found))
+
+
+def _figures(of: list[CellRow]) -> Iterator[list[float | None]]:
+    for name in ("acc", "asr", "suspect_acc", "suspect_asr", "ra", "seconds"):
+        yield [getattr(row, name) for row in of]
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{statistics.fmean(known):.1f}" if known else ""
+
+
+def _state(of: list[CellRow]) -> str:
+    return of[0].error or of[0].status if len(of) == 1 else _counts(of)
+
+
+def dry_run(folder: Path, options: GridOptions | None, workers: int, *, json: bool) -> ExitCode:
+    """What a sweep would do, cell by cell and why, how many, and for how long; nothing is written.
+
+    Raises:
+        RequestError: the request is wrong.
+    """
+    from engine.storage.paths import runs_dir
+    from engine.sweeps import index
+    from engine.sweeps.estimating import estimated, measured, runs_of
+    from engine.sweeps.reasons import reasons
+
+    planned = index.read(folder) if options is None else _expanded(options)[1]
+    found = reasons(folder, planned)
+    if json:
+        cells = [{"cell": each.cell.id, **each.cell.axes, "reason": each.said} for each in found]
+        output.json_document({"cells": cells})
+        return ExitCode.DONE
+    for each in found:
+        output.line(f"{each.cell.id}  {each.said}")
+    todo = list({each.cell.id: each.cell for each in found if each.runs}.values())
+    counts = Counter(each.word for each in found)
+    output.line(", ".join(f"{count} {word}" for word, count in counts.most_common()))
+    known = estimated(todo, planned, measured([runs_of(folder), runs_dir()]))
+    if todo:
+        output.line(_how_long(len(todo), known, workers))
+    return ExitCode.DONE
+
+
+def _how_long(count: int, known: Any, workers: int) -> str:
+    if known is None:
+        return f"{count} cells to run; this machine has measured nothing like them"
+    unknown = f", {known.unknown} of them of a kind not measured yet" if known.unknown else ""
+    said = formatting.age(known.seconds / workers)
+    return f"{count} cells to run: about {said} with {workers} at a time, by what this machine has measured{unknown}"

@@ -1,0 +1,117 @@
+"""The cells of a sweep's tables as text, the same in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nadtui import formatting
+from nadtui.runs.sweep_groups import worst
+from nadtui.runs.sweep_report import AGAINST
+from nadtui.runs.sweep_table import both, ends, figure, title
+
+if TYPE_CHECKING:
+    from engine.evaluation.spread import Spread
+    from nadtui.runs.sweep_report import Detail, Pair, SweepReport
+
+DETAIL = ("n", "ACC", "", "lost", "ASR", "", "worst ASR", "RA", "base")
+PAIR = ("n", "ACC", "", "ASR", "")
+
+
+def overview(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table of ACC / ASR."""
+    table = report.table
+    head = [*map(title, table.down), "before", *table.columns]
+    rows = [
+        [*line, both_before(report, at), *(both(table.groups.get((at, place))) for place in range(len(table.columns)))]
+        for at, line in enumerate(table.lines)
+    ]
+    return head, rows
+
+
+def both_before(report: SweepReport, line: int) -> str:
+    """ACC / ASR of a line's suspects."""
+    suspects = report.table.before(line)
+    acc, asr = suspects.figure("suspect_acc"), suspects.figure("suspect_asr")
+    return figure(acc) if asr is None else f"{figure(acc)} / {figure(asr)}"
+
+
+def details(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the table in full."""
+    table = report.table
+    head = [*map(title, table.down), ", ".join(map(title, table.across)), *DETAIL]
+    return head, [[*detail.line, detail.column, *_detail(detail)] for detail in report.details]
+
+
+def _detail(detail: Detail) -> Sequence[str]:
+    group = detail.group
+    acc, asr = group.figure("acc"), group.figure("asr")
+    return (
+        acc.count if acc else "",
+        *with_ends(acc),
+        figure(group.figure("lost")),
+        *with_ends(asr),
+        formatting.percentage(worst(asr, "asr") if asr else None),
+        figure(group.figure("ra")),
+        figure(group.figure("base")),
+    )
+
+
+def pairs(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the differences in pairs."""
+    head = [*map(title, report.table.down), "defense", *PAIR]
+    return head, [[*pair.line, pair.defense, *_pair(pair)] for pair in report.pairs]
+
+
+def _pair(pair: Pair) -> Sequence[str]:
+    return pair.acc.count, *difference(pair.acc), *difference(pair.asr)
+
+
+PUBLISHED = ("published", "figure", "theirs", "ours", "", "difference", "note")
+
+
+def published(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of the paper's figures beside ours."""
+    rows = []
+    for each in report.published:
+        difference = "" if each.ours is None else signed(each.ours.mean - each.theirs)
+        theirs = f"{each.theirs:g}"
+        rows.append([each.what, each.figure, theirs, *with_ends(each.ours), difference, each.note])
+    return list(PUBLISHED), rows
+
+
+def equal_cost(report: SweepReport) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of ASR at equal ACC lost."""
+    other, one = AGAINST
+    hidden = ("defense", report.study.ladder) if report.study is not None else ()
+    head = [*(title(name) for name in report.table.down if name not in hidden), "ACC lost, at most", "n"]
+    rows = [
+        [
+            *each.line,
+            f"{each.budget:g}",
+            each.difference.count,
+            figure(each.one),
+            figure(each.other),
+            *difference(each.difference),
+        ]
+        for each in report.equal_cost
+    ]
+    return [*head, f"ASR, {one}", f"ASR, {other}", "difference", ""], rows
+
+
+def with_ends(found: Spread | None) -> tuple[str, str]:
+    """A figure, and its interval or range."""
+    return figure(found), ends(found)
+
+
+def difference(found: Spread | None) -> tuple[str, str]:
+    """A difference with its sign, and its interval or range."""
+    if found is None:
+        return figure(None), ""
+    deviation = "" if found.deviation is None else f" ± {found.deviation:.1f}"
+    return signed(found.mean) + deviation, ends(found)
+
+
+def signed(points: float) -> str:
+    """`+0.3`, `-4.1`; no minus before a nought."""
+    return f"{round(points, 1) + 0.0:+.1f}"

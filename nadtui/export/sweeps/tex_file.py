@@ -1,0 +1,55 @@
+"""LaTeX: the table for a paper, with the package booktabs: two columns, ACC and ASR, for each defense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nadtui import formatting
+from nadtui.export.tex_file import tex
+from nadtui.runs.sweep_report import EXPLAINED, SweepReport
+from nadtui.runs.sweep_table import figure, title
+
+if TYPE_CHECKING:
+    from engine.evaluation.spread import Spread
+
+
+def render(report: SweepReport) -> str:
+    """The sweep as a `tabular`, the best ASR of each line in bold; what it is stands above it in comments."""
+    table = report.table
+    named, columns = len(table.down), ("before", *table.columns)
+    comments = [f"% {formatting.clean(said)}" for said in (report.name, *report.facts(), report.caution) if said]
+    spans = " & ".join(rf"\multicolumn{{2}}{{c}}{{{tex(column)}}}" for column in columns)
+    rules = " ".join(rf"\cmidrule(lr){{{named + 2 * at + 1}-{named + 2 * at + 2}}}" for at in range(len(columns)))
+    lines = [
+        *comments,
+        rf"\begin{{tabular}}{{{'l' * named}{'r' * 2 * len(columns)}}}",
+        r"\toprule",
+        f"{' &' * named} {spans} \\\\".lstrip(),
+        rules,
+        " & ".join([*(tex(title(axis)) for axis in table.down), *["ACC & ASR"] * len(columns)]) + r" \\",
+        r"\midrule",
+        *(_line(report, at) for at in range(len(table.lines))),
+        r"\bottomrule",
+        r"\end{tabular}",
+        f"% {EXPLAINED}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _line(report: SweepReport, at: int) -> str:
+    table = report.table
+    groups = [table.groups.get((at, place)) for place in range(len(table.columns))]
+    figures = [(None, None) if group is None else (group.figure("acc"), group.figure("asr")) for group in groups]
+    least = min((asr.mean for _, asr in figures if asr is not None), default=None)
+    before = table.before(at)
+    cells = [*map(tex, table.lines[at]), *_cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)]
+    for acc, asr in figures:
+        cells += _cells(acc, asr, least if sum(found is not None for _, found in figures) > 1 else None)
+    return " & ".join(cells) + r" \\"
+
+
+def _cells(acc: Spread | None, asr: Spread | None, least: float | None) -> Sequence[str]:
+    best = asr is not None and least is not None and f"{asr.mean:.1f}" == f"{least:.1f}"
+    shown = tex(figure(asr))
+    return tex(figure(acc)), rf"\textbf{{{shown}}}" if best else shown

@@ -1,0 +1,162 @@
+"""A sweep as its readers see it: one table, its groups in full, differences in pairs, and what to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.errors import RequestError
+from engine.evaluation.spread import LEAST, Spread
+from nadtui import formatting
+from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
+from nadtui.runs.sweep_groups import Group
+from nadtui.runs.sweep_table import SweepTable, shown, table, title
+
+if TYPE_CHECKING:
+    from engine.sweeps.rows import CellRow
+    from engine.sweeps.studies import Study
+
+AGAINST = ("fine-tuning", "nad")
+"""What defenses are compared with in pairs: the first of these that a sweep has."""
+
+
+class Pair(NamedTuple):
+    """What a defense comes to minus what another does, on the same suspects and subsets, in points of percent."""
+
+    line: tuple[str, ...]
+    defense: str
+    against: str
+    acc: Spread
+    asr: Spread | None
+    """None without a trigger."""
+
+
+class Detail(NamedTuple):
+    """One group and where it stands."""
+
+    line: tuple[str, ...]
+    column: str
+    group: Group
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """A sweep, as far as it has come."""
+
+    name: str
+    rows: tuple[CellRow, ...]
+    study: Study | None = None
+    """The question it answers, where it was asked as a study."""
+
+    @cached_property
+    def table(self) -> SweepTable:
+        """Lines of presets (or whatever varies) by columns of defenses."""
+        return table(self.rows)
+
+    @cached_property
+    def details(self) -> list[Detail]:
+        """The groups that have figures, line by line."""
+        return [
+            Detail(line, column, group)
+            for at, line in enumerate(self.table.lines)
+            for place, column in enumerate(self.table.columns)
+            if (group := self.table.groups.get((at, place))) is not None and group.done
+        ]
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Every defense against fine-tuning (or NAD), line by line."""
+        found = self.table
+        against = next((name for name in AGAINST if name in found.columns), None)
+        if found.across != ("defense",) or against is None:
+            return []
+        base = found.columns.index(against)
+        return [
+            Pair(line, column, against, acc, group.over(other, "asr"))
+            for at, line in enumerate(found.lines)
+            for place, column in enumerate(found.columns)
+            if place != base
+            and (group := found.groups.get((at, place))) is not None
+            and (other := found.groups.get((at, base))) is not None
+            and (acc := group.over(other, "acc")) is not None
+        ]
+
+    @cached_property
+    def published(self) -> list[Published]:
+        """What the study knows of the paper's figures, beside ours."""
+        return [] if self.study is None else list(published(self.study, self.rows))
+
+    @cached_property
+    def equal_cost(self) -> list[EqualCost]:
+        """NAD against fine-tuning at equal ACC lost, where the sweep is a ladder of both."""
+        defenses = {row.defense for row in self.rows}
+        if self.study is None or not self.study.ladder or not {*AGAINST} <= defenses:
+            return []
+        other, one = AGAINST
+        return list(at_equal_cost(self.rows, self.study.ladder, one, other))
+
+    def facts(self) -> Iterator[str]:
+        """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""
+        if self.study is not None:
+            yield self.study.question
+            yield self.study.source
+        fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
+        yield ", ".join(fixed)
+        cells = {row.cell: row for row in self.rows}.values()
+        done = sum(row.finished for row in cells)
+        failed = sum(bool(row.error) for row in cells)
+        said = formatting.plural(len(cells), "cell")
+        if done < len(cells):
+            said += f", {done:,} of them finished" + (f", {failed:,} failed" if failed else "")
+        yield said
+
+    @property
+    def caution(self) -> str:
+        """What a reader must know before he trusts the figures; empty of a sweep that is complete."""
+        missing = len({row.cell for row in self.rows if not row.finished})
+        return f"{formatting.plural(missing, 'cell')} of it {'is' if missing == 1 else 'are'} not finished" * bool(
+            missing
+        )
+
+
+EXPLAINED = (
+    "Percentages. A figure is the mean over suspects, each the mean over its clean subsets, ± the standard deviation "
+    "of the suspects (of one suspect: of its subsets); n = suspects x subsets. In brackets the 95 % interval of the "
+    f"mean, by a bootstrap over suspects and then their subsets; below {LEAST} suspects the least and the most "
+    "measured. Lost: points of ACC less than the suspect's. ASR, RA and base are over images that are not of the "
+    "attacker's class."
+)
+EQUAL_COST = (
+    "ASR of {} and {} where neither costs more than so many points of ACC: of each suspect and clean subset the lowest "
+    "along its ladder, between two rungs in a straight line, from the suspect on; and their difference in pairs."
+)
+PAIRED = "Differences on the same suspects, clean subsets and batches, in points: its figure minus that of {}."
+
+
+def report(folder: Path) -> SweepReport:
+    """Read a sweep's folder.
+
+    Raises:
+        RequestError: it is no sweep's, or it is of a study that is not there.
+    """
+    from engine.sweeps.index import read_head
+    from engine.sweeps.rows import rows
+    from engine.sweeps.studies import load_study
+
+    grids = read_head(folder)["grids"]
+    asked = grids[-1].get("study") if grids else None
+    return of_rows(Path(folder).resolve().name, rows(folder), load_study(asked) if asked else None)
+
+
+def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> SweepReport:
+    """Of rows at hand.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if not rows:
+        raise RequestError(f"{name}: the sweep has no cells")
+    return SweepReport(name, tuple(rows), study)

@@ -1,0 +1,109 @@
+"""A sweep as one table: a line for each preset (data set, network, value of an axis), a column for each defense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.evaluation.spread import Spread
+from nadtui import formatting
+from nadtui.runs.sweep_groups import Group, dimensions, grouped
+
+if TYPE_CHECKING:
+    from engine.sweeps.rows import CellRow
+
+ACROSS = ("defense", "recipe")
+"""The axes that make columns, where they have more than one value."""
+ALL = "all"
+"""In place of a preset: the line of all of them together."""
+
+
+@dataclass(frozen=True)
+class SweepTable:
+    """Groups of cells by line and column."""
+
+    down: tuple[str, ...]
+    """The axes of the lines."""
+    across: tuple[str, ...]
+    """The axes of the columns."""
+    lines: tuple[tuple[str, ...], ...]
+    """Of each line the values of its axes, as text."""
+    columns: tuple[str, ...]
+    groups: Mapping[tuple[int, int], Group]
+    """By line and column; a point that the sweep does not have is left out."""
+    fixed: Mapping[str, Any]
+    """The axes that have one value."""
+
+    def line(self, place: int) -> list[Group]:
+        """The groups of one line, in the order of the columns."""
+        return [self.groups[place, column] for column in range(len(self.columns)) if (place, column) in self.groups]
+
+    def before(self, place: int) -> Group:
+        """All cells of a line as one group, for what is known of their suspects."""
+        return Group({}, tuple(row for group in self.line(place) for row in group.rows))
+
+
+def table(rows: Sequence[CellRow]) -> SweepTable:
+    """The rows as a table; several presets have a line for all of them at the end."""
+    known = dimensions(rows)
+    varying = [name for name, values in known.items() if len(values) > 1]
+    across = [name for name in ACROSS if name in varying] or varying[-1:] or ["defense"]
+    down = [name for name in varying if name not in across] or ["preset"]
+    pooled = [name for name in down if name != "preset"] if "preset" in down and "preset" in varying else None
+    groups = grouped(rows, [*down, *across])
+    if pooled is not None:
+        groups += [
+            Group({name: group.at.get(name, ALL) for name in (*down, *across)}, group.rows)
+            for group in grouped(rows, [*pooled, *across])
+        ]
+    lines: dict[tuple[str, ...], int] = {}
+    columns: dict[str, int] = {}
+    cells = {}
+    for group in groups:
+        line = tuple(shown(group.at[name]) for name in down)
+        column = ", ".join(shown(group.at[name]) for name in across)
+        cells[lines.setdefault(line, len(lines)), columns.setdefault(column, len(columns))] = group
+    fixed = {name: values[0] for name, values in known.items() if len(values) == 1 and name not in (*down, *across)}
+    return SweepTable(tuple(down), tuple(across), tuple(lines), tuple(columns), cells, fixed)
+
+
+def shown(value: Any) -> str:
+    """An axis' value as a table shows it; a dash where a cell has none."""
+    if value is None:
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else formatting.clean(value)
+
+
+def title(axis: str) -> str:
+    """An axis' name as a table shows it: a field by the last parts of its path."""
+    parts = axis.split(".")
+    return axis if len(parts) < 3 else ".".join(parts[-2:])
+
+
+def figure(found: Spread | None) -> str:
+    """`82.2 ± 0.3`; a dash where there is none."""
+    if found is None:
+        return formatting.percentage(None)
+    return f"{found.mean:.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
+
+
+def ends(found: Spread | None) -> str:
+    """`[81.9, 82.5]`, the 95 % interval; where suspects are too few, `81.7 to 82.6`, the least and the most."""
+    if found is None:
+        return ""
+    low, high = found.ends
+    if found.interval is None:
+        return "" if found.least == found.most else f"{low:.1f} to {high:.1f}"
+    return f"[{low:.1f}, {high:.1f}]"
+
+
+def both(group: Group | None) -> str:
+    """ACC and ASR of a group, `82.2 ± 0.3 / 2.8 ± 0.2`; without a trigger ACC alone; how far it is while it is not."""
+    if group is None:
+        return ""
+    acc, asr = figure(group.figure("acc")), group.figure("asr")
+    if not group.done:
+        return f"{group.failed} failed" if group.failed else "–"
+    said = acc if asr is None else f"{acc} / {figure(asr)}"
+    return said if group.done == len(group.rows) else f"{said} ({group.done} of {len(group.rows)})"

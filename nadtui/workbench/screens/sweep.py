@@ -1,0 +1,277 @@
+"""A sweep: a grid that fills, who works on what, how long it will take; to pause, stop, and say what comes first."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widgets import Footer
+
+from engine.errors import RequestError
+from nadtui.formatting import clean, plural
+from nadtui.runs.sweep_groups import Group, worst
+from nadtui.runs.sweep_table import ends, figure, shown
+from nadtui.runs.sweep_watch import SweepLook, look, name_of
+from nadtui.workbench.dialogs import Choose, Confirm
+from nadtui.workbench.threads import hand_over
+from nadtui.workbench.widgets.remeasured import Paragraph
+from nadtui.workbench.widgets.sweep_grid import VIEWS, SweepGrid
+
+if TYPE_CHECKING:
+    from nadtui.workbench.base import WorkbenchBase
+
+LOOK_S = 2.0
+"""Seconds between two looks at the sweep's folder."""
+SHARE = 9
+"""How much longer than a look takes is waited until the next."""
+MOST = 5
+"""Lines of what is at work."""
+
+
+class SweepScreen(Screen[None]):
+    """One sweep, whoever carries it out."""
+
+    app: WorkbenchBase
+    TITLE = "sweep"
+    HELP_GROUP = "Sweep"
+    ABOUT = (
+        "A cell is the mean over suspects and their clean subsets. Its color is the ASR left; the sign before its "
+        "figures tells how much is done where not all of it is, from ░ to ▓; ▲ marks what comes first."
+    )
+    AUTO_FOCUS = "#grid"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "view", "View", tooltip="ACC lost and ASR left, one, or the other"),
+        Binding("p", "pause", "Pause", tooltip="Have all who work on it pause, or go on"),
+        Binding("x", "stop", "Stop", tooltip="Have all who work on it stop, resumable; asks first"),
+        Binding("plus", "first", "First", key_display="+", tooltip="Do this cell's runs next, or as they come"),
+        Binding("e", "export", "Export", tooltip="Write its tables and figures to a file"),
+        Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
+        Binding("escape", "back", "Back", tooltip="Back to where you came from"),
+    ]
+    DEFAULT_CSS = """
+    SweepScreen {
+        #about { height: auto; padding: 0 1; }
+        #at-work { height: auto; padding: 0 1; color: $text-muted; }
+        #grid-pane { height: 1fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #grid-pane:focus-within { border: round $border; border-title-color: $text-primary; }
+        #detail { height: auto; min-height: 3; padding: 0 1; }
+    }
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.look: SweepLook | None = None
+        self._looks: Timer | None = None
+        self._looking = False
+        self._not_before = 0.0
+
+    def compose(self) -> ComposeResult:
+        """How far it is, who is at work, the grid, what the cursor is on."""
+        yield Paragraph("reading …", id="about")
+        yield Paragraph(id="at-work")
+        with Vertical(id="grid-pane"):
+            yield SweepGrid(id="grid")
+        yield Paragraph(id="detail")
+        yield Footer(compact=True, show_command_palette=False)
+
+    @property
+    def grid(self) -> SweepGrid:
+        """The grid."""
+        return self.query_one(SweepGrid)
+
+    def on_mount(self) -> None:
+        """Read it in the background, again and again."""
+        self._read()
+        self._looks = self.set_interval(LOOK_S, self._read)
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self.grid.refresh())
+
+    def on_screen_resume(self) -> None:
+        """Something may have happened while another screen was up."""
+        if self._looks is not None:
+            self._looks.resume()
+
+    def on_screen_suspend(self) -> None:
+        """Behind another screen nothing must stir."""
+        if self._looks is not None:
+            self._looks.pause()
+
+    # --- what is shown ---
+
+    def _read(self) -> None:
+        if not self._looking and time.monotonic() >= self._not_before:
+            self._looking = True
+            self._look()
+
+    @work(thread=True, group="sweep", exit_on_error=False)
+    def _look(self) -> None:
+        began = time.monotonic()
+        try:
+            found = look(self.folder, self.app.now())
+            _ = found.report.table  # put together here: the interface has better things to do
+        except RequestError as error:
+            hand_over(self, partial(self._refused, str(error)))
+        else:
+            hand_over(self, partial(self._take, found))
+        finally:
+            # A sweep of thousands of cells is looked at less often: whoever trains has the processor.
+            self._not_before = time.monotonic() + SHARE * (time.monotonic() - began)
+            self._looking = False
+
+    def _refused(self, said: str) -> None:
+        self.query_one("#about", Paragraph).update(Content.styled(clean(said), "$text-error"))
+
+    def _take(self, found: SweepLook) -> None:
+        self.look = found
+        self.query_one("#about", Paragraph).update(self._about(found))
+        lines = list(found.at_work())
+        more = [f"and {len(lines) - MOST + 1} more"] if len(lines) > MOST else []
+        said = "\n".join(map(clean, [*lines[: MOST - len(more)], *more]))
+        self.query_one("#at-work", Paragraph).update(Content(said))
+        self.query_one("#at-work").display = bool(lines)
+        self.grid.show(found)
+        self._title()
+        self._detail(self.grid.group)
+
+    def _about(self, found: SweepLook) -> Content:
+        """Its name, what it asks, a bar, and how far it is."""
+        share = found.done / max(1, len(found.cells))
+        full = round(20 * share)
+        bar = ("━" * full, "$text-primary"), ("━" * (20 - full), "$foreground 20%")
+        study = found.report.study
+        asked = () if study is None else ("\n", (clean(study.question), "$text-muted"))
+        return Content.assemble((clean(found.report.name), "bold"), "  ", *bar, f" {share:.0%}  ", found.said(), *asked)
+
+    def _title(self) -> None:
+        fixed = self.look.report.table.fixed.items() if self.look is not None else ()
+        same = ", ".join(shown(value) for value in (value for _, value in fixed) if value is not None)
+        self.query_one("#grid-pane").border_title = f"{VIEWS[self.grid.view]}{f' · {same}' if same else ''}"
+
+    def _detail(self, group: Group | None) -> None:
+        self.query_one("#detail", Paragraph).update("" if group is None else Content(_said(group)))
+
+    @on(SweepGrid.Moved)
+    def _moved(self, event: SweepGrid.Moved) -> None:
+        self._detail(event.group)
+
+    # --- keys ---
+
+    @on(SweepGrid.Opened)
+    def _opened(self, event: SweepGrid.Opened) -> None:
+        """The run of a cell, or a choice of them."""
+        begun = {row.run: row for row in event.group.rows if row.run is not None}
+        if not begun:
+            self.notify("none of its runs has begun")
+        elif len(begun) == 1:
+            self._open(next(iter(begun)))
+        else:
+            lines = [
+                (run, f"{name_of(row)}  {row.error or row.status}  {_figures(row.acc, row.asr)}")
+                for run, row in begun.items()
+            ]
+            self.app.push_screen(Choose(plural(len(begun), "run"), lines), self._open)
+
+    def _open(self, run: str | None) -> None:
+        from engine.sweeps.layout import RUNS
+
+        if run is not None:
+            self.app.open_run(self.folder / RUNS / run)
+
+    def action_view(self) -> None:
+        """Other figures."""
+        views = list(VIEWS)
+        self.grid.turn(views[(views.index(self.grid.view) + 1) % len(views)])
+        self._title()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        if self.look is not None:
+            self._ask("resume" if self.look.paused else "pause")
+
+    def action_stop(self) -> None:
+        """Stop, after a question."""
+        if self._anybody():
+            question = Confirm("Stop the sweep?", "What is done stays; nadtui sweep --resume goes on.", yes="Stop")
+            self.app.push_screen(question, lambda yes: self._ask("stop") if yes else None)
+
+    def _anybody(self) -> bool:
+        if self.look is not None and self.look.workers:
+            return True
+        self.notify(f"nobody is at work on it: nadtui sweep --resume {clean(self.folder)}")
+        return False
+
+    def _ask(self, wish: str) -> None:
+        from engine.sweeps import members
+
+        if self._anybody():
+            try:
+                asked = members.ask(self.folder, wish)
+            except RequestError as error:
+                self.notify(clean(error), severity="error")
+            else:
+                self.notify(f"{plural(asked, 'process').replace('processs', 'processes')} asked to {wish}")
+                self._again()
+
+    def action_first(self) -> None:
+        """This cell's runs next, or all as they come again."""
+        from engine.sweeps import members
+
+        group = self.grid.group
+        if group is None or self.look is None:
+            return
+        own = list(dict.fromkeys(row.cell for row in group.rows if not row.finished))
+        before = [cell for cell in self.look.first if cell not in own]
+        wanted = before if set(own) & set(self.look.first) else [*own, *before]
+        try:
+            members.put_first(self.folder, wanted)
+        except RequestError as error:
+            self.notify(clean(error), severity="error")
+        self._again()
+
+    def _again(self) -> None:
+        """Look at once: a person has just changed something."""
+        self._not_before = 0.0
+        self._read()
+
+    def action_export(self) -> None:
+        """Ask for a format and a file, then write its tables or figures there."""
+        if self.look is not None:
+            self.app.exporting.sweep(self.look.report)
+
+    def action_screenshot(self) -> None:
+        """Save what is on screen."""
+        self.app.take_screenshot("sweep")
+
+    def action_back(self) -> None:
+        """Back to where one came from."""
+        self.app.leave_run()
+
+
+def _said(group: Group) -> str:
+    """A group in full: where it is, its figures with their ends, what failed."""
+    at = ", ".join(shown(value) for value in group.at.values())
+    acc, asr = group.figure("acc"), group.figure("asr")
+    done = "all" if group.done == len(group.rows) else f"{group.done} of {len(group.rows)}"
+    counted = f"{acc.count} suspects x subsets, " if acc else ""
+    lines = [f"{at} · {counted}{done} done"]
+    if acc is not None:
+        before = group.figure("suspect_acc"), group.figure("suspect_asr")
+        lines.append(f"ACC {figure(before[0])} → {figure(acc)} {ends(acc)}  lost {figure(group.figure('lost'))}")
+        if asr is not None:
+            lines.append(f"ASR {figure(before[1])} → {figure(asr)} {ends(asr)}  worst {worst(asr, 'asr'):.1f}")
+    errors = dict.fromkeys(row.error for row in group.rows if row.error)
+    lines += [f"failed: {clean(error)}" for error in list(errors)[:1]]
+    return "\n".join(lines)
+
+
+def _figures(acc: float | None, asr: float | None) -> str:
+    return " / ".join(f"{value:.1f}" for value in (acc, asr) if value is not None)

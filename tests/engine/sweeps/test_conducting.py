@@ -1,0 +1,168 @@
+"""Who goes next, and what becomes of a cell however its call ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+
+from engine.sweeps import conducting, members, tries
+from engine.sweeps.conducting import Conductor
+from engine.sweeps.index import read
+from engine.sweeps.layout import MEMBERS
+from engine.sweeps.rows import rows
+from tests.engine.sweeps.scripted_crew import DiedError, Scripted, finish, seen_through, sweep
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conducting, "POLL_S", 0.01)
+    monkeypatch.setattr(conducting, "AGAIN_S", 0.02)
+
+
+def test_every_cell_runs_once_and_a_finished_one_never_again(tmp_path: Path):
+    crew = Scripted(slots=2)
+    steps = seen_through(sweep(tmp_path / "s", crew))
+    assert [step.what for step in steps] == ["finished"] * 3
+    assert [(step.done, step.of) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert {(row.status, row.acc, row.suspect_asr) for row in rows(tmp_path / "s")} == {("finished", 88.0, 99.0)}
+    again = Scripted()
+    conductor = sweep(tmp_path / "s", again, seed=[0, 1, 2, 3])
+    assert len(seen_through(conductor)) == 1 and len(again.calls) == 1
+    assert conductor.complete and not list((tmp_path / "s" / MEMBERS).iterdir())
+
+
+def test_a_cell_that_fails_is_set_aside_until_asked_for_and_the_rest_goes_on(tmp_path: Path):
+    bad = Scripted(lambda cell, call: int("-s1-" in cell))
+    conductor = sweep(tmp_path / "s", bad)
+    said = {step.what: step.said for step in seen_through(conductor)}
+    assert (said["failed"], conductor.failed, conductor.complete) == ("it diverged", 1, True)
+    assert [row.error for row in rows(tmp_path / "s")] == ["", "it diverged", ""]
+    unasked = Scripted()
+    assert seen_through(sweep(tmp_path / "s", unasked)) == [] and unasked.calls == []
+    tries.forget(tmp_path / "s", tries.all_of(tmp_path / "s"))
+    assert sum(step.what == "finished" for step in seen_through(sweep(tmp_path / "s", Scripted()))) == 1
+
+
+def test_a_death_costs_one_of_three_tries(tmp_path: Path):
+    twice = Scripted(lambda cell, call: DiedError() if call < 3 else 0)
+    conductor = sweep(tmp_path / "s", twice, seed=[0])
+    assert [step.what for step in seen_through(conductor)] == ["died", "died", "finished"]
+    always = Scripted(lambda cell, call: DiedError())
+    conductor = sweep(tmp_path / "t", always, seed=[0])
+    assert [step.what for step in seen_through(conductor)] == ["died", "died", "failed"]
+    assert rows(tmp_path / "t")[0].error == "3 workers died of it"
+
+
+def test_a_preemption_costs_none(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 130 if call < 6 else 0)
+    assert [step.what for step in seen_through(sweep(tmp_path / "s", crew, seed=[0]))] == [*["stopped"] * 5, "finished"]
+
+
+def test_a_call_that_is_lost_or_finds_the_run_taken_is_made_again(tmp_path: Path):
+    ends = [CancelledError(), 75, 0]
+    crew = Scripted(lambda cell, call: ends[call - 1])
+    assert [step.what for step in seen_through(sweep(tmp_path / "s", crew, seed=[0]))] == ["stopped", "finished"]
+
+
+def test_a_stop_begins_nothing_more_and_leaves_the_rest_to_others(tmp_path: Path):
+    crew = Scripted()
+    conductor = sweep(tmp_path / "s", crew)
+    for step in conductor.run():
+        if step.what == "finished":
+            conductor.stop()
+    assert len(crew.calls) == 1 and not conductor.complete
+    assert [row.status for row in rows(tmp_path / "s")] == ["finished", "new", "new"]
+
+
+def test_what_is_under_way_is_stopped_when_the_one_who_hands_out_is_at_an_end(tmp_path: Path):
+    let_go = threading.Event()
+    crew = Scripted(lambda cell, call: 130 if let_go.wait(5) else 1)
+    crew.ask = lambda folder, cells, wish: let_go.set()  # type: ignore[method-assign]
+    steps = sweep(tmp_path / "s", crew).run()
+    next(steps)
+    steps.close()
+    assert let_go.is_set()
+    assert not tries.all_of(tmp_path / "s")[crew.calls[0]].failed
+
+
+def test_the_suspect_is_made_by_one_cell_while_the_others_wait(tmp_path: Path):
+    at_once: list[int] = []
+    under_way: set[str] = set()
+
+    def work(cell: str, call: int) -> int:
+        under_way.add(cell)
+        time.sleep(0.05)
+        at_once.append(len(under_way))
+        under_way.discard(cell)
+        return 0
+
+    seen_through(sweep(tmp_path / "s", Scripted(work, slots=3)))
+    assert at_once[0] == 1 and max(at_once) > 1
+
+
+def test_two_processes_share_a_sweep_and_neither_has_a_cell_of_the_other(tmp_path: Path):
+    first = sweep(tmp_path / "s", Scripted(slots=1), seed=list(range(8)), attack_seed=[0, 1])
+    crew = Scripted(slots=1)
+    second = Conductor(tmp_path / "s", read(tmp_path / "s"), crew, keep="last")
+    joined = threading.Thread(target=lambda: list(second.run()))
+    joined.start()
+    list(first.run())
+    joined.join()
+    assert crew.calls and len(crew.calls) < 16
+    assert {row.status for row in rows(tmp_path / "s")} == {"finished"}
+    lines = (tmp_path / "s" / "results.jsonl").read_text().splitlines()
+    assert len(lines) == 16
+
+
+def test_a_member_that_died_has_nothing_in_hand_and_one_that_lives_is_heard(tmp_path: Path):
+    sweep(tmp_path / "s", Scripted())
+    folder = tmp_path / "s"
+    dead = folder / MEMBERS / "host-1-dead"
+    dead.mkdir(parents=True)
+    (dead / members.HAND).write_text('{"a": 1.0}')
+    with members.Member(folder) as one, members.Member(folder) as other:
+        assert one.take(lambda busy: None if "a" in busy else "a") == "a"
+        assert other.take(lambda busy: None if "a" in busy else "a") is None
+        assert not dead.exists()
+        assert sorted(len(each.cells) for each in members.at_work(folder)) == [0, 1]
+        assert members.ask(folder, "pause") == 2
+        assert (one.wish(), one.wish(), other.wish()) == ("pause", None, "pause")
+        one.give_back("a")
+        assert other.take(lambda busy: "a" if not busy else None) == "a"
+    assert members.at_work(folder) == []
+
+
+def test_paused_nothing_begins_until_it_is_to_go_on(tmp_path: Path):
+    crew = Scripted()
+    conductor = sweep(tmp_path / "s", crew, attack_seed=[0, 1])
+    seen: list[int] = []
+
+    def steer() -> None:
+        time.sleep(0.1)
+        seen.append(len(crew.calls))
+        members.ask(tmp_path / "s", "resume")
+
+    for step in conductor.run():
+        if step.what == "finished" and step.done == 1:
+            members.ask(tmp_path / "s", "pause")
+            threading.Thread(target=steer).start()
+    assert seen[0] <= 2 and len(crew.calls) == 6 and "resume" in crew.asked
+
+
+def test_cells_that_are_put_first_are_the_next_ones(tmp_path: Path):
+    crew = Scripted()
+    conductor = sweep(tmp_path / "s", crew)
+    last = read(tmp_path / "s").cells[-1].id
+    members.put_first(tmp_path / "s", [last])
+    seen_through(conductor)
+    assert crew.calls[0] == last
+
+
+def test_a_cell_that_another_process_finished_meanwhile_is_not_begun(tmp_path: Path):
+    crew = Scripted(lambda cell, call: finish(tmp_path / "s", read(tmp_path / "s").cells[1].id) or 0)
+    seen_through(sweep(tmp_path / "s", crew))
+    assert len(crew.calls) == 2

@@ -1,0 +1,69 @@
+"""Sweeps that are carried out for real: workers that die, and sweeps that are killed, by SIGKILL in mid-cell."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from engine.record.layout import checkpoint_file
+from engine.sweeps import index, tries
+from engine.sweeps.conducting import Conductor
+from engine.sweeps.crews import Here, Processes
+from engine.sweeps.grid import expand
+from engine.sweeps.layout import RUNS
+from engine.sweeps.rows import rows
+from tests import tiny_sweep
+from tests.tiny_sweep import grid, kill_writer, options, saved, table, trained_twice, until
+
+LONG = {"training": {"epochs": 6}}
+
+
+def begun(folder: Path, base: dict | None = None, **axes: object) -> index.Index:
+    made = grid(base, **axes)
+    return index.extend(folder, expand(made).index, made.to_dict())
+
+
+def test_a_sweep_killed_in_mid_cell_goes_on_where_it_was_and_comes_to_the_same(tmp_path: Path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    list(Conductor(whole, begun(whole, LONG, seed=[0, 1]), here := Here(1), keep="last").run())
+    here.close()
+    command = [sys.executable, "-m", "nadtui", "sweep", "--preset", "badnets", "--defense", "fine-tuning"]
+    command += ["--seeds", "0,1", "--threads", "1", "--out", str(killed)]
+    given = options(tiny_sweep.BASE | {"training": tiny_sweep.BASE["training"] | LONG["training"]})
+    process = subprocess.Popen([*command, *given], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = until(lambda: saved(killed))
+    assert kill_writer(run) == process.pid
+    process.wait()
+    list(Conductor(killed, index.read(killed), here := Here(1), keep="last").run())
+    here.close()
+    assert table(killed) == table(whole)
+    assert trained_twice(killed) == [] and tries.all_of(killed) == {}
+    first, second = (checkpoint_file(killed / RUNS / row.cell, "attack") for row in rows(killed))
+    assert first.samefile(second)
+
+
+def test_a_dead_workers_cell_goes_on_in_another_and_a_preempted_one_costs_nothing(tmp_path: Path):
+    folder = tmp_path / "s"
+    crew = Processes(1)
+    conductor = Conductor(folder, begun(folder, LONG), crew, keep="none")
+    pids: list[int] = []
+
+    def hunt() -> None:
+        run = until(lambda: saved(folder))
+        pids.append(kill_writer(run))
+        until(lambda: (beat := tiny_sweep.read_heartbeat(run)) and beat.pid != pids[0])
+        pids.append(tiny_sweep.read_heartbeat(run).pid)  # type: ignore[union-attr]
+        os.kill(pids[1], signal.SIGTERM)
+
+    hunter = threading.Thread(target=hunt)
+    hunter.start()
+    steps = [step.what for step in conductor.run() if step.what != "began"]
+    hunter.join()
+    crew.close()
+    assert steps == ["died", "stopped", "finished"]
+    assert trained_twice(folder) == []
+    assert not list((folder / RUNS).glob("*/checkpoints/*"))

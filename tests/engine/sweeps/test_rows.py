@@ -1,0 +1,72 @@
+"""What became of a sweep's cells, as its folder tells it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.errors import RequestError
+from engine.record.layout import CONFIG, SUMMARY
+from engine.sweeps import tries
+from engine.sweeps.layout import RESULTS, RUNS
+from engine.sweeps.rows import JSON, rows
+from tests.sweep_folders import write_made_up
+
+
+def test_finished_cells_have_their_figures_and_those_of_their_suspect(tmp_path: Path):
+    write_made_up(tmp_path / "s", 12)
+    found = rows(tmp_path / "s")
+    assert len({row.cell for row in found}) == 12
+    first = found[0]
+    assert (first.acc, first.asr, first.suspect_acc, first.suspect_asr) == (93.0, 4.0, 94.0, 97.0)
+    assert first.finished and list(first.to_dict()) == list(JSON)
+    assert {row.axes["preset"] for row in found} == {row.preset for row in found}
+
+
+def test_a_row_goes_with_its_run_and_a_torn_line_takes_nothing_else_along(tmp_path: Path):
+    cells = write_made_up(tmp_path / "s", 3)
+    (tmp_path / "s" / RUNS / cells[0].id).rmdir()
+    with (tmp_path / "s" / RESULTS).open("a") as file:
+        file.write('{"cell": "half a li')
+    assert [row.status for row in rows(tmp_path / "s")] == ["new", "finished", "finished"]
+
+
+def test_a_run_that_finished_without_its_line_is_found_by_its_summary(tmp_path: Path):
+    cells = write_made_up(tmp_path / "s", 2)
+    (tmp_path / "s" / RESULTS).unlink()
+    run = tmp_path / "s" / RUNS / cells[1].id
+    stages = [{"role": "suspect", "acc": 90.0, "asr": 99.0}, {"role": "purified", "acc": 89.0, "asr": 3.0}]
+    (run / SUMMARY).write_text(json.dumps({"schema": 2, "stages": stages, "seconds": 7.0}))
+    (run / CONFIG).write_text("{}")
+    row = rows(tmp_path / "s")[1]
+    assert (row.status, row.acc, row.asr, row.suspect_asr, row.ra, row.seconds) == ("finished", 89, 3, 99, None, 7)
+
+
+def test_deaths_are_counted_and_a_last_word_takes_its_own_back(tmp_path: Path):
+    for _ in range(2):
+        tries.began(tmp_path, "cell")
+    tries.ended(tmp_path, "cell", 130)
+    tries.began(tmp_path, "cell")
+    assert (tries.of(tmp_path, "cell").deaths, tries.of(tmp_path, "cell").given_up) == (2, False)
+    tries.began(tmp_path, "cell")
+    assert tries.of(tmp_path, "cell").given_up
+    tries.ended(tmp_path, "cell", 0)
+    assert tries.of(tmp_path, "cell") == tries.Tried()
+
+
+def test_a_failed_cell_says_why(tmp_path: Path):
+    cells = write_made_up(tmp_path / "s", 2)
+    (tmp_path / "s" / RUNS / cells[0].id).rmdir()
+    tries.began(tmp_path / "s", cells[0].id)
+    tries.ended(tmp_path / "s", cells[0].id, 1, "loss is not finite")
+    row = rows(tmp_path / "s")[0]
+    assert (row.status, row.error) == ("failed", "loss is not finite")
+
+
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path):
+    with pytest.raises(RequestError, match=r"is not a sweep's folder: it has no sweep\.yaml"):
+        rows(tmp_path)
+    with pytest.raises(RequestError, match="no such folder"):
+        rows(tmp_path / "none")

@@ -1,0 +1,107 @@
+"""Studies: every one that ships makes sense, and a person's own are read like ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.config.run import known_fields
+from engine.defenses import DEFENSES
+from engine.errors import RequestError
+from engine.sweeps.grid import NAMED, expand
+from engine.sweeps.studies import list_studies, load_study
+
+OURS = {study.name: study for study in list_studies()}
+SMALL = {"seed": [0], "attack_seed": [0]}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_study_makes_sense(name):
+    study = OURS[name]
+    assert study.question.endswith("?") and study.title and study.source
+    known = set(known_fields({"attack": {"name": "badnets"}}))
+    assert set(study.axes) <= {*NAMED, *known, *study.variants}
+    defenses = [each for each in study.axes["defense"] if each in DEFENSES]
+    if "nad" not in defenses:
+        pytest.skip("its defenses are not there yet")
+    found = expand(study.grid({**SMALL, "preset": study.axes["preset"][:1], "defense": defenses}))
+    further = [axis for axis in study.axes if axis not in ("preset", "seed", "attack_seed", "defense")]
+    points = len(defenses)
+    for axis in further:
+        points *= len(study.axes[axis])
+    assert len(found.index.cells) == points and not found.left_out
+    for published in study.known:
+        assert set(published.at) <= set(study.axes)
+        assert all(value in (*study.axes[axis], "all") for axis, value in published.at.items())
+
+
+def test_a_suspect_that_the_zoo_lacks_is_left_out_and_said_so():
+    given = {"preset": ["badnets", "wanet"], "attack_seed": [0, 99], "seed": [0], "data.clean_fraction": [0.05]}
+    found = expand(OURS["clean-share"].grid(given))
+    assert {(cell.axes["preset"], cell.axes["attack_seed"]) for cell in found.index.cells} == {
+        *(("badnets", 0), ("wanet", 0)),
+    }
+    assert any("the zoo has no suspect 'wanet-signs-99'" in why for why in found.left_out)
+
+
+def test_points_that_differ_are_different_runs():
+    cells = expand(OURS["augmentation"].grid({**SMALL, "preset": ["badnets"], "defense": ["nad"]})).index.cells
+    assert len({cell.id for cell in cells}) == len(cells) == 6
+    # NAD's weights do not concern fine-tuning: one run stands beside all of them.
+    beta = expand(OURS["beta"].grid({**SMALL, "preset": ["badnets"]})).index.cells
+    assert len({cell.id for cell in beta if cell.axes["defense"] == "fine-tuning"}) == 1
+    assert len({cell.id for cell in beta if cell.axes["defense"] == "nad"}) == 8
+
+
+def test_a_variant_is_the_layer_it_stands_for():
+    found = expand(OURS["teacher"].grid({**SMALL, "preset": ["badnets"], "teacher": ["clean", "wrn-10-2"]})).index
+    clean, other = (found.config(cell).defenses["nad"].teacher for cell in found.cells)
+    assert (clean.file, other.model, other.objective.anchor.weight) == ("zoo:clean-signs-0", "wrn-10-2", 0)
+    with pytest.raises(RequestError, match="study teacher: teacher = 'x'; allowed: fine-tuned, wrn-10-1"):
+        OURS["teacher"].grid({"teacher": ["x"]})
+
+
+def test_the_pairs_differ_in_the_rate_alone():
+    found = expand(OURS["paired"].grid({**SMALL, "preset": ["badnets"], "rate": ["0.05"]})).index
+    settings = {cell.axes["defense"]: found.config(cell).defenses[cell.axes["defense"]] for cell in found.cells}
+    assert settings["nad"].distill.training == settings["fine-tuning"].training
+    assert settings["nad"].distill.training.lr == 0.05
+
+
+def own(folder: Path, text: str) -> None:
+    (folder / "studies").mkdir(parents=True, exist_ok=True)
+    (folder / "studies" / "mine.yaml").write_text(text)
+
+
+def test_a_persons_own_study_is_listed_beside_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    own(tmp_path, "title: Mine\nquestion: What if?\naxes: {preset: [badnets], data.stratified: [true, false]}\n")
+    study = load_study("mine")
+    assert study.origin.endswith("mine.yaml") and "mine" in [each.name for each in list_studies()]
+    cells = expand(study.grid()).index.cells
+    assert [cell.axes["data.stratified"] for cell in cells] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title: x\nquestion: y\naxes: {}", "axes = {}: one axis or more is wanted"),
+        ("title: x\nquestion: y\naxes: {preset: []}", "axis preset has no values"),
+        ("title: x\naxes: {preset: [sig]}", "'question' is missing"),
+        ("title: x\nquestion: y\naxis: {preset: [sig]}\naxes: {seed: [0]}", "unknown field 'axis': did you mean axes"),
+        ("title: x\nquestion: y\naxes: {preset: [sig]}\nladder: rate", "no axis of it; allowed: preset"),
+        ("title: [", "study mine: not valid YAML"),
+    ],
+)
+def test_what_is_wrong_with_one_is_said_in_a_line(tmp_path, monkeypatch, text, said):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    own(tmp_path, text)
+    with pytest.raises(RequestError) as caught:
+        load_study("mine")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_unknown_study_is_refused():
+    with pytest.raises(RequestError, match="unknown study 'clean-shares': did you mean 'clean-share'"):
+        load_study("clean-shares")

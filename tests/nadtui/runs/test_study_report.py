@@ -1,0 +1,78 @@
+"""A study's sweep beside what was published, and at equal accuracy lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import RequestError
+from engine.sweeps import index
+from engine.sweeps.grid import NAMED, expand
+from engine.sweeps.rows import CellRow
+from engine.sweeps.studies import Study, load_study
+from nadtui.export.sweeps.formats import of_sweep
+from nadtui.runs.sweep_report import of_rows, report
+
+
+def rows_of(study: Study, **axes: list) -> list[CellRow]:
+    """Made-up rows: a rate costs its tens in ACC and leaves, of NAD, half of what it leaves of fine-tuning."""
+    found = []
+    for cell in expand(study.grid(axes)).index.cells:
+        rate = float(cell.axes.get("rate", 0.1))
+        asr = (40.0 if cell.axes["defense"] == "nad" else 80.0) * (1 - rate)
+        figures = {"acc": 90 - 10 * rate, "asr": asr, "ra": 50.0, "base": 1.0, "seconds": 9.0}
+        named = {name: cell.axes[name] for name in NAMED}
+        before = {"suspect_acc": 90.0, "suspect_asr": 100.0}
+        found.append(
+            CellRow(**named, **figures, **before, status="finished", run=cell.id, cell=cell.id, axes=cell.axes)
+        )
+    return found
+
+
+def test_defenses_are_compared_where_they_cost_the_same():
+    study = load_study("paired")
+    rows = rows_of(study, preset=["badnets", "sig"], seed=[0, 1])
+    found = of_rows("x", rows, study)
+    assert {each.line for each in found.equal_cost} == {("badnets",), ("sig",), ("all",)}
+    at = {each.budget: each for each in found.equal_cost if each.line == ("all",)}
+    # Half a point is what a rate of 0.05 costs: 40 x 0.95 against 80 x 0.95.
+    assert (at[0.5].one.mean, at[0.5].other.mean, at[0.5].difference.mean) == pytest.approx((38, 76, -38))
+    assert at[3.0].difference.mean == pytest.approx(-28) and at[3.0].difference.count == "4 x 2"
+    # A rung that is missing of one suspect and subset leaves that pair out, and no other.
+    missing = replace(rows[0], acc=None, asr=None, status="new")
+    rest = of_rows("x", [missing, *rows[1:]], study)
+    assert next(each for each in rest.equal_cost if each.line == ("all",)).difference.count == "4 x 1-2"
+    document = of_sweep(found, "md")
+    assert "## At equal cost" in document and study.question in document.replace("\\", "")
+    assert "At equal cost" in of_sweep(found, "html")
+    assert json.loads(of_sweep(found, "json"))["equal_cost"][0]["acc_lost"] == 0.5
+
+
+def test_published_figures_stand_beside_ours():
+    study = load_study("table1")
+    rows = rows_of(study, defense=["fine-tuning", "nad"], seed=[0], preset=["badnets", "trojan"])
+    found = of_rows("x", rows, study)
+    by = {(each.what, each.figure): each for each in found.published}
+    ours = by["all presets, nad, recipe paper", "ASR"]
+    assert (ours.theirs, ours.ours.mean, ours.ours.count) == (7.22, pytest.approx(36), "4 x 1")
+    assert by["trojan, nad, recipe default", "ASR"].theirs == 19
+    assert by["badnets, fine-tuning, recipe paper", "ACC"].theirs == 82.32
+    assert by["badnets, fine-tuning, recipe paper", "ACC before"].ours.mean == 90
+    assert by["cl, nad", "ASR"].ours is None, "the sweep has no such cell"
+    document = of_sweep(found, "md")
+    assert "| all presets, nad, recipe paper | ASR | 7.22 | 36.0 ± 0.0 |" in document and "+28.8" in document
+    assert "the mean of the six attacks" in of_sweep(found, "html")
+    assert json.loads(of_sweep(found, "json"))["study"] == "table1"
+
+
+def test_a_sweep_knows_its_study(tmp_path: Path):
+    grid = load_study("paired").grid({"preset": ["badnets"], "seed": [0], "attack_seed": [0], "rate": ["0.1"]})
+    index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
+    assert report(tmp_path / "s").study.name == "paired"
+    other = replace(grid, study="nobody-knows")
+    index.extend(tmp_path / "s", expand(other).index, other.to_dict())
+    with pytest.raises(RequestError, match="unknown study 'nobody-knows'"):
+        report(tmp_path / "s")
