@@ -23,6 +23,7 @@ from nadtui.workbench.themes import DARK, LIGHT
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
+    from nadtui.workbench.form import RunForm
 
 
 class WorkbenchBase(KeysInTurn[None]):
@@ -64,8 +65,11 @@ class WorkbenchBase(KeysInTurn[None]):
         """Show the list of runs."""
         raise NotImplementedError
 
-    def open_run(self, run: Path | RunRequest | Host) -> None:
-        """Open the run screen: on a run folder, on a host, or on a request, which is thereby started."""
+    def open_run(self, run: Path | RunRequest | Host, *, form: RunForm | None = None) -> None:
+        """Open the run screen: on a run folder, on a host, or on a request, which is thereby started.
+
+        `form` is the one that made the request: it comes back where the run cannot begin.
+        """
         raise NotImplementedError
 
     def open_form(self, *, preset: str | None = None, run: Path | None = None) -> None:

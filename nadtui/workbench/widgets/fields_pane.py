@@ -99,6 +99,14 @@ class FieldsPane(Vertical):
         search.add_class("shown")
         self.screen.set_focus(search)
 
+    def go_to(self, path: str) -> None:
+        """Open a field's value, wherever the cursor was."""
+        field = next((each for each in self._fields if each.path == path), None)
+        if field is not None:
+            self._turn_to(field)
+            self._list()
+            self.screen.set_focus(self.query_one("#value", Input))
+
     def reset(self) -> None:
         """Take a change back."""
         if self._path in self._form().settings:
