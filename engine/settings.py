@@ -179,4 +179,25 @@ class ObjectiveSettings(Section):
 
     mixup: float = Field(0.0, ge=0, le=100)
     """Parameter alpha of mixup's Beta distribution (Zhang et al. 2018) on the step's images; 0 = none."""
+    hinge: float = Field(0.0, ge=0, le=100)
+    """What is good enough: only what an image's cross-entropy has above it counts (D3's epsilon)."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of each label that is spread evenly over all classes."""
     anchor: AnchorSettings = AnchorSettings()
+
+
+class DistanceSettings(Section):
+    """Chosen layers begin elsewhere than the suspect's and are pushed away from them, at their norm (D3, ICCV 2025)."""
+
+    weight: float = Field(0.0, ge=0, le=1e6)
+    """Factor of the distance ||W - W0||, added up over the layers, in what is maximized (D3's 1 / lambda); 0 = none."""
+    layers: tuple[str, ...] = Field(("head",), min_length=1)
+    """head (what gives the logits), a tap's name (all since the tap before), or a module's dotted name."""
+    start: Literal["near", "random", "middle", "far", "noise"] = "near"
+    """Where their weights begin: as they are, drawn anew, at 0, at their negative, or with normal noise as strong as
+    they are; at their norm."""
+
+    @property
+    def active(self) -> bool:
+        """Whether it does anything at all; where it does, the layers keep the suspect's norm in every step."""
+        return self.weight > 0 or self.start != "near"

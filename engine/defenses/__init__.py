@@ -24,6 +24,11 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "nad-features": "engine.defenses.nad_features:NadFeatures",
+        "distillation": "engine.defenses.distillation:Distillation",
+        "d3": "engine.defenses.d3:D3",
+        "fst": "engine.defenses.fst:Fst",
+        "ft-sam": "engine.defenses.ft_sam:FtSam",
         "mcr": "engine.defenses.mcr:Mcr",
         "i-bau": "engine.defenses.i_bau:IBau",
         "argd": "engine.defenses.argd.defense:Argd",

@@ -169,8 +169,8 @@ class StageRunner:
     def _epochs(self, loop: Loop, watched: Stopwatch, watch: Watch | None) -> Generator[Event, None, None]:
         """The epochs still to do; each but the last is saved, so that a killed run loses at most one."""
         progress, last = loop.progress, loop.settings.epochs
-        if watch is not None and progress.epoch == progress.step == 0:
-            yield AttentionHealth(stage=loop.stage, epoch=0, taps=watch(loop.model))
+        if watch is not None and progress.epoch == progress.step == 0 and (taps := watch(loop.model)):
+            yield AttentionHealth(stage=loop.stage, epoch=0, taps=taps)
         while progress.epoch < last:
             if progress.step or watched.epoch == progress.epoch:
                 yield from loop.run_epoch()

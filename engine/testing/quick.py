@@ -42,6 +42,7 @@ PLANTED_RATE = 0.3
 
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad": {"distill": {"beta": 20}},
+    "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
     "mcr": {"points": 2},
     "i-bau": {"training": {"lr": 0.003}},
     "argd": {"distill": {"node": 20, "dimensions": 4}},

@@ -24,13 +24,18 @@ class Mixed:
     shares: Tensor | None
     """float [B] in [0, 1]; None = nothing was mixed."""
 
-    def cross_entropy(self, logits: Tensor) -> Tensor:
-        """The mixed labels' cross-entropy, a scalar: the mean over the images."""
-        if self.shares is None:
-            return F.cross_entropy(logits.float(), self.labels)
-        own = F.cross_entropy(logits.float(), self.labels, reduction="none")
-        partners = F.cross_entropy(logits.float(), self.partners, reduction="none")
-        return torch.lerp(partners, own, self.shares).mean()
+    def cross_entropy(self, logits: Tensor, *, hinge: float = 0.0, smoothing: float = 0.0) -> Tensor:
+        """The mixed labels' cross-entropy, a scalar: the mean over the images of what each has above `hinge`.
+
+        `smoothing`: the share of each label that is spread evenly over all classes.
+        """
+        if self.shares is None and hinge == 0:
+            return F.cross_entropy(logits.float(), self.labels, label_smoothing=smoothing)
+        each = F.cross_entropy(logits.float(), self.labels, reduction="none", label_smoothing=smoothing)
+        if self.shares is not None:
+            partners = F.cross_entropy(logits.float(), self.partners, reduction="none", label_smoothing=smoothing)
+            each = torch.lerp(partners, each, self.shares)
+        return (F.relu(each - hinge) if hinge else each).mean()
 
 
 def mixup(batch: Batch, alpha: float) -> Mixed:
@@ -75,7 +80,8 @@ class CleanObjective:
 
     def parts(self, logits: Tensor, mixed: Mixed) -> dict[str, Tensor]:
         """The summands for logits already computed."""
-        parts = {"ce": mixed.cross_entropy(logits)}
+        settings = self.settings
+        parts = {"ce": mixed.cross_entropy(logits, hinge=settings.hinge, smoothing=settings.label_smoothing)}
         anchor: AnchorSettings = self.settings.anchor
         if anchor.weight:
             with torch.no_grad():

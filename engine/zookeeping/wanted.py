@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from engine.config.presets import resolve
 from engine.config.run import RunConfig
@@ -29,6 +28,8 @@ PAPERS = ("badnets", "trojan", "blend", "cl", "sig", "refool")
 """The six attacks of the NAD paper."""
 SMALL_RESNET = "preact-resnet-18@0.25"
 _PLAIN = {"augment": {"crop": 0, "flip": False, "cutout": 0}}
+_GENTLY = {"lr": 0.1}
+"""Of a network that diverges at the rate at which the default one learns fastest."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Wanted:
 
     def config(self) -> RunConfig:
         """The run that trains it, without any defense; in fp32, as the field trains."""
-        training: dict[str, Any] = {} if self.augmented else _PLAIN
+        training = {**({} if self.augmented else _PLAIN), **(_GENTLY if self.model == SMALL_RESNET else {})}
         over = {
             "seed": self.seed,
             "precision": "fp32",

@@ -43,6 +43,11 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
     "defense": {
         "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
         "fine-tuning": Row(),
+        "nad-features": Row(),
+        "distillation": Row(),
+        "d3": Row(),
+        "fst": Row(),
+        "ft-sam": Row(),
         "mcr": Row(),
         "i-bau": Row(),
         "argd": Row(),

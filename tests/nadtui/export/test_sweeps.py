@@ -67,6 +67,15 @@ def test_pairs_are_of_one_suspect_and_one_subset(cells, report):
     assert of_rows("x", half).pairs[0].acc.count == "6 x 1"
 
 
+def test_with_several_recipes_pairs_are_of_one_recipe(cells):
+    both = cells + [
+        replace(row, asr=row.asr + 50, recipe="paper", axes={**row.axes, "recipe": "paper"}) for row in cells
+    ]
+    found = of_rows("x", [row for row in both if (row.recipe, row.defense) != ("paper", "fine-tuning")])
+    assert {pair.defense for pair in found.pairs} == {"nad, default"}
+    assert {pair.defense for pair in of_rows("x", both).pairs} == {"nad, default", "nad, paper"}
+
+
 @pytest.mark.parametrize("form", ["md", "csv", "tex", "json", "html", "svg"])
 def test_every_format_says_the_same(report, form):
     document = of_sweep(report, form)
