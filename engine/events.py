@@ -287,7 +287,9 @@ class Chosen(Event, kind="chosen"):
     """What was to be chosen: once in a stage."""
     choice: str
     scores: dict[str, float]
-    """By candidate."""
+    """By candidate; NaN for those that were not tried."""
+    image_steps: float = 0.0
+    """What the choosing cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,6 +362,9 @@ class StageFinished(Event, kind="stage-finished"):
     """The part of `seconds` that went into evaluation and attention maps."""
     images_per_second: float
     """Training images a second while training."""
+    image_steps: int = 0
+    """What the stage cost: images forward and backward through a network, forward alone a third of one, evaluation left
+    out; 0 also where its network does not begin with a convolution."""
     cached: bool = False
     """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
     learned: str = ""

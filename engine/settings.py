@@ -182,6 +182,8 @@ class AnchorSettings(Section):
     """Factor of the anchor's loss; 0 = none."""
     temperature: float = Field(2.0, gt=0, le=100)
     """Softmax temperature of both sides (Hinton et al. 2015); the loss is scaled by its square."""
+    fade: float = Field(0.0, ge=0, le=1)
+    """Share of the weight that is gone at the end of the training; it goes evenly."""
 
 
 class ObjectiveSettings(Section):

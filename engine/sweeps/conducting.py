@@ -36,7 +36,7 @@ AGAIN_S = 2.0
 class Step:
     """Something that happened to a cell, or must be known of the sweep."""
 
-    what: Literal["began", "finished", "failed", "died", "stopped", "note"]
+    what: Literal["began", "finished", "failed", "n/a", "died", "stopped", "note"]
     cell: Cell | None = None
     said: str = ""
     done: int = 0
@@ -74,12 +74,13 @@ class Conductor:
         self._ready: set[str] = set()
         """Suspects that are there, for all cells that need them."""
         self._done: set[str] = set()
-        self._set_aside: set[str] = set()
+        self._set_aside: dict[str, bool] = {}
+        """Cells that came to no figure; whether that is a failure."""
 
     @property
     def failed(self) -> int:
         """Cells that failed, or of which too many workers died."""
-        return len(self._set_aside)
+        return sum(self._set_aside.values())
 
     @property
     def complete(self) -> bool:
@@ -116,7 +117,7 @@ class Conductor:
         self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
         self._ready = {self._cells[cell].suspect for cell in self._done}
         self._set_aside = {
-            cell
+            cell: not tried.unfit
             for cell, tried in tries.all_of(self._folder).items()
             if tried.said and cell in self._cells and cell not in self._done
         }
@@ -190,8 +191,9 @@ class Conductor:
 
     def _gave_up(self, name: str) -> bool:
         """Whether another process has set a cell aside since this one looked."""
-        if tries.of(self._folder, name).said:
-            self._set_aside.add(name)
+        tried = tries.of(self._folder, name)
+        if tried.said:
+            self._set_aside[name] = not tried.unfit
         return name in self._set_aside
 
     def _is_ready(self, suspect: str, busy: frozenset[str]) -> bool:
@@ -231,8 +233,8 @@ class Conductor:
         elif told["code"] == BUSY:
             self._later[cell.id] = time.monotonic() + AGAIN_S
         else:
-            self._set_aside.add(cell.id)
-            yield self._step("failed", cell, told["error"])
+            self._set_aside[cell.id] = told["code"] != tries.UNFIT
+            yield self._step("failed" if self._set_aside[cell.id] else "n/a", cell, told["error"])
 
     def _finished(self, cell: Cell) -> Iterator[Step]:
         problem = ""
@@ -250,7 +252,7 @@ class Conductor:
     def _died(self, cell: Cell, why: str) -> Step:
         tried = tries.of(self._folder, cell.id)
         if tried.given_up:
-            self._set_aside.add(cell.id)
+            self._set_aside[cell.id] = True
             return self._step("failed", cell, tried.said)
         return self._step("died", cell, f"its worker died ({tried.deaths} of {tries.DEATHS} tries)")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.control import Control, Stopped, Wish
-from engine.errors import RecordError, RequestError
+from engine.errors import RecordError, RequestError, UnfitError
 from engine.record.layout import SUMMARY
 from engine.record.liveness import is_running
 from engine.sweeps import tries
@@ -121,6 +121,8 @@ def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
                     code = DONE
     except Stopped:
         pass
+    except UnfitError as problem:
+        return tries.UNFIT, str(problem)
     except RequestError as problem:
         return (BUSY if is_running(order.run) else WRONG), str(problem)
     except RecordError as problem:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -40,6 +40,8 @@ class Batch:
     """int64 [B]."""
     generator: torch.Generator
     """For whatever the objective draws (CPU)."""
+    done: float = 0.0
+    """Share of the training that lies before it, below 1."""
 
 
 @contextmanager
@@ -167,7 +169,7 @@ class Loop:
         self._keep = keep
         self._draws: Draws | None = None
         """Those of the epoch under way."""
-        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
         self._beside = beside
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
@@ -208,18 +210,19 @@ class Loop:
             # Before anything is drawn for the step: a state that is saved here is one between two steps.
             yield from reporter.pauses()
             number = self.progress.step
-            batch = self._batch(chosen[number], draws)
+            before = epoch * self.steps_per_epoch + number
+            total = self.steps_per_epoch * self.settings.epochs
+            batch = replace(self._batch(chosen[number], draws), done=before / total)
             lr = learning_rate(
                 self.settings.schedule,
                 self.settings.lr,
-                epoch * self.steps_per_epoch + number,
+                before,
                 self.steps_per_epoch,
                 self.settings.epochs,
             )
             with own_draws(self.seed, epoch, number, self.device):
                 parts = self.step(batch, lr)
-            done = epoch * self.steps_per_epoch + number + 1
-            self._average.note(self.model, done / (self.steps_per_epoch * self.settings.epochs))
+            self._average.note(self.model, (before + 1) / total)
             self.progress.step += 1
             self.progress.train_images += len(batch.labels)
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
@@ -286,6 +289,11 @@ class Loop:
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix.`, without it."""
     return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def steps_a_pass(images: int, size: int) -> int:
+    """Steps in which so many images are gone through, in batches of that size."""
+    return len(parted(torch.arange(images), size))
 
 
 def parted(order: Tensor, size: int) -> list[Tensor]:

@@ -137,9 +137,9 @@ MOST_SCORES = 6
 
 def choice(event: events.Chosen) -> str:
     """What a stage chose, and among which scores."""
-    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items()]
+    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items() if not math.isnan(score)]
     more = ", …" * (len(each) > MOST_SCORES)
-    among = f"{formatting.plural(len(each), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
+    among = f"{formatting.plural(len(event.scores), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
     score = event.scores.get(event.choice, math.nan)
     return f"{event.stage} chose {event.what} {event.choice} (score {formatting.number(score)}; {among})"
 

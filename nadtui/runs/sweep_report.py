@@ -109,7 +109,8 @@ class SweepReport:
         if self.study is not None:
             yield self.study.question
             yield self.study.source
-        yield self.remark
+        if self.remark:
+            yield self.remark
         fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()

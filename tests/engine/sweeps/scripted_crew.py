@@ -67,7 +67,7 @@ class Scripted:
             raise code
         if code == 0:
             finish(folder, cell)
-        error = "it diverged" if code == 1 else ""
+        error = {1: "it diverged", 3: "it cannot be had"}.get(code, "")
         tries.ended(folder, cell, code, error)
         return {"run": cell, "code": code, "error": error}
 

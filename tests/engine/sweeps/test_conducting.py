@@ -47,6 +47,14 @@ def test_a_cell_that_fails_is_set_aside_until_asked_for_and_the_rest_goes_on(tmp
     assert sum(step.what == "finished" for step in seen_through(sweep(tmp_path / "s", Scripted()))) == 1
 
 
+def test_what_a_network_cannot_bear_is_no_failure_and_is_not_tried_again(tmp_path: Path):
+    conductor = sweep(tmp_path / "s", Scripted(lambda cell, call: 3), seed=[0])
+    assert [step.what for step in seen_through(conductor)] == ["n/a"]
+    assert (conductor.failed, conductor.complete) == (0, True)
+    assert [row.status for row in rows(tmp_path / "s")] == ["n/a"]
+    assert seen_through(sweep(tmp_path / "s", Scripted(), seed=[0])) == []
+
+
 def test_a_death_costs_one_of_three_tries(tmp_path: Path):
     twice = Scripted(lambda cell, call: DiedError() if call < 3 else 0)
     conductor = sweep(tmp_path / "s", twice, seed=[0])
