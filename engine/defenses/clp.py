@@ -41,6 +41,9 @@ class Clp(Defense):
     stand out the most, as many as the budget allows: of 16 channels none can stand more than 3.75 above the mean."""
     budget: float = Field(5.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; without effect where the spread is given."""
+    settle: bool = True
+    """Whether norms take their statistics anew from clean images after pruning (the source, which has none: no): those
+    behind a pruned channel fit no more."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 
@@ -60,21 +63,17 @@ class Clp(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
-        import torch
-
         from engine.defenses.budget import furthest
-        from engine.defenses.neurons import pruned
+        from engine.defenses.pruning import without
         from engine.defenses.tracing import convolutions_before_norms
-        from engine.models.inference import as_input, freeze
+        from engine.models.inference import as_input
 
         before = convolutions_before_norms(port.suspect, as_input(port.clean.images[:2]))
         above = deviations(port.suspect, before)
         order = above.argsort(descending=True, stable=True)
 
         def most(count: float) -> nn.Module:
-            dead = torch.zeros_like(above, dtype=torch.bool)
-            dead[order[: round(count)]] = True
-            return freeze(pruned(port.copy(), dead, bias=True))
+            return without(port, order, count, bias=True, settle=self.settle)
 
         if self.spread is not None:
             return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))
