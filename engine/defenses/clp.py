@@ -1,4 +1,4 @@
-"""CLP: channels whose Lipschitz constant stands out in their layer are pruned; no image is looked at.
+"""CLP: channels whose Lipschitz constant stands out in their layer are pruned.
 
 A backdoored channel has to answer to a small trigger strongly, and that is to be read off the weights.
 """
@@ -25,11 +25,12 @@ class Clp(Defense):
     """Settings of channel Lipschitz pruning.
 
     Published code pairs each norm with the convolution that its module was defined after, which in pre-activation
-    networks is another than feeds it; here they are paired by what feeds what.
+    networks is another than feeds it; here they are paired by what feeds what. The source looks at no image: as here
+    with a spread, and without settling.
     """
 
     name: ClassVar[str] = "clp"
-    summary: ClassVar[str] = "prunes the channels whose Lipschitz constant stands out in their layer, without data"
+    summary: ClassVar[str] = "prunes the channels whose Lipschitz constant stands out in their layer"
     source: ClassVar[str] = (
         "Zheng, Tang, Li, Liu: Data-free Backdoor Removal based on Channel Lipschitzness, ECCV 2022 "
         "(arXiv 2208.03111), equations 11-12; code: rkteddy/channel-Lipschitz-based-pruning"
@@ -49,7 +50,7 @@ class Clp(Defense):
 
     @property
     def held(self) -> float:
-        """Nothing where the spread is given: no image is then looked at."""
+        """Nothing where the spread is given."""
         return self.held_share if self.spread is None else 0.0
 
     def unfit(self, model: nn.Module, clean: Tensor) -> str | None:

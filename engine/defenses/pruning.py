@@ -1,4 +1,4 @@
-"""Pruning neuron by neuron, as far as a budget of held accuracy allows; by masks as ANP and RNP share it. Needs torch."""
+"""Pruning neuron by neuron, as far as a budget of held accuracy allows, as ANP, RNP and CLP share it. Needs torch."""
 
 from __future__ import annotations
 
