@@ -131,6 +131,15 @@ class ScheduleSettings(Section):
         return value
 
 
+class AverageSettings(Section):
+    """The mean of the weights of many steps in place of the last step's; batch norms are then estimated anew."""
+
+    start: float = Field(1.0, ge=0, le=1)
+    """Share of the training after which each step's weights count; 1 = none does: no averaging."""
+    decay: float = Field(1.0, gt=0, le=1)
+    """What a step's weight is multiplied by in each further step (0.99, say); 1 = all steps weigh alike (SWA)."""
+
+
 class TrainingSettings(Section):
     """One training loop's schedule: SGD with momentum."""
 
@@ -147,6 +156,7 @@ class TrainingSettings(Section):
     weight_decay: float = Field(5e-4, ge=0, le=1)
     """L2 penalty on all parameters."""
     augment: AugmentSettings = AugmentSettings()
+    average: AverageSettings = AverageSettings()
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> TrainingSettings:
@@ -172,6 +182,8 @@ class AnchorSettings(Section):
     """Factor of the anchor's loss; 0 = none."""
     temperature: float = Field(2.0, gt=0, le=100)
     """Softmax temperature of both sides (Hinton et al. 2015); the loss is scaled by its square."""
+    fade: float = Field(0.0, ge=0, le=1)
+    """Share of the weight that is gone at the end of the training; it goes evenly."""
 
 
 class ObjectiveSettings(Section):
