@@ -16,7 +16,7 @@ from engine.attention.maps import attention_loss, dead_taps
 from engine.attention.pairs import compared, paired
 from engine.defenses.nad.settings import DistillSettings, StudentSettings
 from engine.errors import RequestError
-from engine.events import TapHealth
+from engine.figures import TapHealth
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
 from engine.training.objectives import CleanObjective, Mixed, anchored, mixup
