@@ -11,9 +11,14 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> float:
+def cross_entropies(logits: Tensor, labels: Tensor) -> np.ndarray:
+    """Of each image."""
     shares = softmax(logits.detach().double().numpy())
-    return float(-np.log(shares[np.arange(len(labels)), labels.numpy()]).mean())
+    return -np.log(shares[np.arange(len(labels)), labels.numpy()])
+
+
+def cross_entropy(logits: Tensor, labels: Tensor) -> float:
+    return float(cross_entropies(logits, labels).mean())
 
 
 def kl(anchor: Tensor, model: Tensor, temperature: float) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
 import os
 import re
 import sys
@@ -18,9 +19,11 @@ from pathlib import Path
 
 from engine.config.presets import resolve
 from engine.events import RunStarted
+from engine.sweeps.layout import RESULTS
 from nadtui.workbench.app import Workbench
 from tests import scripted_run, showcase
 from tests.pilot import at_rest
+from tests.sweep_folders import made_up, write_made_up
 
 FOLDER = Path(__file__).parent / "pictures"
 SIZE = (150, 44)
@@ -55,16 +58,34 @@ def write_runs(root: Path) -> Path:
     return folder
 
 
-async def take(root: Path, start: Path | None, steps: Steps, size: tuple[int, int] = SIZE) -> str:
+async def take(
+    root: Path, start: Path | None, steps: Steps, size: tuple[int, int] = SIZE, first: str | None = None
+) -> str:
     """One picture: open the workbench, press the keys; returns the SVG, without the fonts of other sites."""
     settings = root.parent / f"{len(list(root.parent.iterdir()))}.json"
     app = Workbench(root, start=start, settings_file=settings, clock=lambda: NOW)
     async with app.run_test(size=size) as pilot:
-        await at_rest(pilot, "✓ finished" if start else "runs 4")
+        await at_rest(pilot, first or ("✓ finished" if start else "runs 4"))
         for keys, wanted in steps:
             await pilot.press(*keys)
             await at_rest(pilot, wanted)
         return re.sub(r"@font-face \{.*?\}\s*", "", app.export_screenshot(), flags=re.DOTALL)
+
+
+def write_sweep(folder: Path) -> Path:
+    """A sweep of made-up cells, not all of them done."""
+    axes = {
+        "preset": ["badnets", "blend", "sig", "trojan", "wanet", "dynamic"],
+        "defense": ["fine-tuning", "nad-features", "nad"],
+    }
+    cells = write_made_up(folder, 324, **axes, seed=range(3), attack_seed=range(6))
+    lines = [made_up(cell, number) for number, cell in enumerate(cells)]
+    done = [line for number, line in enumerate(lines) if number < 200 or number % 3]
+    for line in done:
+        hard = {"badnets": 0.2, "sig": 1.5, "wanet": 1.0}.get(line["cell"].partition("-")[0], 0.5)
+        line["asr"] *= hard
+    (folder / RESULTS).write_text("".join(f"{json.dumps(line)}\n" for line in done))
+    return folder
 
 
 def main(target: Path) -> None:
@@ -78,6 +99,11 @@ def main(target: Path) -> None:
         for name, (opened, steps) in PICTURES.items():
             svg = asyncio.run(take(root, newest if opened else None, steps))
             (target / f"{name}.svg").write_text(svg, encoding="utf-8")
+        sweep = write_sweep(Path(folder) / "night")
+        svg = asyncio.run(
+            take(root, sweep, ((("down", "down", "right", "right"), "sig, nad ·"),), first="of 324 cells")
+        )
+        (target / "sweep.svg").write_text(svg, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.device import Device
-    from engine.events import TapHealth
+    from engine.figures import TapHealth
     from engine.training.loop import Batch, Objective
     from engine.training.steps import OptimizerFactory, TrainStep
 
@@ -35,7 +35,7 @@ _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Need = Literal["poisoned set"]
 Layer = Literal["batch norm", "convolution"]
 Watch = Callable[["nn.Module"], "tuple[TapHealth, ...]"]
-"""Looks at the model under training, at a stage's first step and after its last epoch."""
+"""Looks at the model under training, at a stage's first step and after its last epoch; () = nothing to say yet."""
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,9 @@ class Port:
 
     def copy(self) -> nn.Module:
         """A trainable copy of the suspect."""
-        import copy
+        from engine.models.inference import copy_of
 
-        model = copy.deepcopy(self.suspect)
-        for parameter in model.parameters():
-            parameter.requires_grad_(True)
-        return model
+        return copy_of(self.suspect)
 
     def fresh(self) -> nn.Module:
         """A trainable network of the suspect's kind, its weights drawn anew by the port's seed."""

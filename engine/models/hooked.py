@@ -39,6 +39,11 @@ class Hooked(nn.Module):
                 raise RequestError(f"tap '{path}': {self.name} has no such module{hint}")
         self.register_load_state_dict_pre_hook(_with_prefix)
 
+    @property
+    def modules_of_taps(self) -> dict[str, str]:
+        """The taps' names, each with its module's dotted name in the network."""
+        return dict(self._paths)
+
     def forward(self, images: Tensor) -> Tensor:
         """The network's logits [N, classes]."""
         return self.network(images)

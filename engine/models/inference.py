@@ -52,6 +52,12 @@ def copy_of(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).requires_grad_(True)
 
 
+def same_weights(model: nn.Module, other: nn.Module) -> bool:
+    """Whether weights and buffers of the two are equal, bit by bit; models of other networks are not."""
+    mine, theirs = model.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
 @torch.no_grad()
 def settled(model: nn.Module, images: Tensor) -> nn.Module:
     """A copy in eval mode whose batch norms have seen these images, float [N, 3, H, W]: of a network that nobody has

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.cli.options import Out, Run
-from nadtui.runs import asleep
+from nadtui.cli.options import Out, Run, Sort
+from nadtui.runs import asleep, side_by_side
 from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
@@ -18,11 +18,12 @@ WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show(run: Run, out: Out = None) -> None:
+def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN) -> None:
     """One run: what it was, its figures, how it ended."""
     from nadtui.cli import tables
     from nadtui.runs.loading import load
 
+    side_by_side.check_order(sort)
     report = load(run, out)
     for name, value in report.facts():
         output.line(f"{name:<9}{value}")
@@ -33,6 +34,10 @@ def show(run: Run, out: Out = None) -> None:
             output.line(said)
     else:
         output.line("no figures yet")
+    side = tables.defenses(report.summary, sort)
+    if side is not None:
+        output.line()
+        output.show(lambda width: side)
     for said in report.choices():
         output.line(said)
     for way in report.ways():

@@ -50,6 +50,8 @@ class SweepReport:
     rows: tuple[CellRow, ...]
     study: Study | None = None
     """The question it answers, where it was asked as a study."""
+    remark: str = ""
+    """What else must be said of it."""
 
     @cached_property
     def table(self) -> SweepTable:
@@ -68,19 +70,20 @@ class SweepReport:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """Every defense against fine-tuning (or NAD), line by line."""
+        """Every defense against fine-tuning (or NAD), line by line, by the same recipe."""
         found = self.table
-        against = next((name for name in AGAINST if name in found.columns), None)
-        if found.across != ("defense",) or against is None:
+        named = {group.at.get("defense") for group in found.groups.values()}
+        against = next((name for name in AGAINST if name in named), None)
+        if "defense" not in found.across or against is None:
             return []
-        base = found.columns.index(against)
+        base = {_beside(at, group): group for (at, _), group in found.groups.items() if group.at["defense"] == against}
         return [
             Pair(line, column, against, acc, group.over(other, "asr"))
             for at, line in enumerate(found.lines)
             for place, column in enumerate(found.columns)
-            if place != base
-            and (group := found.groups.get((at, place))) is not None
-            and (other := found.groups.get((at, base))) is not None
+            if (group := found.groups.get((at, place))) is not None
+            and group.at["defense"] != against
+            and (other := base.get(_beside(at, group))) is not None
             and (acc := group.over(other, "acc")) is not None
         ]
 
@@ -98,11 +101,16 @@ class SweepReport:
         other, one = AGAINST
         return list(at_equal_cost(self.rows, self.study.ladder, one, other))
 
-    def facts(self) -> Iterator[str]:
+    def facts(self) -> list[str]:
         """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""
+        return [fact for fact in self._facts() if fact]
+
+    def _facts(self) -> Iterator[str]:
         if self.study is not None:
             yield self.study.question
             yield self.study.source
+        if self.remark:
+            yield self.remark
         fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()
@@ -120,6 +128,11 @@ class SweepReport:
         return f"{formatting.plural(missing, 'cell')} of it {'is' if missing == 1 else 'are'} not finished" * bool(
             missing
         )
+
+
+def _beside(line: int, group: Group) -> tuple[int, str]:
+    """What a group of another defense has in common with this one."""
+    return line, str(group.at.get("recipe"))
 
 
 EXPLAINED = (
@@ -140,7 +153,7 @@ def report(folder: Path) -> SweepReport:
     """Read a sweep's folder.
 
     Raises:
-        RequestError: it is no sweep's, or it is of a study that is not there.
+        RequestError: it is no sweep's.
     """
     from engine.sweeps.index import read_head
     from engine.sweeps.rows import rows
@@ -148,10 +161,16 @@ def report(folder: Path) -> SweepReport:
 
     grids = read_head(folder)["grids"]
     asked = grids[-1].get("study") if grids else None
-    return of_rows(Path(folder).resolve().name, rows(folder), load_study(asked) if asked else None)
+    study, remark = None, ""
+    if asked:
+        try:
+            study = load_study(asked)
+        except RequestError as error:  # somebody else's: the figures are what they are without it
+            remark = f"of a study that is not here: {error}"
+    return of_rows(Path(folder).resolve().name, rows(folder), study, remark)
 
 
-def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> SweepReport:
+def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None, remark: str = "") -> SweepReport:
     """Of rows at hand.
 
     Raises:
@@ -159,4 +178,4 @@ def of_rows(name: str, rows: Sequence[CellRow], study: Study | None = None) -> S
     """
     if not rows:
         raise RequestError(f"{name}: the sweep has no cells")
-    return SweepReport(name, tuple(rows), study)
+    return SweepReport(name, tuple(rows), study, remark)

@@ -5,17 +5,29 @@ loss = CE(student(x), y) + sum over taps l of beta_l x || a_S^l - a_T^l ||^2   (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.attention.maps import attention_loss, dead_taps
 from engine.attention.pairs import compared, paired
-from engine.defenses.nad.settings import DistillSettings
+from engine.defenses.nad.settings import DistillSettings, StudentSettings
 from engine.errors import RequestError
-from engine.events import TapHealth
+from engine.figures import TapHealth
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
-from engine.training.objectives import CleanObjective, Mixed, mixup
+from engine.training.objectives import CleanObjective, Mixed, anchored, mixup
+
+
+class TapSettings(Protocol):
+    """A student's settings with a weight for each tap."""
+
+    def weights(self, tap_names: Sequence[str], cells: Sequence[int]) -> tuple[float, ...]:
+        """The weight of each tap, in the taps' order; `cells`: of each, how many there are that are compared."""
+        ...
 
 
 @torch.no_grad()
@@ -57,20 +69,47 @@ def _maps(model: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
         return model.forward_with_taps(images)[1]
 
 
-class NadObjective(CleanObjective):
-    """Cross-entropy (and anchor, mixup) plus the attention losses, on one forward pass of each model.
+class LedObjective(CleanObjective):
+    """Cross-entropy (and anchor, mixup) plus the anchor to a teacher's logits, where it has a weight."""
+
+    def __init__(self, settings: StudentSettings, suspect: nn.Module, teacher: nn.Module) -> None:
+        super().__init__(settings.objective, suspect)
+        self.student = settings
+        self.teacher = teacher
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The loss's summands: `ce`, and the anchors that are on."""
+        mixed = mixup(batch, self.settings.mixup)
+        with torch.no_grad():
+            taught = self.teacher(mixed.images)
+        return self.led(model(mixed.images), taught, mixed)
+
+    def led(self, logits: Tensor, taught: Tensor, mixed: Mixed) -> dict[str, Tensor]:
+        """The summands for logits already computed, the model's and the teacher's."""
+        parts = self.parts(logits, mixed)
+        anchor = self.student.teacher_anchor
+        if anchor.weight:
+            parts["teacher_anchor"] = anchored(anchor, logits, taught, mixed.done)
+        return parts
+
+
+class TapObjective(LedObjective):
+    """The same plus a distance from the teacher's map at every tap, on one forward pass of each model.
 
     Where the teacher is another network, each of the student's maps follows the teacher's that fits it best.
     """
 
     def __init__(
-        self, settings: DistillSettings, suspect: nn.Module, teacher: nn.Module, tap_names: tuple[str, ...]
+        self, settings: TapSettings, suspect: nn.Module, teacher: nn.Module, tap_names: tuple[str, ...]
     ) -> None:
-        super().__init__(settings.objective, suspect)
+        super().__init__(settings, suspect, teacher)
         self.distill = settings
-        self.teacher = teacher
         self.tap_names = tap_names
         self._leveled: tuple[float, ...] | None = None
+
+    def apart(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """The distance of two maps [N, C, h, w], a scalar, before its weight."""
+        raise NotImplementedError
 
     def level(self, model: nn.Module, batch: Batch) -> None:
         """From now on weigh the taps so that, of `model` as it is on this batch, each has an equal share of what their
@@ -80,26 +119,19 @@ class NadObjective(CleanObjective):
         self._leveled = tuple(tap.beta * share / tap.loss if tap.loss else tap.beta for tap in report)
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The loss's summands: `ce`, `anchor` where it is on, and one for each tap with a weight."""
+        """The loss's summands: `ce`, the anchors that are on, and one for each tap with a weight."""
         return self._all_parts(model, mixup(batch, self.settings.mixup))[0]
 
     def _all_parts(self, model: nn.Module, mixed: Mixed) -> tuple[dict[str, Tensor], tuple[float, ...]]:
         """The summands, and each tap's weight."""
         with torch.no_grad():
-            _, theirs = self.teacher.forward_with_taps(mixed.images)
+            taught, theirs = self.teacher.forward_with_taps(mixed.images)
         logits, mine = model.forward_with_taps(mixed.images)
-        parts = self.parts(logits, mixed)
+        parts = self.led(logits, taught, mixed)
         weights = self._leveled or self.distill.weights(self.tap_names, compared(mine, theirs))
         for name, beta, own, place in zip(self.tap_names, weights, mine, paired(mine, theirs), strict=True):
             if beta:
-                parts[name] = beta * attention_loss(
-                    own,
-                    theirs[place],
-                    operator=self.distill.operator,
-                    p=self.distill.p,
-                    normalize=self.distill.normalize,
-                    reduction=self.distill.reduction,
-                )
+                parts[name] = beta * self.apart(own, theirs[place])
         return parts, weights
 
     def health(self, model: nn.Module, batch: Batch) -> tuple[TapHealth, ...]:
@@ -131,6 +163,31 @@ class NadObjective(CleanObjective):
             )
         model.train(was_training)
         return tuple(report)
+
+
+class NadObjective(TapObjective):
+    """With the distance of the attention maps: the paper's equation 3."""
+
+    distill: DistillSettings
+
+    def apart(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """The attention loss."""
+        return attention_loss(
+            mine,
+            theirs,
+            operator=self.distill.operator,
+            p=self.distill.p,
+            normalize=self.distill.normalize,
+            reduction=self.distill.reduction,
+        )
+
+
+class FeatureObjective(TapObjective):
+    """With the distance of the features themselves."""
+
+    def apart(self, mine: Tensor, theirs: Tensor) -> Tensor:
+        """The mean squared distance, over images, channels and cells."""
+        return F.mse_loss(mine.float(), theirs.float())
 
 
 def _gradient(loss: Tensor, parameters: list[nn.Parameter]) -> float:

@@ -142,7 +142,7 @@ def others(value: Any, known: list[Any]) -> Iterator[Any]:
     if isinstance(value, bool):
         yield not value
     elif isinstance(value, int | float):
-        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, *known)
+        yield from (value + 1, value - 1, value // 2, value / 2, value * 2, 0.5, *known)
     elif isinstance(value, str):
         yield from known
     elif isinstance(value, list):
@@ -150,7 +150,7 @@ def others(value: Any, known: list[Any]) -> Iterator[Any]:
         for number, item in enumerate(value):
             yield from ([*value[:number], other, *value[number + 1 :]] for other in others(item, known))
     else:
-        yield from (1, ["other"], *known)
+        yield from (1, [1], ["other"], *known)
 
 
 def value_at(values: Mapping[str, Any], path: str) -> Any:

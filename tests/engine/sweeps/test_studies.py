@@ -8,6 +8,7 @@ import pytest
 
 from engine.config.run import known_fields
 from engine.defenses import DEFENSES
+from engine.defenses.d3 import D3
 from engine.errors import RequestError
 from engine.sweeps.grid import NAMED, expand
 from engine.sweeps.studies import list_studies, load_study
@@ -55,10 +56,13 @@ def test_points_that_differ_are_different_runs():
 
 
 def test_a_variant_is_the_layer_it_stands_for():
-    found = expand(OURS["teacher"].grid({**SMALL, "preset": ["badnets"], "teacher": ["clean", "wrn-10-2"]})).index
-    clean, other = (found.config(cell).defenses["nad"].teacher for cell in found.cells)
+    asked = {**SMALL, "preset": ["badnets"], "teacher": ["clean", "wrn-10-2", "d3"]}
+    found = expand(OURS["teacher"].grid(asked)).index
+    clean, other, taught = (found.config(cell).defenses["nad"].teacher for cell in found.cells)
     assert (clean.file, other.model, other.objective.anchor.weight) == ("zoo:clean-signs-0", "wrn-10-2", 0)
-    with pytest.raises(RequestError, match="study teacher: teacher = 'x'; allowed: fine-tuned, wrn-10-1"):
+    assert (other.training.epochs, taught.distance, taught.objective.hinge) == (60, D3().distance, 0.1)
+    assert taught.training == D3().training
+    with pytest.raises(RequestError, match="study teacher: teacher = 'x'; allowed: recipe, fine-tuned, d3, wrn-10-1"):
         OURS["teacher"].grid({"teacher": ["x"]})
 
 

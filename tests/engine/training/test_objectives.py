@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from engine.models.inference import freeze
 from engine.settings import AnchorSettings, AugmentSettings, ObjectiveSettings, TrainingSettings
 from engine.training.loop import Batch, Loop, augmentation
 from engine.training.objectives import CleanObjective, anchor_loss, mixup
-from tests.numpy_losses import cross_entropy, kl
+from tests.numpy_losses import cross_entropies, cross_entropy, kl
 from tests.ports import CPU, Tapped, Untouchable, batch, clean_images
 
 TRAINING = TrainingSettings(epochs=2, batch_size=8, lr=0.05, augment=AugmentSettings(crop=1, flip=True, cutout=2))
@@ -143,3 +145,66 @@ def test_batches_are_those_of_the_seed_whatever_the_objective_draws():
         assert torch.equal(one.labels, two.labels)
     assert not torch.equal(quiet[0].images, other[0].images)
     assert torch.equal(torch.cat([b.labels for b in quiet]).sort().values, clean_images().labels.sort().values)
+
+
+# --- What is good enough, and labels that are not quite sure ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_only_what_an_image_has_above_the_hinge_counts(alpha):
+    mixed = mixup(batch(), alpha)
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(9))
+    each = cross_entropies(logits, mixed.labels)
+    if mixed.shares is not None:
+        shares = mixed.shares.double().numpy()
+        each = shares * each + (1 - shares) * cross_entropies(logits, mixed.partners)
+    middle = float(np.median(each))
+    wanted = np.maximum(each - middle, 0).mean()
+    assert float(mixed.cross_entropy(logits, hinge=middle)) == pytest.approx(wanted, rel=1e-5)
+    assert 0 < wanted < each.mean()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_smoothing_spreads_a_share_of_each_label_over_all_classes(alpha):
+    mixed = mixup(batch(), alpha)
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(9))
+    evenly = np.mean([cross_entropies(logits, torch.full((6,), label)) for label in range(3)])
+    shares = np.ones(6) if mixed.shares is None else mixed.shares.double().numpy()
+    surely = shares * cross_entropies(logits, mixed.labels) + (1 - shares) * cross_entropies(logits, mixed.partners)
+    wanted = 0.7 * surely.mean() + 0.3 * evenly
+    assert float(mixed.cross_entropy(logits, smoothing=0.3)) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_an_objective_passes_both_on():
+    model, given = Tapped(1).eval(), batch()
+    settings = ObjectiveSettings(hinge=0.5, label_smoothing=0.2)
+    wanted = mixup(given, 0).cross_entropy(model(given.images), hinge=0.5, smoothing=0.2)
+    assert float(CleanObjective(settings)(model, given)["ce"].detach()) == pytest.approx(float(wanted.detach()))
+
+
+@pytest.mark.parametrize(("fade", "done", "left"), [(0.0, 0.75, 1.0), (1.0, 0.75, 0.25), (0.5, 0.5, 0.75)])
+def test_an_anchor_can_fade(fade, done, left):
+    model, suspect, given = Tapped(1).eval(), freeze(Tapped(2)), replace(batch(), done=done)
+    settings = ObjectiveSettings(anchor=AnchorSettings(weight=0.5, temperature=3.0, fade=fade))
+    part = CleanObjective(settings, suspect)(model, given)["anchor"]
+    wanted = left * 0.5 * kl(suspect(given.images), model(given.images), 3.0)
+    assert float(part.detach()) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_loop_tells_how_much_of_the_training_is_done():
+    seen: list[float] = []
+
+    def objective(model, given):
+        seen.append(given.done)
+        return {"size": model(given.images).square().mean()}
+
+    data = clean_images()
+    settings = TRAINING.model_copy(update={"lr": 1e-4})
+    augment = augmentation(settings.augment, mirror=False)
+    loop = Loop(
+        "stage", Tapped(0), objective, data.images, data.labels, settings,
+        augment=augment, seed=1, device=CPU, control=Control(),
+    )  # fmt: skip
+    for _ in range(2):
+        list(loop.run_epoch())
+    assert seen == pytest.approx([number / 6 for number in range(6)])

@@ -1,0 +1,143 @@
+"""A student who is led by a teacher: what NAD and its kin have in common, whatever of the teacher is followed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from engine.defenses.base import Defense, Port, Stage, Watch, Work
+from engine.defenses.nad.settings import StudentSettings, TeacherSettings
+from engine.errors import RequestError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engine.defenses.nad.objective import LedObjective, TapObjective
+    from engine.figures import TapHealth
+    from engine.training.distance import Distance
+    from engine.training.loop import Batch
+
+PROBE = 64
+"""Clean images on which the taps' health is measured."""
+
+
+def _file_alone(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
+class Taught(Defense):
+    """Settings of the two stages: a teacher, made of the suspect by the clean subset, and a student who follows it.
+
+    Teachers of equal settings are equal, whichever defense of a run they lead.
+    """
+
+    taught_by: ClassVar[str]
+    """The name of the teacher's stage."""
+
+    teacher: Annotated[TeacherSettings, BeforeValidator(_file_alone)] = TeacherSettings()
+    distill: StudentSettings = StudentSettings()
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The teacher, a reference; the student, which is the purified model."""
+        return Stage(self.taught_by, "reference"), Stage(self.name, "purified", needs=(self.taught_by,))
+
+    def epochs_field(self, stage: str) -> str | None:
+        """The teacher's and the student's."""
+        return f"{'teacher' if stage == self.taught_by else 'distill'}.training.epochs"
+
+    def files(self) -> list[Path]:
+        """The teacher's, where it is given."""
+        return [] if self.teacher.path is None else [self.teacher.path]
+
+    def objective(self, suspect: nn.Module, student: nn.Module, teacher: nn.Module, probe: Batch) -> LedObjective:
+        """What the student is trained with.
+
+        Raises:
+            RequestError: what it is to follow can say nothing.
+        """
+        raise TypeError(f"{type(self).__name__} does not say what the student follows")
+
+    def watch(self, objective: TapObjective, teacher: nn.Module, probe: Batch) -> Watch | None:
+        """What is recorded of the taps' part in the student's training; None = nothing."""
+        from engine.models.inference import same_weights
+
+        def looked(model: nn.Module) -> tuple[TapHealth, ...]:
+            # Of a student that still is its teacher, no tap has a loss: that says nothing of the taps.
+            return () if same_weights(model, teacher) else objective.health(model, probe)
+
+        return looked
+
+    def check(self, model: nn.Module, clean: Tensor) -> None:
+        """Refuse a teacher that does not fit, and layers that the network does not have."""
+        from engine.defenses.nad.teacher import made
+
+        self._check_starts()
+        for where in ("teacher", "distill"):
+            self._distance(where, model, clean)
+        if self.teacher.file is not None or self.teacher.model is not None:
+            made(self.teacher, model, clean, 0, self.name)
+
+    def defend(self, port: Port) -> Work[nn.Module]:
+        """Make the teacher, then train a copy of the suspect, or of the teacher, that follows it.
+
+        Raises:
+            RequestError: what it is to follow can say nothing.
+        """
+        from engine.models.inference import as_input, copy_of, freeze
+        from engine.training.loop import batch_of
+
+        probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
+        teacher = freeze((yield from self._teacher(port, probe.images)))
+        student = copy_of(teacher) if self.distill.start == "teacher" else port.copy()
+        distance = self._distance("distill", port.suspect, probe.images)
+        if distance is not None:
+            distance.begin(student, port.seed)
+        objective = self.objective(port.suspect, student, teacher, probe)
+        trained = yield from port.train(
+            self.name,
+            student,
+            objective if distance is None else distance.pushing(objective),
+            self.distill.training,
+            step=None if distance is None else distance.step(),
+            watch=self.watch(objective, teacher, probe),
+        )
+        return freeze(trained)
+
+    def _teacher(self, port: Port, images: Tensor) -> Work[nn.Module]:
+        """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""
+        from engine.defenses.nad.teacher import made
+        from engine.training.objectives import CleanObjective
+
+        model = made(self.teacher, port.suspect, images, port.seed, self.name)
+        if self.teacher.file is not None:
+            return (yield from port.adopt(self.taught_by, model, given=True))
+        objective = CleanObjective(self.teacher.objective, port.suspect)
+        distance = self._distance("teacher", port.suspect, images)
+        if distance is None:
+            return (yield from port.train(self.taught_by, model, objective, self.teacher.training))
+        model, objective = distance.begin(model, port.seed), distance.pushing(objective)
+        return (yield from port.train(self.taught_by, model, objective, self.teacher.training, step=distance.step()))
+
+    def _distance(self, where: str, suspect: nn.Module, images: Tensor) -> Distance | None:
+        """From the suspect's weights, where a stage's settings want one; `where`: teacher or distill."""
+        from engine.training.distance import Distance
+
+        settings = getattr(self, where).distance
+        if not settings.active:
+            return None
+        return Distance.of_layers(settings, suspect, images, f"defenses.{self.name}.{where}.distance")
+
+    def _check_starts(self) -> None:
+        """Refuse another network where the suspect's weights count."""
+        if self.teacher.model is None:
+            return
+        where = f"defenses.{self.name}"
+        if self.distill.start == "teacher":
+            raise RequestError(f"{where}.distill.start = 'teacher': the teacher is another network; allowed: suspect")
+        if self.teacher.distance.active:
+            raise RequestError(
+                f"{where}.teacher.distance: the teacher is another network, whose layers have no old weights; "
+                "allowed: weight 0 and start near"
+            )
