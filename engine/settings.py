@@ -155,6 +155,8 @@ class TrainingSettings(Section):
     """Nesterov's momentum; needs a momentum above 0."""
     weight_decay: float = Field(5e-4, ge=0, le=1)
     """L2 penalty on all parameters."""
+    clip: float | None = Field(None, gt=0)
+    """Largest L2 norm of a step's gradient over all parameters; a longer one is shortened to it. null = any."""
     augment: AugmentSettings = AugmentSettings()
     average: AverageSettings = AverageSettings()
 

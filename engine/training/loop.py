@@ -24,7 +24,7 @@ from engine.events import Event, Step
 from engine.models.inference import as_input, reestimated
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
 from engine.training.averaging import Average
-from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, state_of
+from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, shorten, state_of
 
 REPORT_SECONDS = 0.25
 """Least time between two `Step` events."""
@@ -173,6 +173,8 @@ class Loop:
         self._beside = beside
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
+        if settings.clip is not None:
+            shorten(self.optimizer, settings.clip)
         self._step = step
         self._average = Average(settings.average)
 
