@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from engine.control import Control
 from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.device import Device
-from engine.events import Event, Step, TapHealth
+from engine.events import Event, Step
+from engine.figures import TapHealth
 from engine.models.inference import freeze
 from engine.running.optimizing import Optimization
 from engine.running.passes import Passes

@@ -13,6 +13,8 @@ from engine.storage.checkpoints import load_weights, save_weights
 
 TRAIN, TEST = 10_000, 2_000
 """Images drawn where the settings give no number."""
+FEW = 500
+"""Images that are drawn while a person types."""
 
 _PARTS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -28,13 +30,24 @@ def load(settings: DataRequest, progress: Progress) -> ImageData:
     train, test = settings.train_images or TRAIN, settings.test_images or TEST
     if train < len(signs.CLASS_NAMES):
         raise RequestError(f"data.train_images = {train}: at least {len(signs.CLASS_NAMES)}, one of each class")
-    path = paths.cache_dir() / "signs" / f"{_version()}-{train}-{test}-{settings.size}-{signs.SEED}.safetensors"
+    path = _file(settings)
     parts = _read(path)
     if parts is None:
         progress("drawing signs", 0, 0)
         parts = signs.draw(train, test, seed=signs.SEED, size=settings.size)
         _keep(path, parts, progress)
     return assemble("signs", parts[:2], parts[2:], signs.CLASS_NAMES, "signs")
+
+
+def at_hand(settings: DataRequest) -> bool:
+    """Whether the images have been drawn before, or are so few that to draw them takes no time."""
+    few = (settings.train_images or TRAIN) + (settings.test_images or TEST) <= FEW
+    return few or _file(settings).is_file()
+
+
+def _file(settings: DataRequest) -> Path:
+    train, test = settings.train_images or TRAIN, settings.test_images or TEST
+    return paths.cache_dir() / "signs" / f"{_version()}-{train}-{test}-{settings.size}-{signs.SEED}.safetensors"
 
 
 def _keep(path: Path, parts: tuple[Tensor, ...], progress: Progress) -> None:

@@ -73,14 +73,7 @@ class Preparation:
         count = _check(config, loaded, clean, model, probe)
         said += scarce.warnings(config, loaded, clean, count)
         extras = conveniences.found(request.store)
-        folder = self._folder or RunFolder.create(
-            request.out,
-            preset=config.preset,
-            dataset=config.data.name,
-            seed=config.seed,
-            config_yaml=config.to_yaml(),
-            name=request.name,
-        )
+        folder = self._open(config)
         self._folder = None
         return Session(
             replace(request, config=config),
@@ -106,6 +99,16 @@ class Preparation:
             ],
         )
 
+    def _open(self, config: RunConfig) -> RunFolder:
+        return self._folder or RunFolder.create(
+            self.request.out,
+            preset=config.preset,
+            dataset=config.data.name,
+            seed=config.seed,
+            config_yaml=config.to_yaml(),
+            name=self.request.name,
+        )
+
     def _taken_up(self) -> list[Event]:
         """What the record of a run to be resumed holds; nothing for a new one.
 
@@ -119,6 +122,26 @@ class Preparation:
         recorded = read_events(self._folder.path).events
         inputs.check_stages(recorded, self._folder)
         return recorded
+
+
+class _Sound(Exception):  # noqa: N818  (no error: the request is right)
+    """All was tried that can be without a folder."""
+
+
+class _Judge(Preparation):
+    def _open(self, config: RunConfig) -> RunFolder:
+        raise _Sound
+
+
+def judge(request: RunRequest) -> None:
+    """Try a new run's request as far as that goes without training; nothing is written.
+
+    Raises:
+        RequestError: it is wrong.
+    """
+    with contextlib.suppress(_Sound):
+        for _ in _Judge(request).session(Control()):
+            pass
 
 
 def aimed(config: RunConfig, loaded: ImageData) -> tuple[RunConfig, list[str]]:

@@ -13,7 +13,8 @@ from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
+from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
+from engine.figures import Metrics
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
 from engine.running.passes import Passes

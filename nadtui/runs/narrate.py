@@ -6,6 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
+from engine.figures import Metrics
 from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
@@ -154,7 +155,7 @@ def isolation(event: events.Isolated) -> str:
     )
 
 
-def figures(metrics: events.Metrics) -> list[str]:
+def figures(metrics: Metrics) -> list[str]:
     """ACC and ASR, named; ACC alone where there is no trigger."""
     named = {"ACC": metrics.acc, "ASR": metrics.asr}
     return [f"{name} {formatting.percentage(value)}" for name, value in named.items() if not math.isnan(value)]

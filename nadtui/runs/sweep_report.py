@@ -101,8 +101,11 @@ class SweepReport:
         other, one = AGAINST
         return list(at_equal_cost(self.rows, self.study.ladder, one, other))
 
-    def facts(self) -> Iterator[str]:
+    def facts(self) -> list[str]:
         """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""
+        return [fact for fact in self._facts() if fact]
+
+    def _facts(self) -> Iterator[str]:
         if self.study is not None:
             yield self.study.question
             yield self.study.source

@@ -25,6 +25,7 @@ from nadtui.workbench.messages import HostChanged
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
+    from nadtui.workbench.form import RunForm
     from nadtui.workbench.screens.run import RunScreen
 
 REPAINTS_A_SECOND = 4
@@ -67,6 +68,8 @@ class Workbench(WorkbenchBase):
         """`start` is a run to carry out, or the folder of one to watch; None = the workspace."""
         super().__init__(runs_root, settings_file=settings_file, make_job=make_job, clock=clock)
         self._start = start
+        self._forms: dict[JobHost, RunForm] = {}
+        """The forms from which runs under way were started."""
 
     # --- start and end ---
 
@@ -103,13 +106,26 @@ class Workbench(WorkbenchBase):
         else:
             self.push_screen(WorkspaceScreen())
 
-    def open_run(self, run: Path | RunRequest | Host) -> None:
+    def open_run(self, run: Path | RunRequest | Host, *, form: RunForm | None = None) -> None:
         """On a run folder the host is this process's own where it carries the run out."""
         from nadtui.workbench.screens.run import RunScreen
 
         if isinstance(run, Path):
             run = self.host_of(run)
-        self.push_screen(RunScreen(run if isinstance(run, Host) else self.launch(run)))
+        host = run if isinstance(run, Host) else self.launch(run)
+        if form is not None and isinstance(host, JobHost):
+            self._forms[host] = form
+        self.push_screen(RunScreen(host))
+
+    def _back_to_form(self, host: JobHost) -> None:
+        """A run that ended before it had a record: its form comes back as it was, and says why."""
+        from nadtui.workbench.screens.new_run import NewRunScreen
+        from nadtui.workbench.screens.run import RunScreen
+
+        form = self._forms.pop(host)
+        shown = isinstance(self.screen, RunScreen) and self.screen.host is host
+        if shown and host.folder is None and host.error is not None:
+            self.switch_screen(NewRunScreen(form=form, failed=host.remark))
 
     def open_form(self, *, preset: str | None = None, run: Path | None = None) -> None:
         """The form reads presets and the run by itself, behind its first paint."""
@@ -164,6 +180,8 @@ class Workbench(WorkbenchBase):
         for screen in self._run_screens():
             if screen.host in changed and screen is self.screen and screen.is_mounted:
                 screen.refresh_run()
+        for host in [host for host in self._forms if not host.live]:
+            self._back_to_form(host)
         self.steering.pump()
 
     def _theme_changed(self, theme: Theme) -> None:

@@ -10,23 +10,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App
-
 from nadtui import formatting
 from nadtui.runs.detached import Detached
 from nadtui.runs.hosting import Host, JobHost, drain_all
 from nadtui.runs.watching import Watcher
 from nadtui.workbench import settings
 from nadtui.workbench.exporting import Exporting
+from nadtui.workbench.keys_in_turn import KeysInTurn
 from nadtui.workbench.steering import Steering
 from nadtui.workbench.themes import DARK, LIGHT
 
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
+    from nadtui.workbench.form import RunForm
 
 
-class WorkbenchBase(App[None]):
+class WorkbenchBase(KeysInTurn[None]):
     """Owns the runs that this process carries out, and the settings."""
 
     def __init__(
@@ -65,8 +65,11 @@ class WorkbenchBase(App[None]):
         """Show the list of runs."""
         raise NotImplementedError
 
-    def open_run(self, run: Path | RunRequest | Host) -> None:
-        """Open the run screen: on a run folder, on a host, or on a request, which is thereby started."""
+    def open_run(self, run: Path | RunRequest | Host, *, form: RunForm | None = None) -> None:
+        """Open the run screen: on a run folder, on a host, or on a request, which is thereby started.
+
+        `form` is the one that made the request: it comes back where the run cannot begin.
+        """
         raise NotImplementedError
 
     def open_form(self, *, preset: str | None = None, run: Path | None = None) -> None:

@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from engine.config.layers import merge, nested, parse_override, read_yaml
 from engine.config.presets import resolve
 from engine.config.run import RunConfig, known_fields, validate
+from engine.data import SOURCES
 from engine.errors import RequestError
 from engine.record.layout import CONFIG
 from engine.record.reading import read_settings
 from engine.running import processor_queue
 from engine.running.request import RunRequest
+from engine.storage.paths import data_dir
 from nadtui.formatting import command, quoted
 from nadtui.runs.digest import flatten
 from nadtui.runs.request import data_set, defense_names, network, suspect
 from nadtui.workbench.field_meanings import DEFENSES, is_leaf, meaning
+
+if TYPE_CHECKING:
+    from engine.data.base import DataRequest
 
 MOST_SEEDS = 100
 """Runs that one form starts."""
@@ -149,6 +154,22 @@ class RunForm:
         typed = _MODEL in self.typed
         return [RunRequest(config=config, out=out, cache=self.cache, typed_model=typed) for config in configs]
 
+    def judge(self, out: Path) -> None:
+        """Try the first of its runs on the images, the network and the files, without training; torch loads for it.
+
+        What would download or draw a whole data set, or execute a network's file, is left to the start.
+
+        Raises:
+            RequestError: one line with what is wrong.
+        """
+        request = self.requests(out)[0]
+        sources = [each for each in (request.config.data, request.config.data.clean_source) if each is not None]
+        if ".py:" in request.config.model.name or not all(map(at_hand, sources)):
+            return
+        from engine.running.prepare import judge
+
+        judge(request)
+
     def command(self, out: Path | None = None) -> str:
         """The command line that does the same; several seeds run one after another. `out`: where not by default."""
         words = ["nadtui", "run"]
@@ -256,6 +277,24 @@ def of_run(folder: Path) -> RunForm:
     except RequestError:
         pass  # the preset or the recipe has changed since, or never was here
     return replace(form, preset=None, recipe="", dataset="", settings={}, config_file=file)
+
+
+def at_hand(data: DataRequest) -> bool:
+    """Whether a data set can be read at once."""
+    if data.name not in SOURCES:
+        return Path(data.name).exists()
+    if data.name == "signs":
+        from engine.data.embedded import at_hand
+
+        return at_hand(data)
+    return bool(list(data_dir().glob(f"{data.name}*")))
+
+
+def named_field(problem: str, paths: Iterable[str]) -> str | None:
+    """The field that a complaint is about: the first of these that it names."""
+    found = {path: problem.find(path) for path in paths}
+    at = {path: place for path, place in found.items() if place >= 0}
+    return min(at, key=lambda path: (at[path], -len(path)), default=None)
 
 
 def told(config: RunConfig) -> str:

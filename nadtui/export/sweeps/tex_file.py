@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def render(report: SweepReport) -> str:
     """The sweep as a `table`, the best ASR of each line in bold; what it is stands above it in comments."""
     table = report.table
-    named, columns = len(table.down), ("before", *table.columns)
+    named, columns = len(table.down), (*["before"] * table.alike, *table.columns)
     comments = [f"% {formatting.clean(said)}" for said in (report.name, *report.facts(), report.caution) if said]
     spans = " & ".join(rf"\multicolumn{{2}}{{c}}{{{tex(column)}}}" for column in columns)
     rules = " ".join(rf"\cmidrule(lr){{{named + 2 * at + 1}-{named + 2 * at + 2}}}" for at in range(len(columns)))
@@ -59,8 +59,9 @@ def _line(report: SweepReport, at: int) -> str:
     groups = [table.groups.get((at, place)) for place in range(len(table.columns))]
     figures = [(None, None) if group is None else (group.figure("acc"), group.figure("asr")) for group in groups]
     least = min((asr.mean for _, asr in figures if asr is not None), default=None)
-    before = table.before(at)
-    cells = [*map(tex, table.lines[at]), *_cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)]
+    before, cells = table.before(at), list(map(tex, table.lines[at]))
+    if table.alike:
+        cells += _cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)
     for acc, asr in figures:
         cells += _cells(acc, asr, least if sum(found is not None for _, found in figures) > 1 else None)
     return " & ".join(cells) + r" \\"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from textual.screen import Screen
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Button, Checkbox, Footer, Input, Label, Select, Static
+from textual.worker import get_current_worker
 
 from engine.config.presets import list_presets, list_recipes
 from engine.data import SOURCES
@@ -24,7 +26,8 @@ from engine.errors import RequestError
 from engine.events import TRAINED
 from engine.storage.paths import runs_dir
 from nadtui.formatting import clean, plural
-from nadtui.workbench.form import SUSPECT, Field, RunForm, of_run, told
+from nadtui.workbench.dialogs import Confirm
+from nadtui.workbench.form import SUSPECT, Field, RunForm, named_field, of_run, told
 from nadtui.workbench.suspects import Suspects, choose, suspects
 from nadtui.workbench.widgets.fields_pane import FieldsPane
 from nadtui.workbench.widgets.remeasured import Paragraph
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from engine.running.request import RunRequest
     from nadtui.workbench.base import WorkbenchBase
 
+PAUSE_S = 0.3
+"""Seconds without a change after which the form is tried on images, network and files."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -71,10 +76,20 @@ class NewRunScreen(Screen[None]):
     NewRunScreen.-wide #own #suspect-row { margin-bottom: 0; }
     """
 
-    def __init__(self, *, preset: str | None = None, run: Path | None = None) -> None:
-        """From a preset, or from a run that is to be repeated."""
+    def __init__(
+        self, *, preset: str | None = None, run: Path | None = None, form: RunForm | None = None, failed: str = ""
+    ) -> None:
+        """From a preset, from a run that is to be repeated, or the form of one that could not start, and why."""
         super().__init__()
-        self.form = RunForm(preset=preset)
+        self.form = form or RunForm(preset=preset)
+        self._failed = failed
+        """Why it could not start, as long as nothing of it was changed."""
+        self._returned = False
+        """Whether the cursor was put on the field that is wrong."""
+        self._filled: RunForm | None = None
+        """As it was put into its widgets; None = not yet."""
+        self._opened = self.form
+        """As it was before anything was typed."""
         self.problem: str | None = None
         """What is wrong with the form, empty = nothing, None = not checked yet."""
         self.every = FieldsPane(lambda: self.form, self._put, id="every")
@@ -134,7 +149,7 @@ class NewRunScreen(Screen[None]):
     @work(thread=True, group="prepare", exit_on_error=False)
     def _prepare(self) -> None:
         problem = ""
-        form, presets, recipes = self.form, [], []
+        form, presets, recipes = self._opened, [], []
         try:
             recipes = list_recipes()
             presets = [preset.name for preset in list_presets()]
@@ -148,6 +163,10 @@ class NewRunScreen(Screen[None]):
         """Put the form's data into its widgets."""
         if not self.is_mounted:
             return
+        # What was typed while this was read stays.
+        form = replace(
+            form, **{name: value for name, value in vars(self.form).items() if value != getattr(self._opened, name)}
+        )
         if form.preset is None and form.config_file is None and presets:
             form = replace(form, preset=presets[0])
         self.form = form
@@ -162,6 +181,7 @@ class NewRunScreen(Screen[None]):
                 self.query_one(f"#{name}", Input).value = value
         if problem:
             self.notify(clean(problem), severity="error")
+        self._filled = self.form
         self._changed()
 
     # --- from the widgets to the form ---
@@ -220,6 +240,7 @@ class NewRunScreen(Screen[None]):
 
     @work(thread=True, group="check", exclusive=True, exit_on_error=False)
     def _check(self, form: RunForm) -> None:
+        worker = get_current_worker()
         try:
             form.seeds()
             config = form.config()
@@ -229,17 +250,50 @@ class NewRunScreen(Screen[None]):
         fields = form.fields()
         given = next((each.value for each in fields if each.path == SUSPECT), TRAINED)
         self.app.call_later(partial(self._judge, form, problem, said, fields, suspects(form, given)))
+        if problem:
+            return
+        time.sleep(PAUSE_S)  # what is being typed changes at once again
+        if worker.is_cancelled:
+            return
+        try:
+            form.judge(self.out)
+        except RequestError as error:
+            problem = str(error)
+        self.app.call_later(partial(self._judged_whole, form, problem))
+
+    def _judged_whole(self, form: RunForm, problem: str) -> None:
+        """What images, network and files have to say, a moment later."""
+        if form == self.form and problem and self.query("#verdict"):
+            self._pronounce(problem, "")
 
     def _judge(self, form: RunForm, problem: str, said: str, fields: list[Field], choice: Suspects) -> None:
         if form != self.form or not self.query("#verdict"):  # the form may be gone by now
             return
+        if form != self._filled:
+            self._failed = ""
+        self._pronounce(problem or self._failed, said)
+        self.every.show(fields)
+        self._offer(choice)
+        if self._failed and not self._returned:
+            self._returned = True
+            self._return_to_field(self._failed, fields)
+
+    def _return_to_field(self, problem: str, fields: list[Field]) -> None:
+        """The form came back from a start that failed: the cursor is on the field that is wrong."""
+        own = {"data.name": "#dataset", "seed": "#seed", "--dataset": "#dataset"}
+        path = named_field(problem, [*own, *(field.path for field in fields)])
+        if path in own:
+            self.set_focus(self.query_one(own[path]))
+        elif path is not None:
+            self.every.go_to(path)
+
+    def _pronounce(self, problem: str, said: str) -> None:
         self.problem = problem
+        form = self.form
         verdict = (f"✗ {clean(problem)}", "$text-error") if problem else (f"✓ {clean(said)}", "$text-success")
         runs = "" if problem else f"  {plural(len(form.seeds()), 'run')}"
         self.query_one("#verdict", Static).update(Content.assemble(verdict, (runs, "dim")))
-        self.query_one("#start", Button).disabled = bool(problem)
-        self.every.show(fields)
-        self._offer(choice)
+        self.query_one("#start", Button).disabled = bool(problem) and not self._failed  # it may go well this time
 
     def _offer(self, choice: Suspects) -> None:
         """Show whence the suspect comes, whence else it may come, and what the zoo has."""
@@ -279,7 +333,7 @@ class NewRunScreen(Screen[None]):
         app.change_settings(workspace={**app.settings.workspace, "data": self.form.dataset or "signs"})
         app.pop_screen()
         if len(requests) == 1:
-            app.open_run(requests[0])
+            app.open_run(requests[0], form=self.form)
             return
         for request in requests:
             app.launch(request)
@@ -301,13 +355,18 @@ class NewRunScreen(Screen[None]):
         self.every.reset()
 
     @on(Button.Pressed, "#back")
-    def _back_pressed(self) -> None:
-        self.app.pop_screen()
+    def _leave(self) -> None:
+        """Back to where the form was opened; what was typed is not lost without a question."""
+        if self.form == (self._filled or self._opened):
+            self.app.pop_screen()
+            return
+        question = Confirm("Leave the form?", "What was filled in is lost.", yes="Leave", no="Stay")
+        self.app.push_screen(question, lambda sure: self.app.pop_screen() if sure else None)
 
     def action_back(self) -> None:
         """From a field's value to the list, from a search to all fields, from the form to where it was opened."""
         if not self.every.back():
-            self.app.pop_screen()
+            self._leave()
 
 
 def _row(name: str, widget: Widget) -> Horizontal:

@@ -97,7 +97,15 @@ class FieldsPane(Vertical):
         """Find a field."""
         search = self.query_one("#search", Input)
         search.add_class("shown")
-        search.focus()
+        self.screen.set_focus(search)
+
+    def go_to(self, path: str) -> None:
+        """Open a field's value, wherever the cursor was."""
+        field = next((each for each in self._fields if each.path == path), None)
+        if field is not None:
+            self._turn_to(field)
+            self._list()
+            self.screen.set_focus(self.query_one("#value", Input))
 
     def reset(self) -> None:
         """Take a change back."""
@@ -114,7 +122,7 @@ class FieldsPane(Vertical):
                 return False
             search.value = ""
             search.remove_class("shown")
-        self.query_one(FieldList).focus()
+        self.screen.set_focus(self.query_one(FieldList))
         return True
 
     @on(Input.Changed, "#value")
@@ -142,27 +150,34 @@ class FieldsPane(Vertical):
         fields = self.query_one(FieldList)
         with self.prevent(OptionList.OptionHighlighted):
             fields.clear_options()
-            fields.add_options([Option(_prompt(each, self._name_width())) for each in self.shown])
+            fields.add_options([Option(_prompt(each, self._name_width()), id=each.path) for each in self.shown])
             places = [each.path for each in self.shown]
             if places:
                 fields.highlighted = places.index(self._path) if self._path in places else 0
-        if self.shown and self._path not in places:
+        if self.shown and self._path not in places and not self.query_one("#value", Input).has_focus:
             self._turn_to(self.shown[0])
         changed = sum(each.changed for each in self._fields)
         self.border_subtitle = f"{changed} changed" if changed else ""
 
     @on(OptionList.OptionHighlighted, "#fields")
     def _field_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option_index < len(self.shown):
-            self._turn_to(self.shown[event.option_index])
+        if not self.query_one("#value", Input).has_focus:  # else what is typed there would become another field's
+            self._turn_to_option(event.option)
 
     @on(OptionList.OptionSelected, "#fields")
-    def _field_chosen(self) -> None:
-        self.query_one("#value", Input).focus()
+    def _field_chosen(self, event: OptionList.OptionSelected) -> None:
+        self._turn_to_option(event.option)
+        self.screen.set_focus(self.query_one("#value", Input))
+
+    def _turn_to_option(self, option: Option) -> None:
+        """By its path: the list may have been filled anew since the event was on its way."""
+        field = next((each for each in self.shown if each.path == option.id), None)
+        if field is not None:
+            self._turn_to(field)
 
     @on(Input.Submitted, "#value")
     def _value_entered(self) -> None:
-        self.query_one(FieldList).focus()
+        self.screen.set_focus(self.query_one(FieldList))
 
     def _turn_to(self, field: Field) -> None:
         self._path = field.path
@@ -179,7 +194,7 @@ class FieldsPane(Vertical):
 
     @on(Input.Submitted, "#search")
     def _search_entered(self) -> None:
-        self.query_one(FieldList).focus()
+        self.screen.set_focus(self.query_one(FieldList))
 
 
 def _prompt(field: Field, width: int) -> Content:

@@ -194,3 +194,69 @@ def test_the_command_is_copied(tmp_path):
 
     drive(tmp_path / "runs", script, size=(80, 24))
     assert copied == [f"nadtui run --preset sig --out {tmp_path / 'runs'} --seed 0"]
+
+
+def test_what_images_and_taps_cannot_bear_is_said_while_it_is_typed(runs):
+    """Two weights for three taps, a patch larger than the image: known without training."""
+
+    async def script(pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen.problem == "")
+        screen = pilot.app.screen
+        screen._put("data.train_images", "60")
+        screen._put("data.test_images", "20")
+        screen._put("model.name", "wrn-10-1")
+        screen._put("defenses.nad.distill.beta", "[100, 100]")
+        await until(pilot, shows(pilot, "3 weights are wanted"))
+        assert screen.query_one("#start").disabled
+        screen._put("defenses.nad.distill.beta", "")
+        screen._put("attack.size", "40")
+        await until(pilot, shows(pilot, "✗ attack"))
+
+    drive(runs, script)
+
+
+def test_after_a_failed_start_the_form_is_back_as_it_was_at_the_field(runs):
+    from engine.errors import RequestError
+
+    class Refused:
+        error = RequestError("defenses.nad.distill.beta = [1, 2]: 3 weights are wanted")
+        paused = False
+
+        def __init__(self, request) -> None:
+            pass
+
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+        def events(self, timeout=None):
+            return iter(())
+
+    async def script(pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen.problem == "")
+        first = pilot.app.screen
+        first._put("training.epochs", "7")
+        filled = first.form
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen is not first)
+        await until(pilot, shows(pilot, "3 weights are wanted"))
+        assert pilot.app.screen.form == filled
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "value")
+        assert pilot.app.screen.every._path == "defenses.nad.distill.beta"
+
+    drive(runs, script, make_job=Refused)
+
+
+def test_leaving_an_edited_form_asks(runs):
+    async def script(pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.screen.problem == "")
+        screen = pilot.app.screen
+        await pilot.press("7", "escape")
+        await until(pilot, shows(pilot, "Leave the form?"))
+        await pilot.press("n")
+        assert pilot.app.screen is screen
+        await pilot.press("escape", "y")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, NewRunScreen))
+
+    drive(runs, script)
