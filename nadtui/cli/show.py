@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.cli.options import Out, Run
+from nadtui.cli.options import Json, Out, Run
 from nadtui.runs import asleep
 from nadtui.runs.naming import typed
 
@@ -18,12 +18,15 @@ WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show(run: Run, out: Out = None) -> None:
-    """One run: what it was, its figures, how it ended."""
+def show(run: Run, out: Out = None, json: Json = False) -> None:
+    """One run: what it was, its figures, how it ended; as JSON its summary, with its folder."""
     from nadtui.cli import tables
     from nadtui.runs.loading import load
 
     report = load(run, out)
+    if json:
+        output.json_document({**report.summary, "folder": str(report.folder)})
+        return
     for name, value in report.facts():
         output.line(f"{name:<9}{value}")
     output.line()

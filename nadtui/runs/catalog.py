@@ -20,6 +20,7 @@ from engine.record.listing import RunHead, list_runs
 from engine.record.reading import Tail, read_settings
 from engine.record.state import RunState
 from engine.record.summary import summarize
+from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from engine.running import processor_queue
 from nadtui import formatting
@@ -52,6 +53,8 @@ class RunRow:
     asr: tuple[float | None, float | None] = (None, None)
     more: int = 0
     """Purified models beside that one."""
+    verdict: str = ""
+    """On that one; empty where there is none yet."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -97,6 +100,7 @@ _FIELDS: dict[str, Callable[[RunRow], Any]] = {
     "data": lambda row: row.dataset,
     "seed": lambda row: row.seed,
     "stage": lambda row: row.stage,
+    "verdict": lambda row: row.verdict or None,
     "acc": lambda row: row.acc[1] if row.acc[1] is not None else row.acc[0],
     "asr": lambda row: row.asr[1] if row.asr[1] is not None else row.asr[0],
     "acc.before": lambda row: row.acc[0],
@@ -209,6 +213,7 @@ def _at_rest(head: RunHead, age: str) -> RunRow:
         acc=(head.acc_before, _first(head.acc_after, after.get("acc"))),
         asr=(head.asr_before, _first(head.asr_after, after.get("asr"))),
         more=head.more,
+        verdict=head.verdict,
         figures=figures,
         facts=dict(flatten(facts)),
     )
@@ -216,7 +221,8 @@ def _at_rest(head: RunHead, age: str) -> RunRow:
 
 def _alive(head: RunHead, view: RunView, place: tuple[int, str] | None, age: str) -> RunRow:
     stage = view.stage
-    figures = _figures(summarize(view)["stages"]) if view.run else {}
+    summary = summarize(view) if view.run else {}
+    figures, verdicts = _figures(summary.get("stages")), of_summary(summary)
     purified = [stage.name for stage in view.purified]
     shown = [name for name in purified if name in figures] or list(figures)[1:][-1:]
     after = figures[shown[0]] if shown else {}
@@ -238,6 +244,7 @@ def _alive(head: RunHead, view: RunView, place: tuple[int, str] | None, age: str
         acc=(before.get("acc"), after.get("acc")),
         asr=(before.get("asr"), after.get("asr")),
         more=max(0, len(purified) - 1),
+        verdict=verdicts[shown[0]].word if shown and shown[0] in verdicts else "",
         figures=figures,
         facts=dict(flatten({"device": view.environment.get("device"), "model": view.model})),
     )

@@ -15,7 +15,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from nadtui.draw.run_states import LOOKS
+from engine.record.state import RunState
+from engine.record.verdict import Word
+from nadtui.draw.run_states import LOOKS, VERDICTS
 from nadtui.runs.catalog import RunRow
 from nadtui.workbench.widgets.run_columns import Column, columns, fitted
 
@@ -265,5 +267,8 @@ class RunTable(ScrollView, can_focus=True):
         """A cell's own color; the cursor's and the mark's outrank it."""
         if not column.tone or place == self.cursor or row.id in self.marked:
             return None
-        tone = LOOKS[row.state].tone if column.tone == "state" else column.tone
+        state = LOOKS[row.state].tone
+        judged = row.state is RunState.FINISHED and bool(row.verdict)
+        tones = {"state": state, "verdict": VERDICTS[Word(row.verdict)] if judged else state}
+        tone = tones.get(column.tone, column.tone)
         return self.get_component_rich_style(f"run-table--{tone}")

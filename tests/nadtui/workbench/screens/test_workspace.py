@@ -31,7 +31,7 @@ def table(pilot) -> RunTable:
 @pytest.mark.parametrize(
     ("size", "said"),
     [
-        ((80, 24), ("badnets", "dirty label", "finished", "97→96", "100→5", "Failed in teacher")),
+        ((80, 24), ("badnets", "dirty label", "erased", "97.0→96.5", "100→3", "Failed in teacher")),
         ((120, 40), ("a 3x3 grid in the corner", "97.0→96.5", "100.0→5.0", "Failed in teacher", "attack g1")),
         ((200, 60), ("Gu et al. 2017", "97.0→96.5", "blend (recipe default)", "attack g3", "ASR 40 %")),
     ],
