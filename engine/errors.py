@@ -11,6 +11,10 @@ class RequestError(Exception):
     """
 
 
+class UnfitError(RequestError):
+    """The network can bear none of the defenses that were asked for: there is no such figure, rather than a failure."""
+
+
 class StageError(Exception):
     """A stage cannot go on (a loss that is not finite, a dead tap); the run is marked failed.
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
+from engine.figures import Metrics, TapHealth
+
 T = TypeVar("T")
 
 SCHEMA = 2
@@ -55,56 +57,6 @@ def outcome(work: Generator[Event, None, T], tell: Callable[[Event], object] | N
             return end.value
         if tell is not None:
             tell(event)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metrics:
-    """What a model does on test images. Percentages are 0-100, intervals 95 % Wilson, counts are images.
-
-    `acc` is over all test images; `asr`, `ra` and `base` over the `eligible` ones, those that the attacker wants
-    moved: `asr` sends them, triggered, where the attacker wants; `ra` gives them, triggered, their true class; `base`
-    sends them there without any trigger. NaN where there are no such images (an attack that is none).
-    """
-
-    images: int
-    eligible: int
-    acc: float
-    asr: float
-    ra: float
-    base: float
-    acc_ci: tuple[float, float]
-    asr_ci: tuple[float, float]
-    ra_ci: tuple[float, float]
-    base_ci: tuple[float, float]
-    class_acc: tuple[float, ...] = ()
-    """ACC of each class, by class id; NaN for a class without test images."""
-
-    @property
-    def balanced_acc(self) -> float:
-        """Mean of the classes' ACC: beside `acc` where classes are unbalanced."""
-        present = [value for value in self.class_acc if not math.isnan(value)]
-        return sum(present) / len(present) if present else math.nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class TapHealth:
-    """How one tap takes part in the distillation."""
-
-    tap: str
-    height: int
-    width: int
-    beta: float
-    loss: float
-    """beta x attention loss at the first step measured."""
-    share: float
-    """Its share of the whole loss, 0-1."""
-    gradient: float
-    """L2 norm of its gradient over the student's parameters."""
-
-    @property
-    def dead(self) -> bool:
-        """Whether it ought to take part and does not: a map of one cell, no share of the loss, or no gradient."""
-        return self.beta > 0 and (self.height * self.width <= 1 or not self.share > 0 or not self.gradient > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,7 +239,9 @@ class Chosen(Event, kind="chosen"):
     """What was to be chosen: once in a stage."""
     choice: str
     scores: dict[str, float]
-    """By candidate."""
+    """By candidate; NaN for those that were not tried."""
+    image_steps: float = 0.0
+    """What the choosing cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,6 +314,9 @@ class StageFinished(Event, kind="stage-finished"):
     """The part of `seconds` that went into evaluation and attention maps."""
     images_per_second: float
     """Training images a second while training."""
+    image_steps: int = 0
+    """What the stage cost: images forward and backward through a network, forward alone a third of one, evaluation left
+    out; 0 also where its network does not begin with a convolution."""
     cached: bool = False
     """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
     learned: str = ""

@@ -131,6 +131,15 @@ class ScheduleSettings(Section):
         return value
 
 
+class AverageSettings(Section):
+    """The mean of the weights of many steps in place of the last step's; batch norms are then estimated anew."""
+
+    start: float = Field(1.0, ge=0, le=1)
+    """Share of the training after which each step's weights count; 1 = none does: no averaging."""
+    decay: float = Field(1.0, gt=0, le=1)
+    """What a step's weight is multiplied by in each further step (0.99, say); 1 = all steps weigh alike (SWA)."""
+
+
 class TrainingSettings(Section):
     """One training loop's schedule: SGD with momentum."""
 
@@ -146,7 +155,10 @@ class TrainingSettings(Section):
     """Nesterov's momentum; needs a momentum above 0."""
     weight_decay: float = Field(5e-4, ge=0, le=1)
     """L2 penalty on all parameters."""
+    clip: float | None = Field(None, gt=0)
+    """Largest L2 norm of a step's gradient over all parameters; a longer one is shortened to it. null = any."""
     augment: AugmentSettings = AugmentSettings()
+    average: AverageSettings = AverageSettings()
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> TrainingSettings:
@@ -172,6 +184,8 @@ class AnchorSettings(Section):
     """Factor of the anchor's loss; 0 = none."""
     temperature: float = Field(2.0, gt=0, le=100)
     """Softmax temperature of both sides (Hinton et al. 2015); the loss is scaled by its square."""
+    fade: float = Field(0.0, ge=0, le=1)
+    """Share of the weight that is gone at the end of the training; it goes evenly."""
 
 
 class ObjectiveSettings(Section):

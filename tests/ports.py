@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from engine.control import Control
 from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.device import Device
-from engine.events import Event, Step, TapHealth
+from engine.events import Event, Step
+from engine.figures import TapHealth
 from engine.models.inference import freeze
 from engine.running.optimizing import Optimization
+from engine.running.passes import Passes
 from engine.training.loop import Batch, Loop, augmentation
 from engine.training.steps import descend, sgd
 
@@ -185,7 +187,9 @@ class Driver:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "optimized.safetensors"
             seed, device = self.port.seed, self.port.device
-            self.events += Optimization(ask, self.port.clean, file, seed=seed, device=device, control=Control()).run()
+            self.events += Optimization(
+                ask, self.port.clean, file, seed=seed, device=device, control=Control(), passes=Passes((8, 8))
+            ).run()
         return ask.parameters
 
 

@@ -14,7 +14,6 @@ from engine.events import (
     Evaluation,
     Event,
     Message,
-    Metrics,
     PlannedStage,
     Preparing,
     RunFinished,
@@ -23,8 +22,8 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
-    TapHealth,
 )
+from engine.figures import Metrics, TapHealth
 from engine.record.folder import RunFolder
 from engine.record.summary import summarize
 from engine.record.view import RunView

@@ -23,8 +23,8 @@ from engine.events import (
     StageFinished,
     StageStarted,
     Step,
-    TapHealth,
 )
+from engine.figures import TapHealth
 from engine.record.codec import encode
 from engine.record.summary import summarize
 from engine.record.view import fold

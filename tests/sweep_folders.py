@@ -45,7 +45,4 @@ def made_up(cell: index.Cell, number: int) -> dict[str, Any]:
         "base": 0.5,
         "suspect": before,
         "seconds": 20.0 + number % 11,
-        "cached": True,
-        "trained": 1.0,
-        "host": "made-up",
     }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from engine.attention.capture import attention_maps, captures
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
+from engine.models.bounded import taking
 from engine.models.normalized import Normalized, bare
 from engine.models.preprocessing import Preprocessing
 from engine.models.scale import Size
@@ -63,9 +64,11 @@ def recapture(
 
 
 def _taking(network: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
-    """The network with a normalization in front where the weights come with one, whose numbers they then bring."""
+    """The network with a normalization in front where the weights come with one, whose numbers they then bring, and
+    with the bounds that they bring."""
     with_one = OURS[0] in weights
-    return Normalized(bare(network), Preprocessing((0, 0, 0), (1, 1, 1))) if with_one else bare(network)
+    network = Normalized(bare(network), Preprocessing((0, 0, 0), (1, 1, 1))) if with_one else bare(network)
+    return taking(network, {name: tuple(tensor.shape) for name, tensor in weights.items()})
 
 
 def _stacked(samples: Sequence[SampleShown], which: str, size: Size | None) -> Tensor:

@@ -80,12 +80,19 @@ def fitting(
 
 def _lacking(config: RunConfig, name: str) -> Iterator[str]:
     """Why `all` leaves a defense out: nothing, or one reason."""
+    if config.defenses[name].slow:
+        yield f"it is slow; --defense {name} adds it"
+    elif unmet(config, name):
+        yield unmet(config, name)
+
+
+def unmet(config: RunConfig, name: str) -> str:
+    """Which of a defense's needs the run's suspect does not meet; empty where it meets all."""
     defense, attack = config.defenses[name], config.attack
     at_hand = attack is not None and config.suspect_file is None and not attack.learns
-    if defense.slow:
-        yield f"it is slow; --defense {name} adds it"
-    elif "poisoned set" in defense.needs and not (at_hand and (config.zoo_name is None or attack.remakes)):
-        yield "it needs the poisoned set"
+    if "poisoned set" in defense.needs and not (at_hand and (config.zoo_name is None or attack.remakes)):
+        return "it needs the poisoned set"
+    return ""
 
 
 def _check_set(names: Sequence[str], overrides: Sequence[Mapping[str, Any]]) -> None:

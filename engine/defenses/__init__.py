@@ -24,6 +24,13 @@ DEFENSES = Registry(
     ours={
         "nad": "engine.defenses.nad.defense:Nad",
         "fine-tuning": "engine.defenses.fine_tuning:FineTuning",
+        "fine-pruning": "engine.defenses.fine_pruning:FinePruning",
+        "clp": "engine.defenses.clp:Clp",
+        "anp": "engine.defenses.anp:Anp",
+        "rnp": "engine.defenses.rnp:Rnp",
+        "nft": "engine.defenses.nft:Nft",
+        "unit": "engine.defenses.unit:Unit",
+        "ban": "engine.defenses.ban:Ban",
         "nad-features": "engine.defenses.nad_features:NadFeatures",
         "distillation": "engine.defenses.distillation:Distillation",
         "d3": "engine.defenses.d3:D3",
@@ -36,7 +43,6 @@ DEFENSES = Registry(
         "ac": "engine.defenses.ac:Ac",
         "ss": "engine.defenses.ss:Ss",
         "abl": "engine.defenses.abl:Abl",
-        "anp": "engine.defenses.anp:Anp",
     },
 )
 """Name -> module and class of its settings."""

@@ -74,7 +74,7 @@ class Abl(Defense):
     slow: ClassVar[bool] = True
 
     isolation: IsolationSettings = IsolationSettings()
-    training: AttackTrainingSettings = AttackTrainingSettings(epochs=4, batch_size=128, lr=0.2)
+    training: AttackTrainingSettings = AttackTrainingSettings(epochs=4, batch_size=128, lr=0.2, first_layer="whitened")
     """Of the same network with what was not isolated."""
     unlearning: UnlearningSettings = UnlearningSettings()
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class Anp(Defense):
     """Settings of adversarial neuron pruning.
 
-    The source prunes at a threshold of 0.2, or at whichever of its script is best on triggered test images; here it is
-    the largest that keeps to a budget of ACC on held clean images. Its 2,000 steps of batches of 128 come to 768,000
-    image steps; ours are fewer, of smaller batches.
+    The source prunes at a threshold of 0.2, or at whichever of its script is best on triggered test images; here as
+    many neurons go, those of the lowest masks first, as a budget of ACC on held clean images allows. Its 2,000 steps of
+    batches of 128 come to 768,000 image steps; ours are fewer, of smaller batches. Its code lets the noise grow to
+    twice eps, which is its random start and a step; ours keeps it within eps, as its paper says.
     """
 
     name: ClassVar[str] = "anp"
@@ -46,11 +47,11 @@ class Anp(Defense):
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of the loss without noise in the loss of the masks."""
     threshold: float | None = Field(None, ge=0, le=1)
-    """Masks below it are pruned (the source: 0.2); null = the largest inside the budget."""
-    budget: float = Field(5.0, ge=0, le=100)
+    """Masks below it are pruned (the source: 0.2); null = as many as the budget allows."""
+    budget: float = Field(3.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost."""
     held_share: float = Field(0.2, gt=0, lt=1)
-    """Of the clean images, those on which the threshold is chosen."""
+    """Of the clean images, those on which it is decided how many go."""
 
     @property
     def held(self) -> float:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.device import Device
-    from engine.events import TapHealth
+    from engine.figures import TapHealth
     from engine.training.loop import Batch, Objective
     from engine.training.steps import OptimizerFactory, TrainStep
 

@@ -5,12 +5,16 @@ Published code often goes where the test ASR is lowest, which no defender can kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from engine.defenses.base import Port, Work
 from engine.models.inference import predict
+
+ROUNDING = 1e-4
+"""Points of ACC that are none: shares of held images do not add up exactly."""
 
 
 def held_accuracy(port: Port, model: nn.Module) -> float:
@@ -22,20 +26,25 @@ def held_accuracy(port: Port, model: nn.Module) -> float:
 def furthest(
     port: Port, stage: str, what: str, strengths: Mapping[str, float], make: Callable[[float], nn.Module], budget: float
 ) -> Work[float]:
-    """The greatest strength whose model loses at most `budget` points of the suspect's ACC on the held images.
+    """The last strength before the first whose model loses more than `budget` points of ACC on the held images.
 
-    What is recorded as a candidate's score is its strength where it keeps to the budget, else the points by which it
-    exceeds it, below 0; where none keeps to it, the one that exceeds it least is chosen.
+    What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which
+    the first exceeds it, and nothing for those beyond, which are not tried.
 
     Args:
         what: is chosen, in a word or two.
-        strengths: by the name under which they are recorded, each at least 0.
+        strengths: by the name under which they are recorded, rising; the first is 0, the suspect as it is.
         make: the model of that strength.
     """
-    floor = held_accuracy(port, port.suspect) - budget
+    floor = held_accuracy(port, port.suspect) - budget - ROUNDING
+    over = False
 
     def score(strength: float) -> float:
-        over = held_accuracy(port, make(strength)) - floor
-        return strength if over >= 0 else over
+        nonlocal over
+        if over:
+            return math.nan
+        points = held_accuracy(port, make(strength)) - floor
+        over = points < 0
+        return points if over else strength
 
     return (yield from port.choose(stage, what, strengths, score))

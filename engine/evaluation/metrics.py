@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from engine.attention.capture import spread
 from engine.data.subset import stratified_draw
 from engine.device import Device
-from engine.events import Metrics
+from engine.figures import Metrics
 from engine.models.inference import BATCH, predict
 
 _LIVE_DRAW = 20210

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.events import Metrics
+from engine.figures import Metrics
 from engine.record.view import RunView
 
 UNKNOWN = "no trigger is known"

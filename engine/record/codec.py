@@ -15,7 +15,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from engine.events import KINDS, Event, Metrics, PlannedStage, RunStarted, TapHealth
+from engine.events import KINDS, Event, PlannedStage, RunStarted
+from engine.figures import Metrics, TapHealth
 from engine.plain import plain, utf8
 from engine.record import old_schema
 

@@ -12,13 +12,13 @@ from engine.events import (
     CurvePoint,
     Evaluation,
     Isolated,
-    Metrics,
     Role,
     StageFinished,
     StageStarted,
     Step,
     Verified,
 )
+from engine.figures import Metrics
 
 MAX_POINTS = 4_000
 """Points of one loss curve that are kept; on one more, every second one is dropped."""

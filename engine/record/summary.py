@@ -81,6 +81,7 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "seconds": round(done.seconds if done else stage.worked, 3),
         "evaluation_seconds": round(done.evaluation_seconds, 3) if done else None,
         "images_per_second": round(rate, 1) if math.isfinite(rate) else None,
+        "image_steps": done.image_steps if done else None,
         "cached": stage.cached,
         "checkpoint": done.checkpoint if done else None,
         "sha256": done.sha256 if done else None,

@@ -109,7 +109,8 @@ class _Defender:
         try:
             while True:
                 try:
-                    said = work.send(answer)
+                    with self._runner.passes.counting():
+                        said = work.send(answer)
                 except StopIteration as end:
                     self._check_done()
                     return end.value
@@ -156,6 +157,7 @@ class _Defender:
             seed=self._port.seed,
             device=session.device,
             control=session.control,
+            passes=self._runner.passes,
         )
         yield from work.run()
         self._runner.spent[ask.stage] += work.seconds
@@ -165,19 +167,24 @@ class _Defender:
         """The candidate of the highest score; one that was chosen before the run was resumed stays chosen."""
         self._runner.enter(ask.stage)
         known = self._session.choices.get((ask.stage, ask.what))
-        if known in ask.candidates:
-            return known
+        passes = self._runner.passes
+        if known is not None and known.choice in ask.candidates:
+            passes.total += known.image_steps
+            return known.choice
         if not ask.candidates:
             raise StageError(f"stage {ask.stage}: there is nothing to choose {ask.what} from")
         told = ToldSteps(self._session.control, f"choosing {ask.what}", len(ask.candidates))
         scores: dict[str, float] = {}
+        before = passes.total
         for name in ask.candidates:
-            scores[name] = float(ask.score(name))
+            with passes.counting():
+                scores[name] = float(ask.score(name))
             yield from told.done()
         if not any(math.isfinite(score) for score in scores.values()):
             raise StageError(f"stage {ask.stage}: no candidate for {ask.what} has a finite score")
         choice = max(scores, key=lambda name: scores[name] if not math.isnan(scores[name]) else -math.inf)
-        yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores)
+        spent = passes.total - before
+        yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores, image_steps=spent)
         return choice
 
     def _isolate(self, ask: Isolate) -> Generator[Event, None, Tensor]:

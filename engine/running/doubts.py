@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from engine.device import Device
 from engine.errors import StageError
-from engine.events import Message, Metrics
+from engine.events import Message
+from engine.figures import Metrics
 from engine.models.inference import predict
 from engine.models.normalized import Normalized, bare
 from engine.models.preprocessing import KNOWN, Preprocessing

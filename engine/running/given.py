@@ -12,10 +12,11 @@ from torch import Tensor
 from engine.config.run import RunConfig
 from engine.errors import RequestError
 from engine.inspection.guess import guess
+from engine.models.bounded import BOUND
 from engine.models.preprocessing import Preprocessing
 from engine.running.network import Network
 from engine.storage.checkpoints import fit
-from engine.storage.contents import open_checkpoint
+from engine.storage.contents import Contents, open_checkpoint
 from engine.storage.state_dicts.fitting import Fitted, MisfitError, fit_contents, found_in
 from engine.storage.state_dicts.naming import Shape
 
@@ -49,16 +50,23 @@ def read_given(config: RunConfig, network: Network) -> Given | None:
             f"suspect = {file!r}: the trigger of {attack.name} is learned with its model, which a given one was not"
         )
     path = Path(file)
-    fitted = _fitted(path, network)
+    contents = open_checkpoint(path)
+    network = replace(network, bounds=_bounds(contents))
+    fitted = _fitted(contents, network)
     network = replace(network, preprocessing=_preprocessing(file, network.preprocessing, fitted))
     fit(network.fresh(seed=0), fitted.tensors, file)
     origin = {"file": str(path), **fitted.origin}
     return Given(fitted.tensors, network, origin, fitted.notes)
 
 
-def _fitted(path: Path, network: Network) -> Fitted:
+def _bounds(contents: Contents) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """What the file holds of bounds on activations, as UNIT leaves them."""
+    held = found_in(contents)[0].tensors.items()
+    return tuple((name, tuple(each.shape)) for name, each in held if name.endswith(f".{BOUND}"))
+
+
+def _fitted(contents: Contents, network: Network) -> Fitted:
     model = replace(network, preprocessing=None).fresh(seed=0)
-    contents = open_checkpoint(path)
     try:
         return fit_contents(contents, model.state_dict(), model.name)
     except MisfitError as error:

@@ -12,6 +12,7 @@ from engine.config.run import RunConfig
 from engine.data.base import ImageData
 from engine.device import Device
 from engine.errors import RequestError
+from engine.models.bounded import taking
 from engine.models.finding import find_taps
 from engine.models.foreign import check_logits
 from engine.models.inference import as_input
@@ -37,6 +38,8 @@ class Network:
     """Whether a person typed the network's file for this very run: only then is it executed."""
     preprocessing: Preprocessing | None = None
     """What is done to the images before its first layer."""
+    bounds: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """On its activations, as a suspect's file brings them: names of its state dict, and shapes."""
 
     @classmethod
     def of(cls, config: RunConfig, data: ImageData, *, typed: bool) -> Network:
@@ -70,6 +73,8 @@ class Network:
         model = models.build(self.name, self.classes, seed, taps=self.taps, typed=self.typed, size=self.size)
         if self.preprocessing is not None:
             model = Normalized(model, self.preprocessing)
+        if self.bounds:
+            model = taking(model, dict(self.bounds))
         return model if device is None else model.to(device.torch, memory_format=torch.channels_last)
 
     def to_train(self, seed: int, device: Device, images: Tensor, training: AttackTrainingSettings) -> nn.Module:

@@ -15,7 +15,8 @@ from engine.attacks.base import Trigger
 from engine.attacks.joint import Joint
 from engine.attention.capture import Capture
 from engine.evaluation.metrics import TestImages, live_draw, measure, prepare, take
-from engine.events import Evaluation, Event, Metrics, SampleShown
+from engine.events import Evaluation, Event, SampleShown
+from engine.figures import Metrics
 from engine.running.session import Session
 from engine.storage.checkpoints import save_weights
 

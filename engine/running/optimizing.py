@@ -20,8 +20,9 @@ from engine.device import Device
 from engine.errors import RequestError, StageError
 from engine.events import Event
 from engine.models.inference import as_input
+from engine.running.passes import Passes
 from engine.storage.checkpoints import load_weights, save_weights
-from engine.training.loop import Batch, epoch_generator, parted
+from engine.training.loop import Batch, epoch_generator, parted, steps_a_pass
 from engine.training.progress import ToldSteps
 from engine.training.steps import restore_state, state_of, total
 
@@ -35,7 +36,15 @@ class Optimization:
     """One optimization, its state in a file: one folder below that of the run."""
 
     def __init__(
-        self, ask: Optimize, data: LabeledImages, file: Path, *, seed: int, device: Device, control: Control
+        self,
+        ask: Optimize,
+        data: LabeledImages,
+        file: Path,
+        *,
+        seed: int,
+        device: Device,
+        control: Control,
+        passes: Passes,
     ) -> None:
         self._ask = ask
         self._data = data
@@ -43,6 +52,8 @@ class Optimization:
         self._seed = seed
         self._device = device
         self._control = control
+        self._passes = passes
+        self._before = passes.total
         self._optimizer = ask.optimizer(list(ask.parameters.values()))
         self._done = 0
         self.seconds = 0.0
@@ -62,7 +73,8 @@ class Optimization:
         try:
             while self._done < self._ask.steps:
                 since = time.perf_counter()
-                self._step()
+                with self._passes.counting():
+                    self._step()
                 self.seconds += time.perf_counter() - since
                 if time.monotonic() - self._saved > SAVE_S:
                     self._save()
@@ -91,7 +103,7 @@ class Optimization:
 
     def _batch(self, step: int) -> Batch:
         """The batch of one step: passes over the clean images, each in an order of its own."""
-        a_pass = len(parted(torch.arange(len(self._data)), self._ask.batch_size))
+        a_pass = steps_a_pass(len(self._data), self._ask.batch_size)
         turn, number = divmod(step, a_pass)
         order = torch.randperm(len(self._data), generator=epoch_generator(self._seed, turn, _ORDER))
         chosen = parted(order, self._ask.batch_size)[number].to(self._data.labels.device)
@@ -112,7 +124,11 @@ class Optimization:
         save_weights(
             self._file,
             tensors,
-            {"step": str(self._done), "seconds": repr(self.seconds)},
+            {
+                "step": str(self._done),
+                "seconds": repr(self.seconds),
+                "image_steps": repr(self._passes.total - self._before),
+            },
             within=self._file.parent.parent,
         )
         self._saved = time.monotonic()
@@ -129,3 +145,4 @@ class Optimization:
         }
         restore_state(self._optimizer, self._ask.parameters, kept)
         self._done, self.seconds = int(numbers["step"]), float(numbers["seconds"])
+        self._passes.total += float(numbers.get("image_steps", 0))

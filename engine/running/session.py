@@ -72,9 +72,9 @@ class Session:
         }
 
     @cached_property
-    def choices(self) -> dict[tuple[str, str], str]:
+    def choices(self) -> dict[tuple[str, str], Chosen]:
         """What was chosen before, by stage and what was to be chosen."""
-        return {(event.stage, event.what): event.choice for event in self.recorded if isinstance(event, Chosen)}
+        return {(event.stage, event.what): event for event in self.recorded if isinstance(event, Chosen)}
 
     @cached_property
     def train(self) -> LabeledImages:

@@ -13,9 +13,11 @@ from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
-from engine.events import AttentionHealth, CurvePoint, Event, Metrics, StageFinished, StageStarted, Verified
+from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
+from engine.figures import Metrics
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.observer import Observer, Stopwatch
+from engine.running.passes import Passes
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
 from engine.running.session import Session
 from engine.settings import TrainingSettings
@@ -45,6 +47,8 @@ class StageRunner:
         """Steps of the next that are done and saved."""
         self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
         """Seconds spent on measurements after purified models, those before a resume included."""
+        self.passes = Passes(tuple(session.data.x_train.shape[-2:]))
+        """What the stage under way has cost so far, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)
         """By stage, seconds of work beside its training and evaluation: of optimizations, of an attack's products."""
 
@@ -86,7 +90,7 @@ class StageRunner:
             device=self.session.device,
             control=self.session.control,
             optimizer=optimizer or sgd,
-            step=step or descend,
+            step=self.passes.counted(step or descend),
             advice=self._advice(stage, settings),
             beside=beside,
             keep=partial(self._keep, watched=watched),
@@ -96,6 +100,7 @@ class StageRunner:
             loop.restore(tensors, numbers)
             watched.seconds = float(numbers["evaluation_seconds"])
             watched.epoch = int(numbers.get("evaluated", numbers["epoch"]))
+            self.passes.total = float(numbers.get("image_steps", 0))
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
         steps = loop.steps_per_epoch
         yield StageStarted(stage=stage, epochs=settings.epochs, steps=steps, epoch=self.epoch, step=self.step)
@@ -131,7 +136,7 @@ class StageRunner:
         yield StageStarted(stage=stage, epochs=0, steps=0)
         watched = Stopwatch()
         for at, make in sorted((curve or {}).items()):
-            yield from self._curve_point(stage, at, make(), watched)
+            yield from self._curve_point(stage, at, self.passes.made(make), watched)
         check_finite(stage, model, "it cannot be used")
         metrics = yield from self.observer.observe(stage, model, 0, 0, watched, final=True)
         yield self._completed(stage, model, metrics, evaluation_seconds=watched.seconds, cached=given)
@@ -191,6 +196,7 @@ class StageRunner:
         check_finite(loop.stage, loop.model, loop.advice)
         tensors, numbers = loop.state()
         numbers |= {"evaluation_seconds": repr(watched.seconds), "evaluated": str(watched.epoch)}
+        numbers["image_steps"] = repr(self.passes.total)
         save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
 
@@ -244,6 +250,7 @@ class StageRunner:
             seconds=self.spent[stage] + train_seconds + evaluation_seconds,
             evaluation_seconds=evaluation_seconds,
             images_per_second=images_per_second,
+            image_steps=round(self.passes.take()),
             cached=cached,
         )
         self.finished[stage] = event

@@ -16,13 +16,14 @@ from engine.sweeps.layout import RUNS
 from engine.sweeps.working import carry_out
 
 
-def carry_out_away(text: str, cell: str, begun: bytes | None) -> dict[str, Any]:
+def carry_out_away(text: str, cell: str, begun: bytes | None, *, typed: bool = False) -> dict[str, Any]:
     """As `carry_out`, in a folder of the worker's own.
 
     Args:
         text: the cell's complete configuration, in YAML.
         cell: its id.
         begun: its run's folder as far as it came elsewhere, packed; None = there is none.
+        typed: as `carry_out` has it.
 
     Returns:
         What `carry_out` returns, and `packed`, the run's folder; None where there is none.
@@ -30,7 +31,7 @@ def carry_out_away(text: str, cell: str, begun: bytes | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="nadtui-sweep-") as root:
         if begun is not None:
             unpack(begun, Path(root) / RUNS)
-        told = carry_out(text, root, cell, shares=False)
+        told = carry_out(text, root, cell, shares=False, typed=typed)
         run = Path(root) / RUNS / cell
         return {**told, "packed": pack(run) if run.is_dir() else None}
 

@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from engine.places import expanded
 from engine.registry import warn
 from engine.sweeps import tries, working
 from engine.sweeps.away import carry_out_away, pack, unpack
-from engine.sweeps.crews import leave_word
+from engine.sweeps.crews import LostError, leave_word
 from engine.sweeps.layout import RUNS
 from engine.sweeps.sameness import difference, identity
 
@@ -50,7 +50,7 @@ def of_scheduler(address: str) -> DaskCrew:
     Raises:
         RequestError: Dask is not installed, or the scheduler does not answer.
     """
-    return DaskCrew(_client(address, f"--scheduler {address}"))
+    return DaskCrew(lambda: _client(address, f"--scheduler {address}"))
 
 
 def of_file(file: Path) -> DaskCrew:
@@ -73,7 +73,7 @@ def of_file(file: Path) -> DaskCrew:
         cluster = _local(jobs) if kind == "local" else _queued(KINDS[kind], jobs, values)
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RequestError(f"--cluster {file}: {' '.join(str(error).split())}") from None
-    return DaskCrew(_client(cluster, f"--cluster {file}"), cluster)
+    return DaskCrew(lambda: _client(cluster, f"--cluster {file}"), cluster)
 
 
 def _local(jobs: int) -> Any:
@@ -96,12 +96,39 @@ def _imported(name: str) -> Any:
 
 def _client(address: Any, named: str) -> Any:
     distributed = _imported("distributed")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what becomes of its workers is told here
+    for name in ("distributed", *logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":  # what becomes of its workers is told here
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:100]
         raise RequestError(f"{named}: the scheduler does not answer ({said})") from None
+
+
+class _OnWorkers(Executor):
+    """A client as an executor. Dask's own leaves a call open for ever whose result cannot be fetched."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a worker do it; ends with LostError where it cannot be told what became of it."""
+        call = self._client.submit(fn, *args, pure=False, retries=0, **kwargs)
+        told: Future[Any] = Future()
+
+        def ended(_: object) -> None:
+            if not told.set_running_or_notify_cancel():
+                return
+            try:
+                told.set_result(call.result(timeout=CONNECT_S))
+            except BaseException as error:  # whatever it is, whoever waits must hear of it
+                of_worker = call.status == "error" and type(error).__name__ != "KilledWorker"
+                told.set_exception(error if of_worker else LostError(str(error)))
+
+        told.add_done_callback(lambda _: told.cancelled() and call.cancel())
+        call.add_done_callback(ended)
+        return told
 
 
 class DaskCrew:
@@ -110,10 +137,15 @@ class DaskCrew:
     deaths: tuple[type[BaseException], ...] = ()
     threads: int | None = 1
 
-    def __init__(self, client: Any, cluster: Any = None) -> None:
-        self._client = client
+    def __init__(self, connect: Callable[[], Any], cluster: Any = None) -> None:
+        """`connect` makes a client, and another where that has given its scheduler up.
+
+        Raises:
+            RequestError: the scheduler does not answer.
+        """
+        self._connect = connect
         self._cluster = cluster
-        self.executor: Executor = client.get_executor(pure=False, retries=0)
+        self._join(connect())
         self._texts: Sequence[str] = ()
         self._ours: dict[str, Any] = {}
         self._folder: Path | None = None
@@ -123,6 +155,10 @@ class DaskCrew:
         self._busy: dict[str, tuple[str, Future[dict[str, Any]]]] = {}
         """By cell: who has it."""
         self._looked = 0.0
+
+    def _join(self, client: Any) -> None:
+        self._client = client
+        self.executor: Executor = _OnWorkers(client)
 
     @property
     def shares(self) -> bool:
@@ -145,28 +181,33 @@ class DaskCrew:
         self._ours = identity(texts)
         if self._ours["error"]:
             raise RequestError(self._ours["error"])
-        for address, threads in self._there().items():
+        there = self._there()
+        if not there:
+            warn("the scheduler has no workers yet: the sweep waits for them")
+        for address, threads in there.items():
             problem = self._met(address, threads)
             if problem:
                 raise RequestError(f"worker {address}: {problem}")
 
-    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Give a cell to a worker that has nothing to do."""
         taken = {address for address, _ in self._busy.values()}
-        address = next(each for each in self._sees if each not in taken)
+        address = next((each for each in self._sees if each not in taken), next(iter(self._sees)))
         if self._sees[address]:
-            future = self.executor.submit(_on_worker, text, str(folder), cell, workers=[address])
+            future = self.executor.submit(_on_worker, text, str(folder.absolute()), cell, typed, workers=[address])
         else:
-            future = self._sent(text, folder, cell, address)
+            future = self._sent(text, folder, cell, address, typed)
         self._busy[cell] = address, future
         future.add_done_callback(lambda _: self._busy.pop(cell, None))
         return future
 
-    def _sent(self, text: str, folder: Path, cell: str, address: str) -> Future[dict[str, Any]]:
+    def _sent(self, text: str, folder: Path, cell: str, address: str, typed: bool) -> Future[dict[str, Any]]:
         """The call on a worker that sees nothing of ours, and what is done with what it sends back."""
         run = folder / RUNS / cell
         tries.began(folder, cell)
-        call = self.executor.submit(_away_on_worker, text, cell, pack(run) if run.is_dir() else None, workers=[address])
+        call = self.executor.submit(
+            _away_on_worker, text, cell, pack(run) if run.is_dir() else None, typed, workers=[address]
+        )
         told: Future[dict[str, Any]] = Future()
 
         def received(_: object) -> None:
@@ -221,8 +262,11 @@ class DaskCrew:
     def _there(self) -> dict[str, int]:
         """The workers' addresses and threads; none while the scheduler cannot be reached."""
         try:
+            if self._client.status == "closed":
+                self._join(self._connect())
             return dict(self._client.nthreads())
-        except Exception:
+        except Exception:  # it may be back at the next look
+            warn("the scheduler cannot be reached; its workers' cells are taken up again once it can")
             return {}
 
     def _met(self, address: str, threads: int) -> str:
@@ -252,18 +296,18 @@ class DaskCrew:
 
 
 def _asked(client: Any, address: str, texts: list[str], token: str) -> dict[str, Any]:
-    """What one worker has, by its own account."""
-    return client.submit(identity, texts, token, workers=[address], pure=False).result()
+    """What one worker has, by its own account; asked beside whatever it is at work on."""
+    return client.run(identity, texts, token, workers=[address])[address]
 
 
-def _on_worker(text: str, folder: str, cell: str) -> dict[str, Any]:
+def _on_worker(text: str, folder: str, cell: str, typed: bool) -> dict[str, Any]:
     with _ending_with_worker():
-        return working.carry_out(text, folder, cell)
+        return working.carry_out(text, folder, cell, typed=typed)
 
 
-def _away_on_worker(text: str, cell: str, begun: bytes | None) -> dict[str, Any]:
+def _away_on_worker(text: str, cell: str, begun: bytes | None, typed: bool) -> dict[str, Any]:
     with _ending_with_worker():
-        return carry_out_away(text, cell, begun)
+        return carry_out_away(text, cell, begun, typed=typed)
 
 
 @contextlib.contextmanager

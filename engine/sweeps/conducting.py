@@ -7,7 +7,7 @@ join. Free of torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ AGAIN_S = 2.0
 class Step:
     """Something that happened to a cell, or must be known of the sweep."""
 
-    what: Literal["began", "finished", "failed", "died", "stopped", "note"]
+    what: Literal["began", "finished", "failed", "n/a", "died", "stopped", "note"]
     cell: Cell | None = None
     said: str = ""
     done: int = 0
@@ -47,13 +47,24 @@ class Step:
 class Conductor:
     """Sees a sweep through, or as far as it is let."""
 
-    def __init__(self, folder: Path, index: Index, crew: Crew, *, keep: Keep, threads: int | None = None) -> None:
-        """`threads`: of each cell, where they are not to be as many as the crew thinks fit."""
+    def __init__(
+        self,
+        folder: Path,
+        index: Index,
+        crew: Crew,
+        *,
+        keep: Keep,
+        threads: int | None = None,
+        typed: Collection[str] = (),
+    ) -> None:
+        """`threads`: of each cell, where they are not to be as many as the crew thinks fit; `typed`: the networks whose
+        files a person typed for this very sweep, and which may be executed."""
         self._folder = Path(folder)
         self._index = index
         self._crew = crew
         self._keep = keep
         self._threads = threads if threads is not None else crew.threads
+        self._typed = typed
         self._cells = {cell.id: cell for cell in index.cells}
         self._wish: Wish | None = None
         self._paused = False
@@ -63,12 +74,13 @@ class Conductor:
         self._ready: set[str] = set()
         """Suspects that are there, for all cells that need them."""
         self._done: set[str] = set()
-        self._set_aside: set[str] = set()
+        self._set_aside: dict[str, bool] = {}
+        """Cells that came to no figure; whether that is a failure."""
 
     @property
     def failed(self) -> int:
         """Cells that failed, or of which too many workers died."""
-        return len(self._set_aside)
+        return sum(self._set_aside.values())
 
     @property
     def complete(self) -> bool:
@@ -105,7 +117,7 @@ class Conductor:
         self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
         self._ready = {self._cells[cell].suspect for cell in self._done}
         self._set_aside = {
-            cell
+            cell: not tried.unfit
             for cell, tried in tries.all_of(self._folder).items()
             if tried.said and cell in self._cells and cell not in self._done
         }
@@ -151,7 +163,8 @@ class Conductor:
             self._crew.ask(self._folder, hands, self._wish or "resume")
 
     def _submitted(self, cell: Cell) -> Future[dict[str, Any]]:
-        return self._crew.submit(self._text(self._index.config(cell)), self._folder, cell.id)
+        config = self._index.config(cell)
+        return self._crew.submit(self._text(config), self._folder, cell.id, typed=config.model.name in self._typed)
 
     def _text(self, config: Any) -> str:
         return config.model_copy(update={"threads": self._threads}).to_yaml()
@@ -178,8 +191,9 @@ class Conductor:
 
     def _gave_up(self, name: str) -> bool:
         """Whether another process has set a cell aside since this one looked."""
-        if tries.of(self._folder, name).said:
-            self._set_aside.add(name)
+        tried = tries.of(self._folder, name)
+        if tried.said:
+            self._set_aside[name] = not tried.unfit
         return name in self._set_aside
 
     def _is_ready(self, suspect: str, busy: frozenset[str]) -> bool:
@@ -219,8 +233,8 @@ class Conductor:
         elif told["code"] == BUSY:
             self._later[cell.id] = time.monotonic() + AGAIN_S
         else:
-            self._set_aside.add(cell.id)
-            yield self._step("failed", cell, told["error"])
+            self._set_aside[cell.id] = told["code"] != tries.UNFIT
+            yield self._step("failed" if self._set_aside[cell.id] else "n/a", cell, told["error"])
 
     def _finished(self, cell: Cell) -> Iterator[Step]:
         problem = ""
@@ -238,7 +252,7 @@ class Conductor:
     def _died(self, cell: Cell, why: str) -> Step:
         tried = tries.of(self._folder, cell.id)
         if tried.given_up:
-            self._set_aside.add(cell.id)
+            self._set_aside[cell.id] = True
             return self._step("failed", cell, tried.said)
         return self._step("died", cell, f"its worker died ({tried.deaths} of {tries.DEATHS} tries)")
 

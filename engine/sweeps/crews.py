@@ -46,8 +46,8 @@ class Crew(Protocol):
             RequestError: one line with the worker and what is other there.
         """
 
-    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
-        """Begin with a cell, or go on with it."""
+    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
+        """Begin with a cell, or go on with it; `typed`: a person typed its network's file for this very sweep."""
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """Ask those who are at work on these cells to pause, to go on, or to stop at the next step."""
@@ -70,9 +70,9 @@ class Here:
     def check(self, texts: Sequence[str], folder: Path) -> None:
         """It is what asks."""
 
-    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Begin with a cell."""
-        return self.executor.submit(working.carry_out, text, str(folder), cell)
+        return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """At once: the runs are of this process."""
@@ -101,9 +101,9 @@ class Processes:
     def check(self, texts: Sequence[str], folder: Path) -> None:
         """They are of this machine, and begin with this very program."""
 
-    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Begin with a cell in a process that has nothing to do."""
-        return self.executor.submit(working.carry_out, text, str(folder), cell)
+        return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""
@@ -184,7 +184,11 @@ def visible_gpus() -> list[str]:
     return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
 
 
-LOST = (CancelledError,)
+class LostError(Exception):
+    """A call that came to an end here, and nobody knows how it ended where it was made."""
+
+
+LOST = (CancelledError, LostError)
 """What a future ends with of which nobody knows what became: to be looked at again, at no cost."""
 
 

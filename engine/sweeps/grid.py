@@ -19,6 +19,7 @@ from typing import Any
 from engine.config.layers import nested
 from engine.config.presets import resolve
 from engine.config.run import RunConfig
+from engine.config.selection import unmet
 from engine.config.shapes import ALL, shaping
 from engine.errors import RequestError
 from engine.events import TRAINED, ZOO
@@ -138,7 +139,8 @@ def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
         overrides=[_of_defense(layer, defense) for layer in layers],
         defenses=[defense],
     )
-    _check_needs(config, defense)
+    if why := unmet(config, defense):
+        raise RequestError(f"defense {defense}: {why}, which is not at hand of {config.preset}'s suspect")
     return config
 
 
@@ -155,16 +157,6 @@ def _of_defense(layer: Mapping[str, Any], defense: str) -> dict[str, Any]:
         return dict(layer)
     own = {name: said for name, said in layer["defenses"].items() if name == defense}
     return {**{name: said for name, said in layer.items() if name != "defenses"}, **({"defenses": own} if own else {})}
-
-
-def _check_needs(config: RunConfig, name: str) -> None:
-    """Refuse a defense that needs of the suspect what nobody has."""
-    attack = config.attack
-    if "poisoned set" not in config.defenses[name].needs:
-        return
-    at_hand = attack is not None and config.suspect_file is None and not attack.learns
-    if not at_hand or (config.zoo_name is not None and attack is not None and not attack.remakes):
-        raise RequestError(f"defense {name} needs the poisoned set, which is not at hand of {config.preset}'s suspect")
 
 
 def _suspects(grid: Grid, config: RunConfig) -> Iterator[RunConfig]:

@@ -16,7 +16,7 @@ from engine.sweeps import index, results, tries
 from engine.sweeps.index import Cell, Index
 from engine.sweeps.layout import GRID, RUNS
 
-Word = Literal["new", "resume", "running", "done", "failed", "differs"]
+Word = Literal["new", "resume", "running", "done", "failed", "n/a", "differs"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ def reasons(folder: Path, new: Index) -> list[Reason]:
         if cell.id in known:
             return Reason(cell, "done", "done")
         if cell.id in tried and tried[cell.id].said:
-            return Reason(cell, "failed", f"failed: {tried[cell.id].said}")
+            word: Word = "n/a" if tried[cell.id].unfit else "failed"
+            return Reason(cell, word, f"{word}: {tried[cell.id].said}")
         if cell.id in there:
             return _begun(cell, folder / RUNS / cell.id)
         other = before.get(json.dumps(cell.axes, sort_keys=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,9 +27,6 @@ def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _finite(after.get(name)) for name in FIGURES},
         "suspect": {name: _finite(suspect.get(name)) for name in FIGURES},
         "seconds": _finite(summary.get("seconds")),
-        "cached": bool(suspect.get("cached")),
-        "trained": _finite(suspect.get("seconds")),
-        "host": socket.gethostname(),
     }
 
 

@@ -35,7 +35,7 @@ class CellRow:
     seconds: float | None
     """Of all stages of the run."""
     status: str
-    """A word of `RunState`: new, running, stopped, crashed, failed, finished ..."""
+    """A word of `RunState` (new, running, stopped, crashed, failed, finished ...), or n/a: there is no such figure."""
     run: str | None
     """The run's id, once there is one: the name of its folder under `runs/`."""
     cell: str
@@ -102,13 +102,14 @@ def _unfinished(cell: Cell, run: Path | None, tried: tries.Tried | None) -> Cell
     found = None if run is None else head(run)
     status = RunState.NEW if found is None else found.status
     given_up = tried is not None and bool(tried.said)
-    if given_up and not status.alive:
-        status = RunState.FAILED
+    word = str(status)
+    if tried is not None and given_up and not status.alive:
+        word = tries.NOT_THERE if tried.unfit else str(RunState.FAILED)
     return CellRow(
         **{name: cell.axes[name] for name in NAMED},
         **dict.fromkeys(results.FIGURES),
         seconds=None,
-        status=str(status),
+        status=word,
         run=None if run is None else cell.id,
         cell=cell.id,
         suspect_acc=None if found is None else found.acc_before,

@@ -16,8 +16,12 @@ from engine.sweeps.layout import TRIES, append_lines, read_lines
 
 DEATHS = 3
 """Workers that may die of a cell before it is given up."""
-FINAL = (1, 2)
-"""Exit codes that a cell comes to by itself, and would come to again."""
+UNFIT = 3
+"""How a cell ends whose network cannot bear its defense: there is no such figure."""
+FINAL = (1, 2, UNFIT)
+"""What a cell comes to by itself, and would come to again."""
+NOT_THERE = "n/a"
+"""Its status."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,13 @@ class Tried:
 
     @property
     def failed(self) -> bool:
-        """Whether it failed by itself: it would again."""
+        """Whether it ended by itself without a figure: it would again."""
         return self.code in FINAL
+
+    @property
+    def unfit(self) -> bool:
+        """Whether that is no failure: there is no such figure."""
+        return self.code == UNFIT
 
     @property
     def given_up(self) -> bool:

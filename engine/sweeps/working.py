@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.control import Control, Stopped, Wish
-from engine.errors import RecordError, RequestError
+from engine.errors import RecordError, RequestError, UnfitError
 from engine.record.layout import SUMMARY
 from engine.record.liveness import is_running
 from engine.sweeps import tries
@@ -31,7 +31,7 @@ BUSY = 75
 _under_way: set[Control] = set()
 
 
-def carry_out(text: str, folder: str, cell: str, *, shares: bool = True) -> dict[str, Any]:
+def carry_out(text: str, folder: str, cell: str, *, shares: bool = True, typed: bool = False) -> dict[str, Any]:
     """Do what is left of a cell.
 
     Args:
@@ -39,6 +39,7 @@ def carry_out(text: str, folder: str, cell: str, *, shares: bool = True) -> dict
         folder: the sweep's.
         cell: its id, which is its run's.
         shares: whether trained suspects are kept in the sweep's folder, for its other cells.
+        typed: whether a person typed the network's file for this very sweep: only then is it executed.
 
     Returns:
         `run` (the cell's id), `code`, and `error`, which is empty where nothing went wrong.
@@ -51,7 +52,7 @@ def carry_out(text: str, folder: str, cell: str, *, shares: bool = True) -> dict
         return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
     tries.began(root, cell)
     with _listening() as control:
-        code, error = _carried_out(_Order(text, root, cell, shares), control)
+        code, error = _carried_out(_Order(text, root, cell, shares, typed), control)
     tries.ended(root, cell, code, error)
     return {"run": cell, "code": code, "error": error}
 
@@ -70,6 +71,7 @@ class _Order:
     root: Path
     cell: str
     shares: bool
+    typed: bool
 
     @property
     def run(self) -> Path:
@@ -91,6 +93,7 @@ class _Order:
             name=self.cell,
             resume=self.run if self.run.is_dir() else None,
             store=self.root / SUSPECTS if self.shares else None,
+            typed_model=self.typed,
         )
 
 
@@ -118,6 +121,8 @@ def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
                     code = DONE
     except Stopped:
         pass
+    except UnfitError as problem:
+        return tries.UNFIT, str(problem)
     except RequestError as problem:
         return (BUSY if is_running(order.run) else WRONG), str(problem)
     except RecordError as problem:

@@ -42,9 +42,13 @@ PLANTED_RATE = 0.3
 
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad": {"distill": {"beta": 20}},
+    "anp": {"steps": 12, "batch_size": 16},
+    "rnp": {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16},
+    "nft": {"steps": 12, "batch_size": 16},
+    "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
     "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
     "mcr": {"points": 2},
-    "i-bau": {"training": {"lr": 0.003}},
+    "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
     "argd": {"distill": {"node": 20, "dimensions": 4}},
     "sau": {"training": {"lr": 0.003}},
     "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -21,9 +21,10 @@ from engine.data.augment import Augment
 from engine.device import Device
 from engine.errors import StageError
 from engine.events import Event, Step
-from engine.models.inference import as_input
+from engine.models.inference import as_input, reestimated
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
-from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, state_of
+from engine.training.averaging import Average
+from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, shorten, state_of
 
 REPORT_SECONDS = 0.25
 """Least time between two `Step` events."""
@@ -39,6 +40,8 @@ class Batch:
     """int64 [B]."""
     generator: torch.Generator
     """For whatever the objective draws (CPU)."""
+    done: float = 0.0
+    """Share of the training that lies before it, below 1."""
 
 
 @contextmanager
@@ -166,11 +169,14 @@ class Loop:
         self._keep = keep
         self._draws: Draws | None = None
         """Those of the epoch under way."""
-        self.steps_per_epoch = len(parted(torch.arange(len(images)), settings.batch_size))
+        self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
         self._beside = beside
         self._all = model if beside is None else nn.ModuleDict({"model": model, "beside": beside})
         self.optimizer = optimizer(self._all, settings)
+        if settings.clip is not None:
+            shorten(self.optimizer, settings.clip)
         self._step = step
+        self._average = Average(settings.average)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """One pass over the images in a drawn order, the last batch as large as what is left; a single image that is
@@ -206,21 +212,26 @@ class Loop:
             # Before anything is drawn for the step: a state that is saved here is one between two steps.
             yield from reporter.pauses()
             number = self.progress.step
-            batch = self._batch(chosen[number], draws)
+            before = epoch * self.steps_per_epoch + number
+            total = self.steps_per_epoch * self.settings.epochs
+            batch = replace(self._batch(chosen[number], draws), done=before / total)
             lr = learning_rate(
                 self.settings.schedule,
                 self.settings.lr,
-                epoch * self.steps_per_epoch + number,
+                before,
                 self.steps_per_epoch,
                 self.settings.epochs,
             )
             with own_draws(self.seed, epoch, number, self.device):
                 parts = self.step(batch, lr)
+            self._average.note(self.model, (before + 1) / total)
             self.progress.step += 1
             self.progress.train_images += len(batch.labels)
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
         self.progress.epoch += 1
         self.progress.step, self._draws = 0, None
+        if self.progress.epoch == self.settings.epochs and self._average.laid_over(self.model):
+            reestimated(self.model, self.images, self.device)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the optimizer; the loss's summands, detached."""
@@ -242,6 +253,7 @@ class Loop:
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self._beside is not None:
             tensors |= {f"beside.{name}": value for name, value in self._beside.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self._average.state().items()}
         if self._draws is not None:
             tensors |= {f"draws.{name}": value for name, value in self._draws.state().items()}
         kept = state_of(self.optimizer, dict(self._all.named_parameters()))
@@ -260,6 +272,7 @@ class Loop:
         if self._beside is not None:
             self._beside.load_state_dict(_below("beside", tensors))
         restore_state(self.optimizer, dict(self._all.named_parameters()), _below("optimizer", tensors))
+        self._average.restore(_below("average", tensors), self.model)
         drawn = _below("draws", tensors)
         self.progress = Progress(
             int(numbers["epoch"]),
@@ -278,6 +291,11 @@ class Loop:
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix.`, without it."""
     return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def steps_a_pass(images: int, size: int) -> int:
+    """Steps in which so many images are gone through, in batches of that size."""
+    return len(parted(torch.arange(images), size))
 
 
 def parted(order: Tensor, size: int) -> list[Tensor]:

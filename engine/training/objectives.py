@@ -23,6 +23,8 @@ class Mixed:
     """The partners' labels, int64 [B]."""
     shares: Tensor | None
     """float [B] in [0, 1]; None = nothing was mixed."""
+    done: float = 0.0
+    """Share of the training that lies before it."""
 
     def cross_entropy(self, logits: Tensor, *, hinge: float = 0.0, smoothing: float = 0.0) -> Tensor:
         """The mixed labels' cross-entropy, a scalar: the mean over the images of what each has above `hinge`.
@@ -44,14 +46,20 @@ def mixup(batch: Batch, alpha: float) -> Mixed:
     Each image has a share of its own, Beta(alpha, alpha): one for the whole batch makes the loss jump.
     """
     if alpha == 0:
-        return Mixed(batch.images, batch.labels, batch.labels, None)
+        return Mixed(batch.images, batch.labels, batch.labels, None, batch.done)
     # torch draws no Beta variates from a given generator; numpy does, seeded from ours.
     seed = int(torch.randint(2**62, (1,), generator=batch.generator))
     drawn = np.random.default_rng(seed).beta(alpha, alpha, size=len(batch.labels)).astype(np.float32)
     shares = torch.from_numpy(drawn).to(batch.images.device)
     order = torch.randperm(len(batch.labels), generator=batch.generator).to(batch.labels.device)
     images = torch.lerp(batch.images[order], batch.images, shares.view(-1, 1, 1, 1))
-    return Mixed(images, batch.labels, batch.labels[order], shares)
+    return Mixed(images, batch.labels, batch.labels[order], shares, batch.done)
+
+
+def anchored(settings: AnchorSettings, logits: Tensor, anchor_logits: Tensor, done: float) -> Tensor:
+    """The anchor's summand when that share of the training is done."""
+    weight = settings.weight * (1 - settings.fade * done)
+    return weight * anchor_loss(logits, anchor_logits, settings.temperature)
 
 
 def anchor_loss(logits: Tensor, anchor_logits: Tensor, temperature: float) -> Tensor:
@@ -86,5 +94,5 @@ class CleanObjective:
         if anchor.weight:
             with torch.no_grad():
                 anchor_logits = self.suspect(mixed.images)
-            parts["anchor"] = anchor.weight * anchor_loss(logits, anchor_logits, anchor.temperature)
+            parts["anchor"] = anchored(anchor, logits, anchor_logits, mixed.done)
         return parts

@@ -56,6 +56,17 @@ def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     return kind(model.parameters(), lr=settings.lr, betas=betas, weight_decay=settings.weight_decay)
 
 
+def shorten(optimizer: torch.optim.Optimizer, largest: float) -> None:
+    """Have every step's gradient over all parameters shortened to an L2 norm of at most `largest`, whoever makes the
+    step (Pascanu et al. 2013)."""
+
+    def shortened(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, largest)
+
+    optimizer.register_step_pre_hook(shortened)
+
+
 def state_of(optimizer: torch.optim.Optimizer, named: dict[str, Tensor]) -> dict[str, Tensor]:
     """What an optimizer remembers of each parameter, by the parameter's name: `<what>.<name>`."""
     return {

@@ -15,7 +15,7 @@ from engine.data.base import ImageData, silent
 from engine.device import Device
 from engine.errors import RequestError
 from engine.evaluation.metrics import measure, prepare
-from engine.events import Metrics
+from engine.figures import Metrics
 from engine.storage.checkpoints import fit
 from engine.zoo import folder
 from engine.zoo.card import Card, Figure

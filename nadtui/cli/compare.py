@@ -11,10 +11,14 @@ from engine.errors import RequestError
 from nadtui.cli import output
 from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.options import File, Out
-from nadtui.export.formats import COMPARISONS, of_comparison
+from nadtui.export.formats import COMPARISONS, check, of_comparison
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nadtui.runs.digest import Report
+
+PAPER = "paper"
 
 
 def compare(
@@ -24,11 +28,18 @@ def compare(
     ] = None,
     file: File = None,
     out: Out = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(metavar=PAPER, help="One table for a paper: a line a preset, a column a defense; any runs."),
+    ] = None,
 ) -> None:
     """Runs side by side: figures with differences, and the fields in which they differ."""
     from nadtui.runs.comparison import MOST
     from nadtui.runs.loading import load
 
+    if layout is not None:
+        _as_a_paper_has_it(layout, runs, form, file, out)
+        return
     if not 2 <= len(runs) <= MOST:
         raise RequestError(f"compare: 2 to {MOST} runs are wanted, not {len(runs)}")
     reports = [load(reference, out) for reference in runs]
@@ -38,6 +49,19 @@ def compare(
     form = form_of(form, file, COMPARISONS)
     cautions = [f"{report.view.run}: {report.caution}" for report in reports if report.caution]
     deliver(of_comparison(reports, form), form, file, cautions)
+
+
+def _as_a_paper_has_it(layout: str, runs: Sequence[str], form: str | None, file: Path | None, out: Path | None) -> None:
+    """Runs of any number as one table: mean and spread over suspects and clean subsets, in a sweep's formats."""
+    from nadtui.export.sweeps.formats import FORMATS, of_sweep
+    from nadtui.runs.loading import load
+    from nadtui.runs.paper import report_of
+
+    if layout != PAPER:
+        raise RequestError(f"--layout {layout}: {PAPER} is what there is")
+    form = form_of(form, file, FORMATS)
+    check(form, FORMATS, " for a table of runs")
+    deliver(of_sweep(report_of([load(reference, out) for reference in runs]), form), form, file, ())
 
 
 def _show(reports: Sequence[Report]) -> None:

@@ -11,13 +11,13 @@ from engine.errors import RequestError
 from nadtui import diagnostics
 from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.options import File, Out, Run
-from nadtui.export import checkpoint
+from nadtui.export import checkpoint, tensorboard
 from nadtui.export.formats import FORMATS, check, of_run
 
 if TYPE_CHECKING:
     from nadtui.runs.digest import Report
 
-KNOWN = (*FORMATS, checkpoint.NAME)
+KNOWN = (*FORMATS, checkpoint.NAME, tensorboard.NAME)
 
 
 def export(
@@ -44,6 +44,8 @@ def export(
     report = load(run, out)
     if form == checkpoint.NAME:
         _checkpoint(report, stage, file)
+    elif form == tensorboard.NAME:
+        _event_files(report, file)
     else:
         deliver(of_run(report, form), form, file, [report.caution] if report.caution else [])
 
@@ -55,3 +57,12 @@ def _checkpoint(report: Report, stage: str | None, file: Path | None) -> None:
     for note in notes:
         diagnostics.note(note)
     deliver(content, checkpoint.NAME, file, [report.caution] if report.caution else [])
+
+
+def _event_files(report: Report, folder: Path | None) -> None:
+    if folder is None:
+        raise RequestError(f"--format {tensorboard.NAME}: not for a terminal; name a folder with -o")
+    if report.caution:
+        diagnostics.note(f"warning: {report.caution}")
+    tensorboard.write(report, folder)
+    diagnostics.note(f"written: {folder} (tensorboard --logdir {folder})")

@@ -19,7 +19,7 @@ from engine.record.view import RunView, fold
 from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
-from nadtui.runs import narrate
+from nadtui.runs import narrate, side_by_side
 from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class StopRequest:
             diagnostics.note("stopping after this step, where it can go on; Ctrl-C again leaves at once")
 
 
-def run_request(request: RunRequest, *, json: bool) -> ExitCode:
+def run_request(request: RunRequest, *, json: bool, sort: str = side_by_side.AS_RUN) -> ExitCode:
     """Carry out a request in this process, its job in the background.
 
     Raises:
@@ -84,14 +84,15 @@ def run_request(request: RunRequest, *, json: bool) -> ExitCode:
     from engine.running.job import Job
 
     view = fold(read_events(request.resume).events) if request.resume is not None else RunView()
-    return follow(Job(request), view, request.out, json=json)
+    return follow(Job(request), view, request.out, json=json, sort=sort)
 
 
-def follow(job: Job, view: RunView, runs: Path, *, json: bool) -> ExitCode:
+def follow(job: Job, view: RunView, runs: Path, *, json: bool, sort: str = side_by_side.AS_RUN) -> ExitCode:
     """Start the job and see it through; `view` already holds what a resumed run had recorded.
 
     `runs` is the folder of run folders.
-    With `json`, standard output gets one JSON document, the summary; else a table of the stages.
+    With `json`, standard output gets one JSON document, the summary; else a table of the stages, and one of the
+    defenses where there are several, in the order `sort`.
 
     Raises:
         RequestError: the job found the request wrong before it began its record.
@@ -112,7 +113,7 @@ def follow(job: Job, view: RunView, runs: Path, *, json: bool) -> ExitCode:
     if not recorded:
         diagnostics.note("stopped before anything was recorded")
         return ExitCode.INTERRUPTED
-    return _conclude(view, runs / view.run, json=json)
+    return _conclude(view, runs / view.run, json=json, sort=sort)
 
 
 @contextmanager
@@ -157,10 +158,10 @@ def _broken(error: BaseException, folder: Path | None) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _conclude(view: RunView, folder: Path, *, json: bool) -> ExitCode:
+def _conclude(view: RunView, folder: Path, *, json: bool, sort: str) -> ExitCode:
     """Show the figures and say how the run ended: its exit code is the run's, whoever can still read the figures."""
     try:
-        _show_figures(view, json=json)
+        _show_figures(view, json=json, sort=sort)
     except output.ReaderGoneError:
         pass
     except output.UnwritableError as error:
@@ -168,7 +169,7 @@ def _conclude(view: RunView, folder: Path, *, json: bool) -> ExitCode:
     return _outcome(view, folder)
 
 
-def _show_figures(view: RunView, *, json: bool) -> None:
+def _show_figures(view: RunView, *, json: bool, sort: str) -> None:
     summary = summarize(view)
     if json:
         output.json_document(summary)
@@ -179,6 +180,10 @@ def _show_figures(view: RunView, *, json: bool) -> None:
         output.show(lambda width: tables.stages(summary, width))
         for said in missing(summary):
             output.line(said)
+        side = tables.defenses(summary, sort)
+        if side is not None:
+            output.line()
+            output.show(lambda width: side)
 
 
 def _outcome(view: RunView, folder: Path) -> ExitCode:

@@ -27,3 +27,7 @@ File = Annotated[
     Path | None, typer.Option("-o", "--output", parser=expanded, metavar="FILE", help="Instead of stdout.")
 ]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="As one JSON document.")]
+Sort = Annotated[
+    str,
+    typer.Option("--sort", metavar="run|name|acc|asr|ra|steps", help="The order of several defenses side by side."),
+]

@@ -10,7 +10,8 @@ import typer
 from engine.errors import RequestError
 from engine.places import expanded
 from nadtui.cli.exits import ExitCode, of_workbench
-from nadtui.cli.options import Dataset, Device, Out, Seed, Settings
+from nadtui.cli.options import Dataset, Device, Out, Seed, Settings, Sort
+from nadtui.runs import side_by_side
 
 
 def run(
@@ -67,6 +68,7 @@ def run(
         bool, typer.Option("--no-cache", metavar="", help="Train the attack even where its model is cached.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", metavar="", help="The summary as one JSON document.")] = False,
+    sort: Sort = side_by_side.AS_RUN,
 ) -> ExitCode:
     """Take or train a suspect, and set defenses against it."""
     from nadtui.runs.request import RunOptions, build_request, check_given
@@ -93,6 +95,7 @@ def run(
         cache=not no_cache,
     )
     check_given(options)
+    side_by_side.check_order(sort)
     request = build_request(options)
     if not headless:
         if json:
@@ -102,4 +105,4 @@ def run(
         return of_workbench(left=run_app(request, out=request.out))
     from nadtui.cli.headless import run_request
 
-    return run_request(request, json=json)
+    return run_request(request, json=json, sort=sort)

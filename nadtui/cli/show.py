@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.cli.options import Json, Out, Run
-from nadtui.runs import asleep
+from nadtui.cli.options import Json, Out, Run, Sort
+from nadtui.runs import asleep, side_by_side
 from nadtui.runs.naming import typed
 
 if TYPE_CHECKING:
@@ -18,11 +18,12 @@ WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show(run: Run, out: Out = None, json: Json = False) -> None:
+def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN, json: Json = False) -> None:
     """One run: what it was, its figures, how it ended; as JSON its summary, with its folder."""
     from nadtui.cli import tables
     from nadtui.runs.loading import load
 
+    side_by_side.check_order(sort)
     report = load(run, out)
     if json:
         output.json_document({**report.summary, "folder": str(report.folder)})
@@ -36,6 +37,10 @@ def show(run: Run, out: Out = None, json: Json = False) -> None:
             output.line(said)
     else:
         output.line("no figures yet")
+    side = tables.defenses(report.summary, sort)
+    if side is not None:
+        output.line()
+        output.show(lambda width: side)
     for said in report.choices():
         output.line(said)
     for way in report.ways():

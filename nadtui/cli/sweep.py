@@ -103,13 +103,14 @@ def sweep(
     folder = resume or sweep_folder(out)
     if dry_run:
         return sweeping.dry_run(folder, None if resume else options, workers or 1, json=json)
-    crew = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads)
+    crew = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads, options.networks())
     return sweeping.sweep(folder, None if resume else options, crew, keep, retry=retry_failed, json=json)
 
 
 def _check(options: GridOptions, out: Path | None, resume: Path | None, keep: str | None) -> None:
-    if resume is not None and (out is not None or options.given()):
-        given = ", ".join([*options.given(), *["--out"] * (out is not None)])
+    others = [name for name in options.given() if name != "--model"]  # which says that its file may be executed
+    if resume is not None and (out is not None or others):
+        given = ", ".join([*others, *["--out"] * (out is not None)])
         raise RequestError(f"--resume goes on with the sweep's own grids: leave out {given}; --out DIR adds to one")
     if keep not in (None, "all", "last", "none"):
         raise RequestError(f"--keep {keep}: all, last or none are wanted")

@@ -11,7 +11,7 @@ from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, PAIRED, SweepReport
 
 def show(report: SweepReport) -> None:
     """The table of ACC / ASR, and what stands beside it, where there is such a thing."""
-    for fact in filter(None, report.facts()):
+    for fact in report.facts():
         output.line(fact)
     _table("ACC / ASR", *cells.overview(report))
     if report.published:

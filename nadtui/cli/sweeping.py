@@ -6,7 +6,7 @@ import signal
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ class Hiring:
     scheduler: str | None
     cluster: Path | None
     threads: int | None
+    typed: Sequence[str] = ()
+    """Networks as they were typed on this very command line."""
 
     def crew(self) -> Crew:
         """The workers.
@@ -47,6 +49,7 @@ class Hiring:
         Raises:
             RequestError: two kinds were asked for, or they cannot be had.
         """
+        from engine.running.processor_queue import check_threads
         from engine.sweeps import crews
 
         ways = {"--workers": self.workers, "--scheduler": self.scheduler, "--cluster": self.cluster}
@@ -57,6 +60,7 @@ class Hiring:
             from engine.sweeps import cluster
 
             return cluster.of_file(self.cluster) if self.cluster else cluster.of_scheduler(str(self.scheduler))
+        check_threads(self.threads)
         gpus = crews.visible_gpus()
         if self.workers is None and not gpus:
             return crews.Here(self.threads)
@@ -105,6 +109,7 @@ def see_through(
     """
     from engine.sweeps import index, tries
     from engine.sweeps.conducting import Conductor
+    from nadtui.runs.request import network
 
     if options is None:
         cells = index.read(folder)
@@ -117,7 +122,8 @@ def see_through(
         if retry:
             tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
         staying = cast("Keep", keep or index.read_head(folder)["keep"])
-        conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads)
+        typed = [network(name) for name in hiring.typed]
+        conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads, typed=typed)
         with _stoppable(conductor) as request:
             for step in conductor.run():
                 request.announce()

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nadtui import formatting
 from nadtui.cli.output import UNBOUNDED
+from nadtui.runs import side_by_side
 from nadtui.runs.digest import not_trained, titles
 
 
@@ -57,6 +58,12 @@ def _row(title: str, stage: Mapping[str, Any], *, intervals: bool) -> list[str]:
         formatting.percentage(stage["base"]),
         f"{stage['seconds']:.1f}",
     ]
+
+
+def defenses(summary: Mapping[str, Any], order: str) -> Table | None:
+    """A run's defenses side by side, in that order; None where there are not several."""
+    rows = side_by_side.rows(summary, order)
+    return make(side_by_side.COLUMNS, rows, figures=side_by_side.FIGURES) if rows else None
 
 
 def note(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from nadtui import formatting
 from nadtui.draw.run_charts import figures_chart, loss_chart, way_chart
 from nadtui.export import explained, png_file, svg
 from nadtui.export.html_page import page, text
-from nadtui.runs import asleep, comparison
+from nadtui.runs import asleep, comparison, side_by_side
 from nadtui.runs.digest import Report, Way, titles
 
 
@@ -23,7 +23,13 @@ def render(report: Report) -> str:
     if view.failure is not None:
         parts.append(f'<p class="caution">Failed in {text(view.failure.stage)}: {text(view.failure.message)}</p>')
     facts = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in report.facts()[1:])
-    parts += [f"<dl>{facts}</dl>", _figures(report), *_curves(report), *map(_way, report.ways())]
+    parts += [
+        f"<dl>{facts}</dl>",
+        _figures(report),
+        *_side_by_side(report),
+        *_curves(report),
+        *map(_way, report.ways()),
+    ]
     parts += [*_verified(report), *_maps(report)]
     parts.append(f"<h2>Configuration</h2><pre>{html.escape(report.configuration())}</pre>")
     return page(view.run, "\n".join(parts))
@@ -55,6 +61,18 @@ def _figures(report: Report) -> str:
     return f"<h2>Figures</h2><table><tr>{head}</tr>{''.join(rows)}</table>{legend}"
 
 
+def _side_by_side(report: Report) -> list[str]:
+    """The defenses, where there are several."""
+    rows = side_by_side.rows(report.summary)
+    return [f"<h2>{side_by_side.TITLE}</h2>{_table(side_by_side.COLUMNS, rows)}"] if rows else []
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{text(title)}</th>" for title in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
 def _curves(report: Report) -> list[str]:
     figures = "ACC and ASR" if report.view.attacked else "ACC"
     drawn = [
@@ -69,19 +87,15 @@ def _verified(report: Report) -> list[str]:
     rows = asleep.rows(report.view)
     if not rows:
         return []
-    head = "".join(f"<th>{text(title)}</th>" for title in asleep.COLUMNS)
-    body = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     told = "".join(f"<p><small>{text(said)}</small></p>" for said in (*asleep.remarks(report.view), asleep.LEGEND))
-    return [f"<h2>{text(asleep.TITLE)}</h2><table><tr>{head}</tr>{body}</table>{told}"]
+    return [f"<h2>{text(asleep.TITLE)}</h2>{_table(asleep.COLUMNS, rows)}{told}"]
 
 
 def _way(way: Way) -> str:
     """A stage's curve, drawn and as a table."""
     attacked = "ASR" in way.columns
     picture = svg.draw(way_chart(way.stage, attacked=attacked, dark=False), f"{way.title}, in percent")
-    head = "".join(f"<th>{title}</th>" for title in way.columns)
-    rows = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in way.rows)
-    return f"<h2>{text(way.title)}</h2>{picture}<table><tr>{head}</tr>{rows}</table>"
+    return f"<h2>{text(way.title)}</h2>{picture}{_table(way.columns, way.rows)}"
 
 
 def _maps(report: Report) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nadtui import formatting
-from nadtui.runs import comparison
+from nadtui.runs import comparison, side_by_side
 from nadtui.runs.digest import Report, Way, titles
 
 _SPECIAL = {
@@ -42,11 +42,22 @@ def render(report: Report) -> str:
         plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
     lines += [r"\hline", r"\end{tabular}", _CAPTION, *(f"% {formatting.clean(said)}" for said in report.missing())]
+    lines += _side_by_side(side_by_side.rows(report.summary))
     for said in report.choices():
         lines.append(f"% {formatting.clean(said)}")
     for way in report.ways():
         lines += _way(way)
     return "\n".join(lines) + "\n"
+
+
+def _side_by_side(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The defenses, where there are several, as a `tabular` of its own."""
+    if not rows:
+        return []
+    columns = side_by_side.COLUMNS
+    form = f"l{'r' * (side_by_side.FIGURES - 1)}{'l' * (len(columns) - side_by_side.FIGURES)}"
+    head = [f"% {side_by_side.TITLE}", f"\\begin{{tabular}}{{{form}}}", r"\hline"]
+    return [*head, _row(columns), r"\hline", *map(_row, rows), r"\hline", r"\end{tabular}"]
 
 
 def _way(way: Way) -> list[str]:

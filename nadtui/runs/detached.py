@@ -1,4 +1,4 @@
-"""Runs that go on in a process of their own, which outlives the workbench and its terminal."""
+"""Runs and sweeps that go on in a process of their own, which outlives the workbench and its terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,11 +46,20 @@ def detach(request: RunRequest, folder: Path | None) -> Detached:
         log = Path(name).with_suffix(".log")
     if not request.cache:
         command.append("--no-cache")
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
+    process = _apart(command, log)
     return Detached(folder.name if folder else request.config.preset or "the run", folder, process, log)
+
+
+def go_on(sweep: Path, workers: int) -> Detached:
+    """Go on with a sweep in a process of its own and so many workers, which outlive this one and its terminal."""
+    folder, log = sweep.absolute(), sweep / "sweep.log"
+    command = [sys.executable, "-m", "nadtui", "sweep", "--resume", str(folder), "--workers", str(workers)]
+    return Detached(sweep.name, folder, _apart(command, log), log)
+
+
+def _apart(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
 
 
 def see_off(run: Detached, seconds: float) -> str:
@@ -63,6 +73,11 @@ def see_off(run: Detached, seconds: float) -> str:
         time.sleep(0.1)
     if run.process.returncode == 0:
         return f"{run.name} has gone on to its end"
+    return failure(run)
+
+
+def failure(run: Detached) -> str:
+    """What a process that could not go on has said, in a line."""
     return f"{run.name} could not go on: {_last_line(run.log)}; all of it is in {run.log}"
 
 

@@ -6,6 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
+from engine.figures import Metrics
 from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
@@ -137,9 +138,9 @@ MOST_SCORES = 6
 
 def choice(event: events.Chosen) -> str:
     """What a stage chose, and among which scores."""
-    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items()]
+    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items() if not math.isnan(score)]
     more = ", …" * (len(each) > MOST_SCORES)
-    among = f"{formatting.plural(len(each), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
+    among = f"{formatting.plural(len(event.scores), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
     score = event.scores.get(event.choice, math.nan)
     return f"{event.stage} chose {event.what} {event.choice} (score {formatting.number(score)}; {among})"
 
@@ -154,7 +155,7 @@ def isolation(event: events.Isolated) -> str:
     )
 
 
-def figures(metrics: events.Metrics) -> list[str]:
+def figures(metrics: Metrics) -> list[str]:
     """ACC and ASR, named; ACC alone where there is no trigger."""
     named = {"ACC": metrics.acc, "ASR": metrics.asr}
     return [f"{name} {formatting.percentage(value)}" for name, value in named.items() if not math.isnan(value)]

@@ -28,7 +28,8 @@ FIGURES = {
 """What is known of a cell, with its title; `lost` is what the defense cost: the suspect's ACC minus its own."""
 REPEATS = ("seed", "attack_seed")
 """Axes along which one thing is measured again."""
-_OF_THE_SUSPECT = ("attack.", "training.", "model.")
+OF_THE_SUSPECT = ("attack.", "training.", "model")
+"""How the axes begin that make another suspect, beside preset and data set."""
 
 
 def value(row: CellRow, figure: str) -> float | None:
@@ -45,7 +46,7 @@ def better(figure: str) -> int:
 
 def suspect_of(row: CellRow) -> Hashable:
     """What makes one suspect: cells that agree in it differ in their clean subset, or in their defense."""
-    further = sorted((name, str(each)) for name, each in row.axes.items() if name.startswith(_OF_THE_SUSPECT))
+    further = sorted((name, str(each)) for name, each in row.axes.items() if name.startswith(OF_THE_SUSPECT))
     return row.preset, row.dataset, row.model, row.attack_seed, tuple(further)
 
 

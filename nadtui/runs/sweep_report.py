@@ -101,12 +101,16 @@ class SweepReport:
         other, one = AGAINST
         return list(at_equal_cost(self.rows, self.study.ladder, one, other))
 
-    def facts(self) -> Iterator[str]:
+    def facts(self) -> list[str]:
         """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""
+        return [fact for fact in self._facts() if fact]
+
+    def _facts(self) -> Iterator[str]:
         if self.study is not None:
             yield self.study.question
             yield self.study.source
-        yield self.remark
+        if self.remark:
+            yield self.remark
         fixed = (f"{title(name)} {shown(value)}" for name, value in self.table.fixed.items() if value is not None)
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()

@@ -35,6 +35,10 @@ class GridOptions:
         names = {"settings": "set", "attack_seeds": "attack-seeds"}
         return [f"--{names.get(each.name, each.name)}" for each in fields(self) if getattr(self, each.name)]
 
+    def networks(self) -> list[str]:
+        """The networks that were typed."""
+        return [name.strip() for text in self.model for name in text.split(",")]
+
 
 def build_grid(options: GridOptions) -> Grid:
     """The grid that was asked for.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.spread import Spread
 from nadtui import formatting
-from nadtui.runs.sweep_groups import Group, dimensions, grouped
+from nadtui.runs.sweep_groups import OF_THE_SUSPECT, Group, dimensions, grouped
 
 if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
@@ -38,6 +38,11 @@ class SweepTable:
     def line(self, place: int) -> list[Group]:
         """The groups of one line, in the order of the columns."""
         return [self.groups[place, column] for column in range(len(self.columns)) if (place, column) in self.groups]
+
+    @property
+    def alike(self) -> bool:
+        """Whether the cells of a line are of the same suspects, so that there is one figure before."""
+        return not any(name.startswith((*OF_THE_SUSPECT, "dataset", "preset")) for name in self.across)
 
     def before(self, place: int) -> Group:
         """All cells of a line as one group, for what is known of their suspects."""

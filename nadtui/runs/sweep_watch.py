@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine.record.state import RunState
 from nadtui import formatting
 from nadtui.runs.sweep_report import SweepReport, report
+from nadtui.runs.sweep_table import shown
 
 if TYPE_CHECKING:
     from engine.sweeps.members import AtWork
@@ -86,10 +87,10 @@ class SweepLook:
 
 
 def name_of(row: CellRow) -> str:
-    """A cell among others of its sweep, in words."""
-    return f"{row.preset} {row.defense}, subset {row.seed}" + (
-        "" if row.attack_seed is None else f", suspect {row.attack_seed}"
-    )
+    """A cell among others of its sweep, in words: what it is of, then its further axes."""
+    further = [shown(value) for name, value in row.axes.items() if not hasattr(row, name)]
+    suspect = [] if row.attack_seed is None else [f"suspect {row.attack_seed}"]
+    return ", ".join([f"{row.preset} {row.defense}", *further, f"subset {row.seed}", *suspect])
 
 
 def look(folder: Path, now: float | None = None) -> SweepLook:

@@ -43,6 +43,13 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
     "defense": {
         "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
         "fine-tuning": Row(),
+        "fine-pruning": Row(),
+        "clp": Row(),
+        "anp": Row(),
+        "rnp": Row(),
+        "nft": Row(),
+        "unit": Row(),
+        "ban": Row(),
         "nad-features": Row(),
         "distillation": Row(),
         "d3": Row(),

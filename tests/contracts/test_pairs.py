@@ -1,5 +1,5 @@
-"""What meets what: each defense that reads attention and each family, each defense and each attack, and those attacks
-that learn with their model and each family. Not the whole product: all on the smallest network of a kind."""
+"""What meets what: defenses and families, defenses and attacks, NAD and each family, and those attacks that learn with
+their model and each family. Not the whole product (see `pairing`): all on the smallest network of a kind."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 from engine.attacks import ATTACKS
 from engine.config.layers import merge
 from engine.defenses import DEFENSES
-from engine.events import AttentionCaptured, AttentionHealth, RunStarted
+from engine.events import AttentionCaptured, AttentionHealth, Message, RunStarted
+from engine.models import FAMILIES
 from engine.record.layout import checkpoint_file
 from engine.testing import quick
 from engine.testing.resuming import interrupted
+from tests.contracts.pairing import attacks, families
 from tests.contracts.table import networks
 
-QUICK = [name for name, kind in DEFENSES.loaded().items() if not kind.slow]
-READING = [name for name in QUICK if DEFENSES.get(name)().attention is not None]
+DEFENDERS = list(DEFENSES.loaded())
 LEARNING = [name for name, kind in ATTACKS.loaded().items() if kind.learns]
 FEW = {"training": {"epochs": 2}}
 
@@ -31,9 +32,17 @@ def attack(name: str) -> dict[str, Any]:
     return {"attack": {"name": name, **quick.attack(name)}}
 
 
-@pytest.mark.parametrize("name", ATTACKS.loaded())
-def test_every_defense_meets_every_attack(world, name):
-    defenses = [each for each in QUICK if not (DEFENSES.get(each).needs and ATTACKS.get(name).learns)]
+def on(network: str) -> dict[str, Any]:
+    return {"model": {"name": network}, "training": {"epochs": 1}}
+
+
+def bears(attack: str, defense: str) -> bool:
+    """A trigger that learns with its model leaves no poisoned set."""
+    return not (DEFENSES.get(defense).needs and ATTACKS.get(attack).learns)
+
+
+@pytest.mark.parametrize(("name", "defenses"), attacks(DEFENDERS, list(ATTACKS.loaded()), bears).items())
+def test_defenses_meet_attacks(world, name, defenses):
     config = world.config(attack(name), FEW, defenses=defended(*defenses))
     done = world.whole(config, f"{name} against {', '.join(defenses)}").finished
     purified = [config.defenses[each].stages()[-1].name for each in defenses]
@@ -43,13 +52,27 @@ def test_every_defense_meets_every_attack(world, name):
         assert math.isfinite(done[stage].metrics.asr) is ATTACKS.get(name).marks
 
 
+@pytest.mark.parametrize(("family", "defenses"), families(DEFENDERS, list(FAMILIES.loaded())).items())
+def test_defenses_meet_families(world, family, defenses):
+    """To their end, or said to be n/a there: not all of them."""
+    for network in networks(family):
+        config = world.config(on(network), defenses=defended(*defenses))
+        ran = world.whole(config, f"{network} against {', '.join(defenses)}")
+        planned = next(event.plan for event in ran.events if isinstance(event, RunStarted))
+        said = [event.text for event in ran.events if isinstance(event, Message)]
+        for name, defense in config.defenses.items():
+            stage = defense.stages()[-1].name
+            if any(each.name == stage for each in planned):
+                assert math.isfinite(ran.finished[stage].metrics.acc), name
+            else:
+                assert any(line.startswith(f"{name}: n/a, ") for line in said), name
+
+
 @pytest.mark.parametrize("network", networks())
-@pytest.mark.parametrize("name", READING)
-def test_every_defense_that_reads_attention_works_on_every_family(world, name, network):
+def test_nad_works_on_every_family(world, network):
     """A whole run, stopped and resumed, with maps of every tap; its suspect's checkpoint is taken in again."""
-    model = {"model": {"name": network}, "training": {"epochs": 1}}
-    config = world.config(model, defenses=defended(name, epochs=2))
-    pieces = interrupted(world, config, lambda event: getattr(event, "stage", "") == name, cache=True)
+    config = world.config(on(network), defenses=defended("nad", epochs=2))
+    pieces = interrupted(world, config, lambda event: getattr(event, "stage", "") == "nad", cache=True)
     assert pieces.halfway
     ran = world.recorded(pieces.folder)
     taps = next(event.model["taps"] for event in ran.events if isinstance(event, RunStarted))
@@ -58,7 +81,7 @@ def test_every_defense_that_reads_attention_works_on_every_family(world, name, n
     measured = [event for event in ran.events if isinstance(event, AttentionHealth)]
     assert measured and not any(tap.dead for health in measured for tap in health.taps)
     file = checkpoint_file(pieces.folder, "attack")
-    again = world.whole(world.config(model, {"suspect": str(file)}), f"{network} from its checkpoint")
+    again = world.whole(world.config(on(network), {"suspect": str(file)}), f"{network} from its checkpoint")
     assert again.finished["attack"].metrics == ran.finished["attack"].metrics
 
 

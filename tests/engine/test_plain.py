@@ -2,7 +2,7 @@
 
 import math
 
-from engine.events import TapHealth
+from engine.figures import TapHealth
 from engine.plain import plain
 
 

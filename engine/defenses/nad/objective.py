@@ -16,10 +16,10 @@ from engine.attention.maps import attention_loss, dead_taps
 from engine.attention.pairs import compared, paired
 from engine.defenses.nad.settings import DistillSettings, StudentSettings
 from engine.errors import RequestError
-from engine.events import TapHealth
+from engine.figures import TapHealth
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
-from engine.training.objectives import CleanObjective, Mixed, anchor_loss, mixup
+from engine.training.objectives import CleanObjective, Mixed, anchored, mixup
 
 
 class TapSettings(Protocol):
@@ -89,7 +89,7 @@ class LedObjective(CleanObjective):
         parts = self.parts(logits, mixed)
         anchor = self.student.teacher_anchor
         if anchor.weight:
-            parts["teacher_anchor"] = anchor.weight * anchor_loss(logits, taught, anchor.temperature)
+            parts["teacher_anchor"] = anchored(anchor, logits, taught, mixed.done)
         return parts
 
 

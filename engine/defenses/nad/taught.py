@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.defenses.nad.objective import LedObjective, TapObjective
-    from engine.events import TapHealth
+    from engine.figures import TapHealth
     from engine.training.distance import Distance
     from engine.training.loop import Batch
 

@@ -81,7 +81,7 @@ def in_shape(origin: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[s
     for ours, tensor in weights.items():
         if ours in absent or ours in OURS:
             continue
-        theirs = names[ours] if names is not None else f"{prefix}{ours}"
+        theirs = _theirs(names, ours) if names is not None else f"{prefix}{ours}"
         usual = origin.get("dtype", "float32") if tensor.is_floating_point() else "int64"
         shaped[theirs] = _typed(tensor, origin.get("dtypes", {}).get(theirs, usual))
     for name, kept in origin.get("counters", {}).items():
@@ -92,6 +92,15 @@ def in_shape(origin: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[s
     if normal and normal["tensors"]:
         shaped = {**_normal_tensors(normal), **shaped}
     return shaped
+
+
+def _theirs(names: Mapping[str, str], ours: str) -> str:
+    """The file's name for one of ours; what a defense added to a module is named as that module's others are."""
+    if ours in names:
+        return names[ours]
+    module, _, last = ours.rpartition(".")
+    beside = next(theirs for known, theirs in names.items() if known.rpartition(".")[0] == module)
+    return f"{beside.rpartition('.')[0]}.{last}"
 
 
 def _typed(tensor: Tensor, name: str) -> Tensor:

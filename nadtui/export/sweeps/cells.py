@@ -12,26 +12,30 @@ from nadtui.runs.sweep_table import both, ends, figure, title
 
 if TYPE_CHECKING:
     from engine.evaluation.spread import Spread
+    from nadtui.runs.sweep_groups import Group
     from nadtui.runs.sweep_report import Detail, Pair, SweepReport
 
-DETAIL = ("n", "ACC", "", "lost", "ASR", "", "worst ASR", "RA", "base")
+DETAIL = ("n", "before", "ACC", "", "lost", "ASR", "", "worst ASR", "RA", "base")
 PAIR = ("n", "ACC", "", "ASR", "")
 
 
 def overview(report: SweepReport) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table of ACC / ASR."""
     table = report.table
-    head = [*map(title, table.down), "before", *table.columns]
+    head = [*map(title, table.down), *["before"] * table.alike, *table.columns]
     rows = [
-        [*line, both_before(report, at), *(both(table.groups.get((at, place))) for place in range(len(table.columns)))]
+        [
+            *line,
+            *[both_before(table.before(at))] * table.alike,
+            *(both(table.groups.get((at, place))) for place in range(len(table.columns))),
+        ]
         for at, line in enumerate(table.lines)
     ]
     return head, rows
 
 
-def both_before(report: SweepReport, line: int) -> str:
-    """ACC / ASR of a line's suspects."""
-    suspects = report.table.before(line)
+def both_before(suspects: Group) -> str:
+    """ACC / ASR of a group's suspects."""
     acc, asr = suspects.figure("suspect_acc"), suspects.figure("suspect_asr")
     return figure(acc) if asr is None else f"{figure(acc)} / {figure(asr)}"
 
@@ -48,6 +52,7 @@ def _detail(detail: Detail) -> Sequence[str]:
     acc, asr = group.figure("acc"), group.figure("asr")
     return (
         acc.count if acc else "",
+        both_before(group),
         *with_ends(acc),
         figure(group.figure("lost")),
         *with_ends(asr),

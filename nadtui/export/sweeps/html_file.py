@@ -15,7 +15,7 @@ def render(report: SweepReport) -> str:
     parts = [f"<h1>{text(report.name)}</h1>"]
     if report.caution:
         parts.append(f'<p class="caution">{text(report.caution)}</p>')
-    parts += [f"<p>{text(fact)}</p>" for fact in report.facts() if fact]
+    parts += [f"<p>{text(fact)}</p>" for fact in report.facts()]
     parts.append(_heat(report))
     marks = scatter(report)
     if marks is not None:
@@ -33,15 +33,16 @@ def render(report: SweepReport) -> str:
 
 
 def _heat(report: SweepReport) -> str:
-    heat = heat_map(report)
-    head = "".join(f"<th>{text(title)}</th>" for title in (heat.corner, "before", *heat.columns))
+    heat, alike = heat_map(report), report.table.alike
+    head = "".join(f"<th>{text(title)}</th>" for title in (heat.corner, *["before"] * alike, *heat.columns))
     rows = []
     for at, (line, shares, texts) in enumerate(zip(heat.lines, heat.shares, heat.texts, strict=True)):
         shaded = "".join(
             f'<td style="background:{hexadecimal(shade(share))};color:{ink(shade(share))}">{text(said)}</td>'
             for share, said in zip(shares, texts, strict=True)
         )
-        rows.append(f"<tr><td>{text(line)}</td><td>{text(cells.both_before(report, at))}</td>{shaded}</tr>")
+        before = f"<td>{text(cells.both_before(report.table.before(at)))}</td>" if alike else ""
+        rows.append(f"<tr><td>{text(line)}</td>{before}{shaded}</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table><p><small>{text(heat.title)}</small></p>"
 
 

@@ -14,7 +14,7 @@ def render(report: SweepReport) -> str:
     parts = [f"# {escape(report.name)}"]
     if report.caution:
         parts.append(f"**{escape(report.caution)}**")
-    parts.append("\n".join(f"- {escape(fact)}" for fact in report.facts() if fact))
+    parts.append("\n".join(f"- {escape(fact)}" for fact in report.facts()))
     parts += ["ACC / ASR:", _table(*cells.overview(report), named=len(report.table.down))]
     named = len(report.table.down) + 1
     parts += ["## In full", _table(*cells.details(report), named=named), escape(EXPLAINED)]

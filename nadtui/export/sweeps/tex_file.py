@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nadtui import formatting
 from nadtui.export.tex_file import tex
 from nadtui.runs.sweep_report import EXPLAINED, SweepReport
-from nadtui.runs.sweep_table import figure, title
+from nadtui.runs.sweep_table import figure, shown, title
 
 if TYPE_CHECKING:
     from engine.evaluation.spread import Spread
 
 
 def render(report: SweepReport) -> str:
-    """The sweep as a `tabular`, the best ASR of each line in bold; what it is stands above it in comments."""
+    """The sweep as a `table`, the best ASR of each line in bold; what it is stands above it in comments."""
     table = report.table
-    named, columns = len(table.down), ("before", *table.columns)
+    named, columns = len(table.down), (*["before"] * table.alike, *table.columns)
     comments = [f"% {formatting.clean(said)}" for said in (report.name, *report.facts(), report.caution) if said]
     spans = " & ".join(rf"\multicolumn{{2}}{{c}}{{{tex(column)}}}" for column in columns)
     rules = " ".join(rf"\cmidrule(lr){{{named + 2 * at + 1}-{named + 2 * at + 2}}}" for at in range(len(columns)))
     lines = [
         *comments,
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_caption(report)}}}",
+        rf"\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', report.name)}}}",
         rf"\begin{{tabular}}{{{'l' * named}{'r' * 2 * len(columns)}}}",
         r"\toprule",
         f"{' &' * named} {spans} \\\\".lstrip(),
@@ -32,9 +37,21 @@ def render(report: SweepReport) -> str:
         *(_line(report, at) for at in range(len(table.lines))),
         r"\bottomrule",
         r"\end{tabular}",
+        r"\end{table}",
         f"% {EXPLAINED}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _caption(report: SweepReport) -> str:
+    """What a reader of the figures must know, in as many words as a paper has for it."""
+    fixed = ", ".join(
+        f"{title(name)} {shown(value)}" for name, value in report.table.fixed.items() if value is not None
+    )
+    counts = sorted({found.count for each in report.details if (found := each.group.figure("acc")) is not None})
+    said = "ACC and ASR in percent, mean ± standard deviation over suspects, each the mean over its clean subsets"
+    measured = f" ({', '.join(counts)} suspects x subsets)" if counts else ""
+    return tex(f"{said}{measured}{'; ' if fixed else ''}{fixed}.")
 
 
 def _line(report: SweepReport, at: int) -> str:
@@ -42,8 +59,9 @@ def _line(report: SweepReport, at: int) -> str:
     groups = [table.groups.get((at, place)) for place in range(len(table.columns))]
     figures = [(None, None) if group is None else (group.figure("acc"), group.figure("asr")) for group in groups]
     least = min((asr.mean for _, asr in figures if asr is not None), default=None)
-    before = table.before(at)
-    cells = [*map(tex, table.lines[at]), *_cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)]
+    before, cells = table.before(at), list(map(tex, table.lines[at]))
+    if table.alike:
+        cells += _cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)
     for acc, asr in figures:
         cells += _cells(acc, asr, least if sum(found is not None for _, found in figures) > 1 else None)
     return " & ".join(cells) + r" \\"

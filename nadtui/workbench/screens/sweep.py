@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -18,10 +19,11 @@ from textual.widgets import Footer
 
 from engine.errors import RequestError
 from nadtui.formatting import clean, plural
+from nadtui.runs.detached import Detached, failure, go_on
 from nadtui.runs.sweep_groups import Group, worst
 from nadtui.runs.sweep_table import ends, figure, shown
 from nadtui.runs.sweep_watch import SweepLook, look, name_of
-from nadtui.workbench.dialogs import Choose, Confirm
+from nadtui.workbench.dialogs import Ask, Choose, Confirm, whole_number
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.sweep_grid import VIEWS, SweepGrid
@@ -52,6 +54,7 @@ class SweepScreen(Screen[None]):
         Binding("v", "view", "View", tooltip="ACC lost and ASR left, one, or the other"),
         Binding("p", "pause", "Pause", tooltip="Have all who work on it pause, or go on"),
         Binding("x", "stop", "Stop", tooltip="Have all who work on it stop, resumable; asks first"),
+        Binding("R", "resume", "Go on", tooltip="Go on with it in the background", show=False),
         Binding("plus", "first", "First", key_display="+", tooltip="Do this cell's runs next, or as they come"),
         Binding("e", "export", "Export", tooltip="Write its tables and figures to a file"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
@@ -74,6 +77,8 @@ class SweepScreen(Screen[None]):
         self._looks: Timer | None = None
         self._looking = False
         self._not_before = 0.0
+        self._gone_on: Detached | None = None
+        """The process that this screen has made go on with the sweep, until it has ended."""
 
     def compose(self) -> ComposeResult:
         """How far it is, who is at work, the grid, what the cursor is on."""
@@ -132,6 +137,7 @@ class SweepScreen(Screen[None]):
 
     def _take(self, found: SweepLook) -> None:
         self.look = found
+        self._check_gone_on()
         self.query_one("#about", Paragraph).update(self._about(found))
         lines = list(found.at_work())
         more = [f"and {len(lines) - MOST + 1} more"] if len(lines) > MOST else []
@@ -206,7 +212,7 @@ class SweepScreen(Screen[None]):
     def _anybody(self) -> bool:
         if self.look is not None and self.look.workers:
             return True
-        self.notify(f"nobody is at work on it: nadtui sweep --resume {clean(self.folder)}")
+        self.notify(f"nobody is at work on it: R goes on, as nadtui sweep --resume {clean(self.folder)} does")
         return False
 
     def _ask(self, wish: str) -> None:
@@ -220,6 +226,37 @@ class SweepScreen(Screen[None]):
             else:
                 self.notify(f"{plural(asked, 'process').replace('processs', 'processes')} asked to {wish}")
                 self._again()
+
+    def action_resume(self) -> None:
+        """Ask for the number of workers, and go on."""
+        if self.look is None:
+            return
+        if self.look.workers:
+            self.notify("it is at work already")
+        elif self.look.done == len(self.look.cells):
+            self.notify("nothing is left to do; what failed is tried again by nadtui sweep --resume --retry-failed")
+        else:
+            cores = os.cpu_count() or 1
+            note = "Processes of one thread each; they outlive the workbench."
+            question = Ask("Workers", str(cores), note=note, check=whole_number(1, 8 * cores))
+            self.app.push_screen(question, self._go_on)
+
+    def _go_on(self, workers: str | None) -> None:
+        if workers is None:
+            return
+        try:
+            self._gone_on = go_on(self.folder, int(workers))
+        except OSError as error:
+            self.notify(clean(error), severity="error")
+        else:
+            self.notify(f"it goes on in process {self._gone_on.process.pid}; x stops it")
+
+    def _check_gone_on(self) -> None:
+        """Say why a process that was to go on has not."""
+        if self._gone_on is not None and self._gone_on.process.poll() is not None:
+            if self._gone_on.process.returncode not in (0, 130):  # done, or stopped
+                self.notify(clean(failure(self._gone_on)), severity="error", timeout=15)
+            self._gone_on = None
 
     def action_first(self) -> None:
         """This cell's runs next, or all as they come again."""

@@ -9,7 +9,8 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from engine.events import AttentionHealth, TapHealth
+from engine.events import AttentionHealth
+from engine.figures import TapHealth
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors

@@ -16,7 +16,7 @@ from engine.attacks.clean import Clean
 from engine.device import Device
 from engine.evaluation.metrics import TestImages as Images  # pytest would take the class for tests
 from engine.evaluation.metrics import live_draw, measure, prepare, take, wilson
-from engine.events import Metrics
+from engine.figures import Metrics
 from engine.plain import plain
 
 CPU = Device(torch.device("cpu"), "fp32")

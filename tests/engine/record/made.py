@@ -10,7 +10,8 @@ import yaml
 
 import engine
 from engine.errors import RequestError
-from engine.events import Metrics, RunStarted, StageFinished, Step
+from engine.events import RunStarted, StageFinished, Step
+from engine.figures import Metrics
 from engine.record.folder import RunFolder
 from tests.scripted_run import PLAN
 

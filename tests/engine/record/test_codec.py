@@ -13,16 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.events import (
-    AttentionHealth,
-    Evaluation,
-    Event,
-    Message,
-    Metrics,
-    SampleShown,
-    Step,
-    TapHealth,
-)
+from engine.events import AttentionHealth, Evaluation, Event, Message, SampleShown, Step
+from engine.figures import Metrics, TapHealth
 from engine.record.codec import decode, encode
 from tests.scripted_run import run_started
 

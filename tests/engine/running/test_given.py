@@ -154,7 +154,7 @@ def test_chance_is_the_most_frequent_class():
 
 
 def finished_metrics(acc):
-    from engine.events import Metrics
+    from engine.figures import Metrics
 
     nothing = dict.fromkeys(("acc_ci", "asr_ci", "ra_ci", "base_ci"), (0.0, 0.0))
     return Metrics(images=100, eligible=0, acc=acc, asr=0, ra=0, base=0, **nothing)

@@ -15,6 +15,7 @@ from engine.errors import StageError
 from engine.events import Preparing
 from engine.running import optimizing
 from engine.running.optimizing import Optimization
+from engine.running.passes import Passes
 from engine.training.loop import Batch
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -50,7 +51,7 @@ def mask() -> Tensor:
 
 
 def work(ask: Optimize, file: Path, control: Control | None = None, seed: int = 3) -> Optimization:
-    return Optimization(ask, IMAGES, file, seed=seed, device=CPU, control=control or Control())
+    return Optimization(ask, IMAGES, file, seed=seed, device=CPU, control=control or Control(), passes=Passes((8, 8)))
 
 
 def test_it_minimizes_and_tells_of_its_steps(tmp_path):

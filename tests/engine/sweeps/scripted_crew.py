@@ -41,14 +41,16 @@ class Scripted:
         self.slots = slots
         self.executor: Executor = ThreadPoolExecutor(slots)
         self.calls: list[str] = []
+        self.typed: list[bool] = []
         self.asked: list[Wish] = []
         self._script = script
 
     def check(self, texts: Sequence[str], folder: Path) -> None:
         pass
 
-    def submit(self, text: str, folder: Path, cell: str) -> Future[dict[str, Any]]:
+    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         self.calls.append(cell)
+        self.typed.append(typed)
         return self.executor.submit(self._work, folder, cell, self.calls.count(cell))
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
@@ -65,7 +67,7 @@ class Scripted:
             raise code
         if code == 0:
             finish(folder, cell)
-        error = "it diverged" if code == 1 else ""
+        error = {1: "it diverged", 3: "it cannot be had"}.get(code, "")
         tries.ended(folder, cell, code, error)
         return {"run": cell, "code": code, "error": error}
 

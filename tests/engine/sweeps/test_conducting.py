@@ -47,6 +47,14 @@ def test_a_cell_that_fails_is_set_aside_until_asked_for_and_the_rest_goes_on(tmp
     assert sum(step.what == "finished" for step in seen_through(sweep(tmp_path / "s", Scripted()))) == 1
 
 
+def test_what_a_network_cannot_bear_is_no_failure_and_is_not_tried_again(tmp_path: Path):
+    conductor = sweep(tmp_path / "s", Scripted(lambda cell, call: 3), seed=[0])
+    assert [step.what for step in seen_through(conductor)] == ["n/a"]
+    assert (conductor.failed, conductor.complete) == (0, True)
+    assert [row.status for row in rows(tmp_path / "s")] == ["n/a"]
+    assert seen_through(sweep(tmp_path / "s", Scripted(), seed=[0])) == []
+
+
 def test_a_death_costs_one_of_three_tries(tmp_path: Path):
     twice = Scripted(lambda cell, call: DiedError() if call < 3 else 0)
     conductor = sweep(tmp_path / "s", twice, seed=[0])
@@ -89,19 +97,22 @@ def test_what_is_under_way_is_stopped_when_the_one_who_hands_out_is_at_an_end(tm
     assert not tries.all_of(tmp_path / "s")[crew.calls[0]].failed
 
 
-def test_the_suspect_is_made_by_one_cell_while_the_others_wait(tmp_path: Path):
-    at_once: list[int] = []
-    under_way: set[str] = set()
+def test_the_suspect_is_made_by_one_cell_while_the_others_wait_and_then_go_on_together(tmp_path: Path):
+    begun: list[str] = []
+    alone: list[bool] = []
+    together = threading.Barrier(2, timeout=20)
 
     def work(cell: str, call: int) -> int:
-        under_way.add(cell)
-        time.sleep(0.05)
-        at_once.append(len(under_way))
-        under_way.discard(cell)
+        begun.append(cell)
+        if len(begun) == 1:
+            time.sleep(0.1)
+            alone.append(begun == [cell])
+        else:
+            together.wait()
         return 0
 
-    seen_through(sweep(tmp_path / "s", Scripted(work, slots=3)))
-    assert at_once[0] == 1 and max(at_once) > 1
+    steps = seen_through(sweep(tmp_path / "s", Scripted(work, slots=3)))
+    assert alone == [True] and [step.what for step in steps] == ["finished"] * 3
 
 
 def test_two_processes_share_a_sweep_and_neither_has_a_cell_of_the_other(tmp_path: Path):

@@ -75,13 +75,22 @@ def test_points_that_come_to_the_same_run_share_it():
     assert len({cell.id for cell in tuned}) == 1
 
 
-def test_of_all_presets_those_that_the_zoo_lacks_are_left_out_and_of_named_ones_refused():
-    grid = Grid({"preset": ["badnets", "wanet"], "attack_seed": [0, 1]}, {"suspect": "zoo"}, ["preset"])
+def test_of_all_presets_what_the_zoo_lacks_is_left_out_and_of_named_ones_refused():
+    grid = Grid({"preset": ["badnets", "wanet"], "attack_seed": [0, 99]}, {"suspect": "zoo"}, ["preset"])
     found = expand(grid)
-    assert [cell.axes["attack_seed"] for cell in found.index.cells] == [0, 1, 0]
-    assert list(found.left_out.values()) == [1]
-    with pytest.raises(RequestError, match="the zoo has no suspect 'wanet-signs-1'"):
+    assert [(cell.axes["preset"], cell.axes["attack_seed"]) for cell in found.index.cells] == [
+        *(("badnets", 0), ("wanet", 0))
+    ]
+    assert sum(found.left_out.values()) == 2
+    with pytest.raises(RequestError, match="the zoo has no suspect 'badnets-signs-99'"):
         expand(Grid(grid.axes, grid.base))
+
+
+def test_a_defense_whose_needs_the_suspect_does_not_meet_is_left_out_or_refused():
+    axes = {"preset": ["dynamic", "badnets"], "defense": ["abl"]}
+    assert [cell.axes["preset"] for cell in expand(Grid(axes, lenient=["preset"])).index.cells] == ["badnets"]
+    with pytest.raises(RequestError, match="defense abl: it needs the poisoned set, which is not at hand of"):
+        expand(Grid(axes))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -178,3 +180,31 @@ def test_an_objective_passes_both_on():
     settings = ObjectiveSettings(hinge=0.5, label_smoothing=0.2)
     wanted = mixup(given, 0).cross_entropy(model(given.images), hinge=0.5, smoothing=0.2)
     assert float(CleanObjective(settings)(model, given)["ce"].detach()) == pytest.approx(float(wanted.detach()))
+
+
+@pytest.mark.parametrize(("fade", "done", "left"), [(0.0, 0.75, 1.0), (1.0, 0.75, 0.25), (0.5, 0.5, 0.75)])
+def test_an_anchor_can_fade(fade, done, left):
+    model, suspect, given = Tapped(1).eval(), freeze(Tapped(2)), replace(batch(), done=done)
+    settings = ObjectiveSettings(anchor=AnchorSettings(weight=0.5, temperature=3.0, fade=fade))
+    part = CleanObjective(settings, suspect)(model, given)["anchor"]
+    wanted = left * 0.5 * kl(suspect(given.images), model(given.images), 3.0)
+    assert float(part.detach()) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_the_loop_tells_how_much_of_the_training_is_done():
+    seen: list[float] = []
+
+    def objective(model, given):
+        seen.append(given.done)
+        return {"size": model(given.images).square().mean()}
+
+    data = clean_images()
+    settings = TRAINING.model_copy(update={"lr": 1e-4})
+    augment = augmentation(settings.augment, mirror=False)
+    loop = Loop(
+        "stage", Tapped(0), objective, data.images, data.labels, settings,
+        augment=augment, seed=1, device=CPU, control=Control(),
+    )  # fmt: skip
+    for _ in range(2):
+        list(loop.run_epoch())
+    assert seen == pytest.approx([number / 6 for number in range(6)])

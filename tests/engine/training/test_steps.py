@@ -13,7 +13,7 @@ from engine.settings import AugmentSettings, ObjectiveSettings, ScheduleSettings
 from engine.storage.checkpoints import load_weights, save_weights
 from engine.training.loop import Batch, Loop, augmentation, cross_entropy
 from engine.training.objectives import CleanObjective
-from engine.training.steps import Losses, descend, restore_state, sgd, state_of, total
+from engine.training.steps import Losses, descend, restore_state, sgd, shorten, state_of, total
 from tests.ports import CPU, Tapped, batch, clean_images, snapshot, unchanged
 
 TRAINING = TrainingSettings(
@@ -264,3 +264,55 @@ def test_the_schedules_rate_reaches_every_group_of_whatever_optimizer():
     one = loop(Tapped(1), optimizer=groups)
     one.step(batch(), 0.125)
     assert [group["lr"] for group in one.optimizer.param_groups] == [0.125, 0.125]
+
+
+# Gradients shortened
+
+
+def norm(model: nn.Module) -> float:
+    return float(torch.cat([each.grad.flatten() for each in model.parameters()]).norm())
+
+
+def test_a_gradient_longer_than_allowed_is_shortened_and_keeps_its_direction():
+    free, bound, given = Tapped(1), Tapped(1), batch()
+    settings = TrainingSettings(lr=0.1, momentum=0, nesterov=False, weight_decay=0)
+    before = snapshot(free)
+    descend(free, sgd(free, settings), losses_of(free, given))
+    whole = norm(free)
+    optimizer = sgd(bound, settings)
+    shorten(optimizer, whole / 4)
+    descend(bound, optimizer, losses_of(bound, given))
+    assert norm(bound) == pytest.approx(whole / 4, rel=1e-4)
+    for name, value in bound.state_dict().items():
+        if value.is_floating_point() and name in dict(bound.named_parameters()):
+            moved = free.state_dict()[name] - before[name]
+            torch.testing.assert_close(value - before[name], moved / 4, rtol=1e-3, atol=1e-6)
+
+
+def test_a_shorter_gradient_stays_bit_for_bit():
+    free, bound, given = Tapped(1), Tapped(1), batch()
+    settings = TrainingSettings(lr=0.1)
+    descend(free, sgd(free, settings), losses_of(free, given))
+    optimizer = sgd(bound, settings)
+    shorten(optimizer, 1e6)
+    descend(bound, optimizer, losses_of(bound, given))
+    assert all(torch.equal(value, free.state_dict()[name]) for name, value in bound.state_dict().items())
+
+
+def test_a_loop_shortens_as_its_settings_say():
+    given = clean_images()
+    settings = TRAINING.model_copy(update={"clip": 1e-3, "epochs": 1})
+    loop = Loop(
+        "x",
+        Tapped(1),
+        cross_entropy,
+        given.images,
+        given.labels,
+        settings,
+        augment=augmentation(settings.augment, mirror=False),
+        seed=0,
+        device=CPU,
+        control=Control(),
+    )
+    events = list(loop.run_epoch())
+    assert events and norm(loop.model) == pytest.approx(1e-3, rel=1e-3)

@@ -58,11 +58,12 @@ LIGHT = [
         ["models", "show", "wrn-16-1"],
         ["check", "--help"],
     ),
+    *(["sweep", "--help"], ["sweep", "--preset", "all", "--seeds", "0-4", "--out", "no-such-folder", "--dry-run"]),
     *(["zoo"], ["zoo", "--json"], ["zoo", "show", "sig-signs-0"], ["zoo", "measure", "--help"]),
 ]
 TORCH_FREE = (
     "config.run config.presets control errors events record.folder record.listing record.view running.job "
-    "running.processor_queue settings storage.paths"
+    "running.processor_queue settings storage.paths sweeps.conducting sweeps.crews sweeps.reasons sweeps.rows"
 )
 
 

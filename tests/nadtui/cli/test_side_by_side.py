@@ -43,3 +43,24 @@ def test_compare_puts_both_side_by_side(capsys, root):
     code, out, _ = run(capsys, "compare", root / "two", root / "none")
     assert code == 0
     assert "none (no trigger is known)" in out and "teacher (for nad)" in out
+
+
+def test_show_sets_the_defenses_side_by_side_in_the_order_asked_for(capsys, root):
+    def defenses(*options: str) -> list[str]:
+        code, out, _ = run(capsys, "show", root / "two", *options)
+        assert code == 0
+        lines = out.splitlines()
+        head = next(place for place, line in enumerate(lines) if line.startswith("defense "))
+        assert "image steps" in lines[head]
+        return [line.split()[0] for line in lines[head + 1 : head + 4]]
+
+    assert defenses() == ["(suspect)", "nad", "fine-tuning"]
+    assert defenses("--sort", "name") == ["(suspect)", "fine-tuning", "nad"]
+    code, _, err = run(capsys, "show", root / "two", "--sort", "best")
+    assert code == 2 and "--sort best: allowed: run, name" in err
+
+
+@pytest.mark.parametrize("form", ["md", "html", "tex"])
+def test_exports_carry_the_defenses_side_by_side(capsys, root, form):
+    code, out, _ = run(capsys, "export", root / "two", "--format", form)
+    assert code == 0 and "Side by side" in out and "image steps" in out and "bound 4" in out

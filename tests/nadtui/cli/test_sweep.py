@@ -118,6 +118,19 @@ def test_ctrl_c_leaves_a_sweep_that_can_be_gone_on_with(tmp_path: Path):
     assert "1 stopped" in said and f"to go on: nadtui sweep --resume {tmp_path / 's'}" in said
 
 
+def test_a_networks_file_is_executed_only_by_a_sweep_for_which_it_was_typed(
+    tmp_path: Path, crew: Scripted, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "net.py"
+    file.write_text("")
+    crew._script = lambda cell, call: 1
+    network = f"{file}:net"
+    run(capsys, "sweep", "--preset", "badnets", "--model", network, "--out", tmp_path / "s")
+    run(capsys, "sweep", "--resume", tmp_path / "s", "--retry-failed")
+    run(capsys, "sweep", "--resume", tmp_path / "s", "--retry-failed", "--model", network)
+    assert crew.typed == [True, False, True]
+
+
 def test_who_is_hired_is_who_was_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert isinstance(Hiring(None, 1, None, None, None).crew(), crews.Here)

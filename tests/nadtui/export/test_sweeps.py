@@ -38,7 +38,7 @@ def test_the_table_has_presets_and_all_of_them_by_defenses(report):
     assert report.table.lines == (("badnets",), ("sig",), ("all",))
     assert [detail.group.figure("asr").count for detail in report.details] == ["6 x 2"] * 4 + ["12 x 2"] * 2
     assert report.table.fixed == {"dataset": "signs", "model": "wrn-16-1", "recipe": "default"}
-    assert report.caution == "" and list(report.facts()) == [
+    assert report.caution == "" and report.facts() == [
         "dataset signs, model wrn-16-1, recipe default",
         "48 cells",
     ]
@@ -116,7 +116,7 @@ def test_what_is_missing_is_said(cells):
     some[0] = replace(some[0], acc=None, asr=None, status="failed", error="loss is not finite")
     report = of_rows("x", some)
     assert report.caution == "25 cells of it are not finished" and "25 cells" in of_sweep(report, "md")
-    assert list(report.facts())[1] == "48 cells, 23 of them finished, 1 failed"
+    assert report.facts()[1] == "48 cells, 23 of them finished, 1 failed"
     assert "(5 of 12)" in of_sweep(report, "md")
 
 
@@ -135,6 +135,20 @@ def test_one_axis_more_makes_lines_of_its_own(cells):
     one = [row for row in shares if row.defense == "nad" and row.preset == "sig"]
     table = of_rows("x", one).table
     assert (table.across, table.columns, table.lines) == ((axis,), ("0.05", "0.01"), (("sig",),))
+
+
+def test_suspects_that_differ_along_a_line_have_no_figure_in_common(cells):
+    axis = "attack.poisoning_rate"
+    own = [row for row in cells if (row.defense, row.preset) == ("nad", "sig")]
+    rates = of_rows("x", [replace(row, axes={**row.axes, axis: 0.1 if row.seed else 0.05}) for row in own])
+    assert not rates.table.alike and of_rows("x", own).table.alike
+    assert "| preset | 0.05 | 0.1 |" in of_sweep(rates, "md") and "| preset | before |" in of_sweep(
+        of_rows("x", own), "md"
+    )
+    assert (
+        r"\begin{tabular}{lrrrr}" in of_sweep(rates, "tex")
+        and ">before<" not in of_sweep(rates, "html").split("In full")[0]
+    )
 
 
 def test_a_pdf_is_the_same_each_time(report):

@@ -8,7 +8,8 @@ import pytest
 from textual._compositor import Compositor
 
 from engine.errors import RequestError
-from engine.events import SCHEMA, AttentionHealth, RunFailed, TapHealth
+from engine.events import SCHEMA, AttentionHealth, RunFailed
+from engine.figures import TapHealth
 from nadtui.workbench import settings
 from nadtui.workbench.app import Workbench
 from nadtui.workbench.widgets.attention import AttentionGrid

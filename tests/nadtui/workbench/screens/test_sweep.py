@@ -10,6 +10,7 @@ import pytest
 
 from engine.sweeps import members
 from engine.sweeps.layout import RESULTS, RUNS
+from nadtui.runs import detached
 from nadtui.runs.sweep_folders import sweeps_in
 from nadtui.runs.sweep_watch import look
 from nadtui.workbench.screens.sweep import SweepScreen
@@ -105,7 +106,7 @@ def test_pausing_and_stopping_reach_who_is_at_work(sweep):
         pilot.app.open_sweep(sweep)
         await until(pilot, shows(pilot, "nobody is at work"))
         await pilot.press("p")
-        await until(pilot, shows(pilot, "nobody is at work on it: nadtui sweep --resume"))
+        await until(pilot, shows(pilot, "nobody is at work on it: R goes on"))
         with members.Member(sweep) as member:
             cell = look(sweep).report.table.groups[0, 1].rows[0].cell
             member.take(lambda busy: cell)
@@ -118,6 +119,32 @@ def test_pausing_and_stopping_reach_who_is_at_work(sweep):
             await pilot.press("y")
             await until(pilot, shows(pilot, "asked to stop"))
             assert member.wish() == "stop"
+
+    drive(sweep.parent, script)
+
+
+def test_it_goes_on_in_a_process_of_its_own(sweep, monkeypatch):
+    begun = []
+    monkeypatch.setattr(detached, "_apart", lambda command, log: begun.append(command) or Ended(log))
+
+    class Ended:
+        pid, returncode = 4711, 2
+
+        def __init__(self, log: Path) -> None:
+            log.write_text("error: no such thing\n")
+
+        def poll(self) -> int:
+            return self.returncode
+
+    async def script(pilot):
+        pilot.app.open_sweep(sweep)
+        await until(pilot, shows(pilot, "nobody is at work"))
+        await pilot.press("R")
+        await until(pilot, shows(pilot, "Workers"))
+        await pilot.press("backspace", "backspace", "3", "enter")
+        await until(pilot, shows(pilot, "it goes on in process 4711"))
+        await until(pilot, shows(pilot, "night could not go on: error: no such thing"))
+        assert begun[0][2:] == ["nadtui", "sweep", "--resume", str(sweep.absolute()), "--workers", "3"]
 
     drive(sweep.parent, script)
 

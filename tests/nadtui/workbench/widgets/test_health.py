@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from rich.style import Style
 
-from engine.events import AttentionHealth, TapHealth
+from engine.events import AttentionHealth
+from engine.figures import TapHealth
 from engine.record.view import fold
 from nadtui.workbench.widgets import health
 from tests import many_taps

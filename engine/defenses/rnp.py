@@ -1,0 +1,139 @@
+"""RNP: a model that has unlearned clean images gets back masks on its neurons; where they stay low, the backdoor is.
+
+What ascends on clean images alone keeps the trigger: the neurons that masks must silence, so that clean images are
+recognized again, are those of the backdoor.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from engine.defenses.base import Defense, Layer, Port, Work
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engine.training.loop import Batch
+
+STEEPEST = 20.0
+"""The L2 norm to which the source's code means to clip the ascent's gradient."""
+
+
+class Rnp(Defense):
+    """Settings of reconstructive neuron pruning.
+
+    The source prunes at thresholds of which the best on triggered test images is reported; here as many neurons go,
+    those of the lowest masks first, as a budget of ACC on held clean images allows. It unlearns until a fifth of the
+    clean images is recognized; of so few images a half is better: the masks of the backdoor then stand apart. Its code
+    clips the gradient before there is one; ours after.
+    """
+
+    name: ClassVar[str] = "rnp"
+    summary: ClassVar[str] = "unlearns clean images, recovers masks on neurons, prunes where they stay low"
+    source: ClassVar[str] = (
+        "Li, Lyu, Ma, Koren, Lyu, Li, Jiang: Reconstructive Neuron Pruning for Backdoor Defense, ICML 2023 "
+        "(arXiv 2305.14876), section 3; code: bboylyg/RNP"
+    )
+    layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
+
+    unlearning_epochs: int = Field(20, ge=1, le=10_000)
+    """Epochs of the ascent, at most."""
+    unlearning_lr: float = Field(0.01, gt=0, le=100)
+    unlearned: float = Field(0.5, ge=0, le=1)
+    """Share of the clean images still recognized in an epoch at which the ascent ends (the source: 0.2)."""
+    recovering_epochs: int = Field(20, ge=1, le=10_000)
+    recovering_lr: float = Field(0.2, gt=0, le=100)
+    alpha: float = Field(0.2, gt=0, le=1)
+    """Factor of the loss while masks are recovered."""
+    batch_size: int = Field(128, ge=1, le=65_536)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0, le=1)
+    """Of the ascent."""
+    threshold: float | None = Field(None, ge=0, le=1)
+    """Masks below it are pruned (the source's default: 0.7); null = as many as the budget allows."""
+    budget: float = Field(3.0, ge=0, le=100)
+    """Points of ACC on the held images that pruning may cost."""
+    held_share: float = Field(0.2, gt=0, lt=1)
+    """Of the clean images, those on which it is decided how many go."""
+
+    @property
+    def held(self) -> float:
+        """Nothing where the threshold is given."""
+        return self.held_share if self.threshold is None else 0.0
+
+    def defend(self, port: Port) -> Work[nn.Module]:
+        """Unlearn, recover, prune a copy of the suspect."""
+        from engine.defenses.pruning import prune_by_masks
+
+        unlearned = yield from self._unlearned(port)
+        masks = yield from self._recovered(port, unlearned)
+        return (yield from prune_by_masks(port, self.name, masks, self.threshold, self.budget))
+
+    def _unlearned(self, port: Port) -> Work[nn.Module]:
+        """A copy of the suspect, up the loss of clean images."""
+        import torch
+
+        from engine.defenses.neurons import by_batch, logits_under
+        from engine.defenses.unlearning import Ascent, Recognized
+        from engine.models.inference import freeze
+
+        model = by_batch(freeze(port.copy()))
+        weights = {name: weight.detach().clone().requires_grad_(True) for name, weight in model.named_parameters()}
+        told = Recognized(len(port.clean), self.unlearned, port.device.torch)
+
+        def loss(batch: Batch) -> dict[str, Tensor]:
+            if told.over:
+                return {"ce": torch.zeros((), requires_grad=True)}
+            logits = logits_under(model, batch.images, others=weights)
+            told.count(logits, batch.labels)
+            return {"ce": -torch.nn.functional.cross_entropy(logits.float(), batch.labels)}
+
+        def ascent(tensors: list[Tensor]) -> torch.optim.Optimizer:
+            settings = {"lr": self.unlearning_lr, "momentum": self.momentum, "weight_decay": self.weight_decay}
+            return Ascent(tensors[:-1], told, steepest=STEEPEST, **settings)
+
+        found = yield from port.optimize(
+            self.name,
+            "unlearning",
+            {**weights, "recognized": told.state},
+            loss,
+            _steps(len(port.clean), self.batch_size, self.unlearning_epochs),
+            batch_size=self.batch_size,
+            optimizer=ascent,
+        )
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                weight.copy_(found[name])
+        return model
+
+    def _recovered(self, port: Port, model: nn.Module) -> Work[Tensor]:
+        """The masks under which the unlearned model recognizes clean images again."""
+        import torch
+
+        from engine.defenses.neurons import channels_of, logits_under
+
+        masks = torch.ones(channels_of(model), device=port.device.torch, requires_grad=True)
+
+        def loss(batch: Batch) -> dict[str, Tensor]:
+            logits = logits_under(model, batch.images, weight=masks)
+            return {"ce": self.alpha * torch.nn.functional.cross_entropy(logits.float(), batch.labels)}
+
+        found = yield from port.optimize(
+            self.name,
+            "masks",
+            {"masks": masks},
+            loss,
+            _steps(len(port.clean), self.batch_size, self.recovering_epochs),
+            batch_size=self.batch_size,
+            optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.recovering_lr, momentum=self.momentum),
+            project=lambda: masks.clamp_(0, 1),
+        )
+        return found["masks"].detach()
+
+
+def _steps(images: int, batch_size: int, epochs: int) -> int:
+    from engine.training.loop import steps_a_pass
+
+    return epochs * steps_a_pass(images, batch_size)

@@ -1,0 +1,56 @@
+"""What is measured of a model, and of a tap: the figures that events carry. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What a model does on test images. Percentages are 0-100, intervals 95 % Wilson, counts are images.
+
+    `acc` is over all test images; `asr`, `ra` and `base` over the `eligible` ones, those that the attacker wants
+    moved: `asr` sends them, triggered, where the attacker wants; `ra` gives them, triggered, their true class; `base`
+    sends them there without any trigger. NaN where there are no such images (an attack that is none).
+    """
+
+    images: int
+    eligible: int
+    acc: float
+    asr: float
+    ra: float
+    base: float
+    acc_ci: tuple[float, float]
+    asr_ci: tuple[float, float]
+    ra_ci: tuple[float, float]
+    base_ci: tuple[float, float]
+    class_acc: tuple[float, ...] = ()
+    """ACC of each class, by class id; NaN for a class without test images."""
+
+    @property
+    def balanced_acc(self) -> float:
+        """Mean of the classes' ACC: beside `acc` where classes are unbalanced."""
+        present = [value for value in self.class_acc if not math.isnan(value)]
+        return sum(present) / len(present) if present else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapHealth:
+    """How one tap takes part in the distillation."""
+
+    tap: str
+    height: int
+    width: int
+    beta: float
+    loss: float
+    """beta x attention loss at the first step measured."""
+    share: float
+    """Its share of the whole loss, 0-1."""
+    gradient: float
+    """L2 norm of its gradient over the student's parameters."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether it ought to take part and does not: a map of one cell, no share of the loss, or no gradient."""
+        return self.beta > 0 and (self.height * self.width <= 1 or not self.share > 0 or not self.gradient > 0)

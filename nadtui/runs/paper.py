@@ -1,0 +1,105 @@
+"""Finished runs as the cells of one table for a paper: a line a preset, data set or network, two columns a defense.
+
+A sweep's table, of runs that no sweep made: the same statistics, the same formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.config.run import RunConfig
+from engine.config.shapes import shaping_nothing
+from engine.errors import RequestError
+from engine.record.state import RunState
+from engine.sweeps.grid import NAMED
+from engine.sweeps.rows import CellRow
+from nadtui.runs.digest import Report, flatten
+from nadtui.runs.sweep_report import SweepReport, of_rows
+
+NAME = "paper"
+_SAID = {"preset", "recipe", "seed", "attack.seed", "data.name", "model.name", "suspect", "device"}
+"""Fields that the named axes say, or that make no other experiment."""
+_TOLD_APART = ("preset", "data.name", "model.name", "recipe")
+"""Fields that make lines or columns of their own: what else differs with them, they stand for."""
+_OF_A_DEFENSE = "defenses."
+
+
+def report_of(reports: Sequence[Report]) -> SweepReport:
+    """The runs as one report; a teacher has a column of its own, before its defense's.
+
+    Raises:
+        RequestError: a run has not finished, or has no model but the suspect.
+    """
+    for report in reports:
+        if not report.complete:
+            raise RequestError(f"{report.view.run}: {report.state}; a table for a paper is of finished runs")
+        if len(report.summary["stages"]) < 2:
+            raise RequestError(f"{report.view.run}: it has no defense, so there is nothing to set beside its suspect")
+    varying = _varying(reports)
+    rows = [row for report in reports for row in _rows(report, varying)]
+    return of_rows(NAME, sorted(rows, key=lambda row: _order(rows, row)))
+
+
+def _order(rows: Sequence[CellRow], row: CellRow) -> tuple[int, int]:
+    """By where its defense and its preset come first."""
+    defenses = list(dict.fromkeys(each.defense for each in rows))
+    presets = list(dict.fromkeys(each.preset for each in rows))
+    return presets.index(row.preset), defenses.index(row.defense)
+
+
+def _varying(reports: Sequence[Report]) -> list[str]:
+    """The fields in which runs of one preset, data set and network are different experiments."""
+    ignored = {*_SAID, *shaping_nothing(RunConfig)}
+    values: dict[tuple[str, ...], dict[str, set[str]]] = {}
+    for report in reports:
+        table = dict(flatten(report.view.config))
+        found = values.setdefault(tuple(str(table.get(name)) for name in _TOLD_APART), {})
+        for name in table.keys() - ignored:
+            found.setdefault(name, set()).add(repr(table[name]))
+    return sorted({name for found in values.values() for name, seen in found.items() if len(seen) > 1})
+
+
+def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
+    """A row for every model that a run made of its suspect, or leaned on."""
+    summary, config = report.summary, dict(flatten(report.view.config))
+    suspect, *others = summary["stages"]
+    for stage in others:
+        defense = str(stage.get("defense") or stage["stage"])
+        titled = defense if stage.get("role") != "reference" else f"{defense}'s {stage['stage']}"
+        named = {
+            "preset": str(summary["preset"]),
+            "dataset": str(summary["dataset"]["name"]),
+            "model": str(summary["model"].get("name")),
+            "defense": titled,
+            "recipe": str(summary["recipe"]),
+            "seed": int(summary["seed"]),
+            "attack_seed": _attack_seed(report),
+        }
+        further = {name: config[name] for name in varying if name in config and _concerns(name, defense)}
+        yield CellRow(
+            **named,
+            **{key: stage[key] for key in ("acc", "asr", "ra", "base")},
+            seconds=stage["seconds"],
+            status=str(RunState.FINISHED),
+            run=report.view.run,
+            cell=f"{report.view.run}/{stage['stage']}",
+            **{f"suspect_{key}": suspect[key] for key in ("acc", "asr", "ra", "base")},
+            axes={**{name: named[name] for name in NAMED}, **further},
+        )
+
+
+def _concerns(field: str, defense: str) -> bool:
+    return not field.startswith(_OF_A_DEFENSE) or field.startswith(f"{_OF_A_DEFENSE}{defense}.")
+
+
+def _attack_seed(report: Report) -> int | None:
+    """The suspect's seed: the zoo's own where it is the zoo's; None where nothing is known of an attack."""
+    config = report.view.config
+    attack = config.get("attack")
+    if not isinstance(attack, Mapping):
+        return None
+    name: Any = report.view.zoo.get("name")
+    if isinstance(name, str):
+        return int(name.rpartition("-")[2])
+    return int(config["seed"] if attack.get("seed") is None else attack["seed"])

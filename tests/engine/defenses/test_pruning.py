@@ -1,0 +1,108 @@
+"""How far a defense goes: the budget on held images, dormant channels that are really cut off, ascent that ends."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engine import models
+from engine.defenses.base import Choose, LabeledImages, Port
+from engine.defenses.budget import furthest
+from engine.defenses.fine_pruning import activity, cut
+from engine.defenses.tracing import reader_of
+from engine.defenses.unlearning import Ascent, Recognized
+from engine.device import Device
+from engine.models.inference import as_input, settled
+
+CPU = Device(torch.device("cpu"), "fp32")
+DRAWN = torch.Generator().manual_seed(5)
+IMAGES = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8, generator=DRAWN)
+
+
+class Right(nn.Module):
+    """Recognizes so many of ten images, whose first pixel is their number and label."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, images: Tensor) -> Tensor:
+        number = (images[:, 0, 0, 0] * 255).round().long()
+        return nn.functional.one_hot((number + (number >= round(10 * self.share))) % 11, 11).float()
+
+
+def port() -> Port:
+    images = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1).expand(10, 3, 8, 8)
+    held = LabeledImages(images, torch.arange(10))
+    return Port(Right(1.0), held, held, 11, (), CPU, 0)
+
+
+@pytest.mark.parametrize(("budget", "wanted"), [(10, 1), (20, 2), (0, 0), (100, 4)])
+def test_it_goes_to_the_last_before_the_first_that_is_over_the_budget(budget, wanted):
+    """ACC falls to 90, 80, 70, and is back at 100 for the last: beyond the first over the budget nothing is tried."""
+    shares = {0: 1.0, 1: 0.9, 2: 0.8, 3: 0.7, 4: 1.0}
+    tried = []
+
+    def make(strength: float) -> nn.Module:
+        tried.append(strength)
+        return Right(shares[strength])
+
+    work = furthest(port(), "stage", "how far", {str(each): each for each in shares}, make, budget)
+    ask = next(work)
+    assert isinstance(ask, Choose)
+    scores = {name: ask.score(name) for name in ask.candidates}
+    choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
+    assert choice == str(wanted)
+    assert tried == list(range(min(wanted + 2, 5)))
+    with pytest.raises(StopIteration) as end:
+        work.send(choice)
+    assert end.value.value == wanted
+
+
+@pytest.mark.parametrize("name", ["wrn-10-1", "resnet-18@0.125", "vgg-11@0.125"])
+def test_dormant_is_what_the_last_activation_leaves_dormant_and_cut_off_is_dead(name):
+    network = settled(models.build(name, 4, 0), as_input(IMAGES))
+    reader = reader_of(network, as_input(IMAGES))
+    means = activity(network, IMAGES, reader)
+    given: list[Tensor] = []
+    handle = network.get_submodule(reader.name).register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    with torch.no_grad():
+        network(as_input(IMAGES))
+    handle.remove()
+    torch.testing.assert_close(means, given[0].double().mean(0).view(reader.channels, -1).mean(1))
+    assert (means >= 0).all(), "it stands behind a ReLU"
+    dormant = means.argsort()[:5]
+    cut(network, reader, dormant)
+    moved = given[0].clone().view(len(IMAGES), reader.channels, -1)
+    moved[:, dormant] += 100
+    linear = network.get_submodule(reader.name)
+    torch.testing.assert_close(linear(moved.flatten(1)), linear(given[0]))
+
+
+def test_the_ascent_ends_after_the_pass_in_which_few_were_recognized():
+    weight = torch.ones(1, requires_grad=True)
+    told = Recognized(4, 0.5, torch.device("cpu"))
+    ascent = Ascent([weight], told, steepest=0.5, lr=1.0)
+
+    def step(right: int) -> None:
+        told.count(torch.eye(2)[torch.tensor([0, 0])], torch.tensor([0] * right + [1] * (2 - right)))
+        weight.grad = torch.tensor([3.0])
+        ascent.step()
+
+    for right in (2, 1):
+        step(right)
+    assert not told.over, "three of four are more than half"
+    assert float(weight.detach()) == pytest.approx(0.0, abs=1e-5), "each step is clipped to 0.5"
+    for right in (1, 1):
+        step(right)
+    assert told.over
+    after = float(weight.detach())
+    weight.grad = torch.tensor([3.0])
+    ascent.step()
+    assert float(weight.detach()) == after
+    again = Recognized(4, 0.5, torch.device("cpu"))
+    again.state.copy_(told.state)
+    assert again.over

@@ -1,0 +1,116 @@
+"""UNIT: where bounds begin, what they do, and the controller that keeps to the budget."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from engine import models
+from engine.defenses import tightening
+from engine.defenses.base import LabeledImages, Port
+from engine.defenses.neurons import norms_of
+from engine.defenses.tightening import BAD, BEST, COST, GOOD, Tightening, first_bounds
+from engine.device import Device
+from engine.models.bounded import bind, taking
+from engine.models.inference import as_input, freeze, settled
+from engine.record.layout import checkpoint_file
+from engine.storage.checkpoints import load_weights
+from engine.testing.world import World
+from nadtui.export import checkpoint
+from nadtui.runs.loading import load
+
+CPU = Device(torch.device("cpu"), "fp32")
+IMAGES = torch.randint(0, 256, (12, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    return freeze(settled(models.build("wrn-10-1", 4, 0), as_input(IMAGES)))
+
+
+def test_bounds_begin_so_many_deviations_above_the_mean_of_what_a_relu_leaves(network, monkeypatch):
+    monkeypatch.setattr(tightening, "CHUNK", 5)
+    found = first_bounds(network, IMAGES, 4.0)
+    given = []
+    network.block2.layer[0].bn1.register_forward_hook(lambda _, __, output: given.append(output.clone().relu()))
+    network(as_input(IMAGES))
+    wanted = given[0].mean(0) + 4 * given[0].std(0)
+    torch.testing.assert_close(found["block2.layer.0.bn1"], wanted, rtol=1e-3, atol=1e-4)
+    assert list(found) == list(norms_of(network))
+
+
+def test_a_bound_network_gives_no_more_and_its_state_dict_brings_the_bounds(network):
+    bounds = {name: torch.full(each.shape, 0.2) for name, each in first_bounds(network, IMAGES, 4.0).items()}
+    bound = bind(copy.deepcopy(network), bounds)
+    given = []
+    bound.block2.layer[0].bn1.register_forward_hook(lambda _, __, output: given.append(output.clone()))
+    logits = bound(as_input(IMAGES))
+    assert given[0].max() == pytest.approx(0.2) and not torch.equal(logits, network(as_input(IMAGES)))
+    state = bound.state_dict()
+    assert set(state) - set(network.state_dict()) == {f"{name}.bound" for name in bounds}
+    again = settled(models.build("wrn-10-1", 4, 1, taps=["block2", "bn1"]), as_input(IMAGES))
+    for prefix in ("", "module."):  # the first norm of a block is named as the last of the network
+        taking(again, {f"{prefix}{name}": tuple(tensor.shape) for name, tensor in state.items()})
+        again.load_state_dict(dict(state))
+        assert torch.equal(again(as_input(IMAGES)), logits)
+    free = network.state_dict()
+    taking(again, {name: tuple(tensor.shape) for name, tensor in free.items()})
+    again.load_state_dict(dict(free))
+    assert torch.equal(again(as_input(IMAGES)), network(as_input(IMAGES)))
+
+
+def controller(network: nn.Module, budget: float, patience: int = 2) -> Tightening:
+    held = LabeledImages(IMAGES, network(as_input(IMAGES)).argmax(1))
+    port = Port(network, held, held, 4, (), CPU, 0)
+    first = first_bounds(network, IMAGES, 4.0)
+    bound = freeze(bind(copy.deepcopy(network), first))
+    return Tightening(port, bound, first, cost=0.5, patience=patience, budget=budget)
+
+
+def test_the_tightest_inside_the_budget_are_kept_and_the_cost_follows(network):
+    work = controller(network, budget=0.0)
+    state = work.tensors["controller"]
+    bounds = [work.tensors[name] for name in norms_of(network)]
+    work.judge()
+    first = {name: tensor.clone() for name, tensor in work.tightest().items()}
+    assert (state[GOOD], state[BAD], state[COST]) == (1, 0, 0.5)
+    kept = float(state[BEST])
+    with torch.no_grad():
+        for bound in bounds:
+            bound.zero_()  # nothing passes any more
+    for cost in (0.5, 0.5 / 2**1.5):
+        work.judge()
+        assert float(state[COST]) == pytest.approx(cost)
+    assert float(state[BEST]) == kept
+    assert all(torch.equal(first[name], tensor) for name, tensor in work.tightest().items())
+    free = controller(network, budget=100.0)
+    with torch.no_grad():
+        for name in norms_of(network):
+            free.tensors[name].fill_(-1.0)
+    for cost in (0.5, 1.0):
+        free.judge()
+        assert float(free.tensors["controller"][COST]) == cost
+    assert all(not tensor.any() for tensor in free.tightest().values()), "a bound is never below 0"
+
+
+def test_a_bound_model_of_a_run_is_exported_and_taken_for_a_suspect(tmp_path):
+    """Through its folder's checkpoint, and through the shape in which its suspect's file came, under other names."""
+    with World(tmp_path).entered():
+        world = World(tmp_path)
+        foreign = tmp_path / "given.pth"
+        weights, _ = load_weights(world.suspect())
+        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in weights.items()}}, foreign)
+        unit = {"unit": {"steps": 3, "batch_size": 16, "lr": 0.1}}
+        ran = world.whole(world.config({"suspect": str(foreign)}, defenses=unit), "a run")
+        figures = ran.finished["unit"].metrics
+        content, _ = checkpoint.render(load(str(ran.folder), None), "unit", Path("out.pth"))
+        (tmp_path / "out.pth").write_bytes(content)
+        held = torch.load(tmp_path / "out.pth")["state_dict"]
+        assert any(name.startswith("module.") and name.endswith(".bound") for name in held)
+        for file in (tmp_path / "out.pth", checkpoint_file(ran.folder, "unit")):
+            again = world.whole(world.config({"suspect": str(file)}), "a run of what it came to")
+            assert again.finished["attack"].metrics == figures
