@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from engine.running import processor_queue
 from nadtui import formatting
+from nadtui.runs import notes
 from nadtui.runs.digest import flatten
+from nadtui.runs.notes import NONE, Notes
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class RunRow:
     """Purified models beside that one."""
     verdict: str = ""
     """On that one; empty where there is none yet."""
+    notes: Notes = NONE
+    """What a person says of it."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -64,14 +68,14 @@ class RunRow:
     def words(self) -> str:
         """What a bare word of a filter is looked for in."""
         known = (self.id, self.state, self.preset, self.dataset, self.stage, self.facts.get("model.name", ""))
-        return " ".join(str(word) for word in known)
+        return " ".join(str(word) for word in (*known, self.verdict, self.notes.words))
 
     def values(self, name: str) -> Sequence[Any]:
         """Every value that a filter knows by that name."""
         own = _FIELDS.get(name)
         if own is not None:
             value = own(self)
-            return () if value is None else (value,)
+            return value if isinstance(value, tuple) else () if value is None else (value,)
         stage, _, figure = name.rpartition(".")
         if stage in self.figures and figure in self.figures[stage]:
             value = self.figures[stage][figure]
@@ -92,7 +96,9 @@ class RunRow:
 _FIELDS: dict[str, Callable[[RunRow], Any]] = {
     "id": lambda row: row.id,
     "run": lambda row: row.id,
-    "name": lambda row: row.id,
+    "name": lambda row: row.notes.name or row.id,
+    "tag": lambda row: row.notes.tags,
+    "note": lambda row: row.notes.note or None,
     "state": lambda row: row.state,
     "status": lambda row: row.state,
     "preset": lambda row: row.preset,
@@ -153,7 +159,13 @@ class Catalog:
         if len(self._rest) > len(heads):
             self._rest = {head.path: self._rest[head.path] for head in heads if head.path in self._rest}
         now = self._clock()
-        return [self._row(head, waiting, now) for head in heads]
+        return [self._with_notes(self._row(head, waiting, now)) for head in heads]
+
+    def _with_notes(self, row: RunRow) -> RunRow:
+        told = notes.of(row.path)
+        if row.notes == told:
+            return row
+        return replace(row, notes=told)
 
     def view(self, path: Path) -> RunView | None:
         """The folded record of a run under way, as of the last `rows`."""

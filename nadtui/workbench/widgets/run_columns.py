@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.cells import set_cell_size
 
@@ -82,7 +82,7 @@ def columns(width: int, *, several: bool = False) -> list[Column]:
     age = Column("age", 6, lambda row, _: row.age, "right")
     verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict")
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
-    preset = Column("preset", 10, lambda row, _: row.preset or row.id)
+    preset = Column("preset", 10, lambda row, _: row.notes.name or row.preset or row.id)
     data = Column("data", 8, lambda row, _: row.dataset)
     if width < 66:
         changes = [_figures("ACC", "acc", 9, 1), _figures("ASR", "asr", 7, 0), *more]
@@ -98,6 +98,24 @@ def columns(width: int, *, several: bool = False) -> list[Column]:
     identity = Column("run", 20, lambda row, _: row.id)
     wide = [mark, identity, state, preset, data, seed, stage, *changes, verdict, age]
     return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
+
+
+def _last(value: float | None) -> tuple[bool, float]:
+    """What has no figure comes last."""
+    return value is None, value or 0.0
+
+
+SORTS: dict[str, Callable[[RunRow], Any]] = {
+    "age": lambda row: -(row.started or math.inf),
+    "preset": lambda row: (row.notes.name or row.preset).casefold(),
+    "data": lambda row: row.dataset.casefold(),
+    "seed": lambda row: _last(row.seed),
+    "state": lambda row: row.state,
+    "ACC": lambda row: _last(None if row.acc[1] is None else -row.acc[1]),
+    "ASR": lambda row: _last(row.asr[1] if row.asr[1] is not None else row.asr[0]),
+    "verdict": lambda row: (row.verdict == "", row.verdict),
+}
+"""By the title of a column, in what order its rows come first: newest, best ACC, least ASR."""
 
 
 def _figures(title: str, name: str, width: int, digits: int) -> Column:

@@ -261,3 +261,21 @@ def test_a_click_selects_and_a_double_click_opens(runs):
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
 
     drive(runs, script)
+
+
+def test_runs_are_sorted_by_key_and_by_click_and_carry_notes(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("s")  # the column behind age, round the end: the first one
+        assert table(pilot).sorted_by == "preset"
+        assert [row.preset for row in table(pilot).rows] == ["badnets", "blend", "sig", "sig"]
+        await until(pilot, shows(pilot, "preset▾"))
+        await pilot.click(RunTable, offset=(3, 0))
+        assert [row.preset for row in table(pilot).rows] == ["sig", "sig", "blend", "badnets"]
+        run = table(pilot).row.id
+        await pilot.press("N", *"mine #a", "enter")
+        await until(pilot, lambda: table(pilot).row.id == run and table(pilot).row.notes.name == "mine")
+        await pilot.press("slash", *"tag:a", "enter")
+        await until(pilot, lambda: [row.id for row in table(pilot).rows] == [run])
+
+    drive(runs, script)
