@@ -62,13 +62,21 @@ class DataSettings(Section):
     clean_shift: Annotated[Shift, Shapes("defense")] = "none"
     """How the defender's images differ from all others: in nothing, without colors, noisy, blurred, pale or bright."""
 
-    @field_validator("name", "clean_from")
+    @field_validator("name")
     @classmethod
-    def _source_exists(cls, value: str, info: ValidationInfo) -> str:
-        if info.field_name == "clean_from" and value in data.PARTS:
-            return value
+    def _source_exists(cls, value: str) -> str:
         data.check_name(value)
         return value if value in data.SOURCES else in_full(value)
+
+    @field_validator("clean_from")
+    @classmethod
+    def _part_or_source(cls, value: str) -> str:
+        if value in data.PARTS:
+            return value
+        try:
+            return cls._source_exists(value)
+        except RequestError as error:
+            raise ValueError(f"{error}; or {' or '.join(data.PARTS)}") from None
 
     @property
     def clean_source(self) -> DataSettings | None:

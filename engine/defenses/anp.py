@@ -50,6 +50,9 @@ class Anp(Defense):
     """Masks below it are pruned (the source: 0.2); null = as many as the budget allows."""
     budget: float = Field(3.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost."""
+    settle: bool = True
+    """Whether norms take their statistics anew from clean images after pruning (the source: no): those behind a pruned
+    neuron fit no more, which costs ACC before the backdoor is gone."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 
@@ -63,7 +66,11 @@ class Anp(Defense):
         from engine.defenses.pruning import prune_by_masks
 
         masks = yield from self._masks(port)
-        return (yield from prune_by_masks(port, self.name, masks, self.threshold, self.budget))
+        return (
+            yield from prune_by_masks(
+                port, self.name, masks, threshold=self.threshold, budget=self.budget, settle=self.settle
+            )
+        )
 
     def _masks(self, port: Port) -> Work[Tensor]:
         import torch

@@ -1,4 +1,4 @@
-"""CLP: channels whose Lipschitz constant stands out in their layer are pruned; no image is looked at.
+"""CLP: channels whose Lipschitz constant stands out in their layer are pruned.
 
 A backdoored channel has to answer to a small trigger strongly, and that is to be read off the weights.
 """
@@ -25,11 +25,12 @@ class Clp(Defense):
     """Settings of channel Lipschitz pruning.
 
     Published code pairs each norm with the convolution that its module was defined after, which in pre-activation
-    networks is another than feeds it; here they are paired by what feeds what.
+    networks is another than feeds it; here they are paired by what feeds what. The source looks at no image: as here
+    with a spread, and without settling.
     """
 
     name: ClassVar[str] = "clp"
-    summary: ClassVar[str] = "prunes the channels whose Lipschitz constant stands out in their layer, without data"
+    summary: ClassVar[str] = "prunes the channels whose Lipschitz constant stands out in their layer"
     source: ClassVar[str] = (
         "Zheng, Tang, Li, Liu: Data-free Backdoor Removal based on Channel Lipschitzness, ECCV 2022 "
         "(arXiv 2208.03111), equations 11-12; code: rkteddy/channel-Lipschitz-based-pruning"
@@ -41,12 +42,15 @@ class Clp(Defense):
     stand out the most, as many as the budget allows: of 16 channels none can stand more than 3.75 above the mean."""
     budget: float = Field(5.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; without effect where the spread is given."""
+    settle: bool = True
+    """Whether norms take their statistics anew from clean images after pruning (the source, which has none: no): those
+    behind a pruned channel fit no more."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 
     @property
     def held(self) -> float:
-        """Nothing where the spread is given: no image is then looked at."""
+        """Nothing where the spread is given."""
         return self.held_share if self.spread is None else 0.0
 
     def unfit(self, model: nn.Module, clean: Tensor) -> str | None:
@@ -60,21 +64,17 @@ class Clp(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
-        import torch
-
         from engine.defenses.budget import furthest
-        from engine.defenses.neurons import pruned
+        from engine.defenses.pruning import without
         from engine.defenses.tracing import convolutions_before_norms
-        from engine.models.inference import as_input, freeze
+        from engine.models.inference import as_input
 
         before = convolutions_before_norms(port.suspect, as_input(port.clean.images[:2]))
         above = deviations(port.suspect, before)
         order = above.argsort(descending=True, stable=True)
 
         def most(count: float) -> nn.Module:
-            dead = torch.zeros_like(above, dtype=torch.bool)
-            dead[order[: round(count)]] = True
-            return freeze(pruned(port.copy(), dead, bias=True))
+            return without(port, order, count, bias=True, settle=self.settle)
 
         if self.spread is not None:
             return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))

@@ -55,6 +55,9 @@ class Rnp(Defense):
     """Masks below it are pruned (the source's default: 0.7); null = as many as the budget allows."""
     budget: float = Field(3.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost."""
+    settle: bool = True
+    """Whether norms take their statistics anew from clean images after pruning (the source: no): those behind a pruned
+    neuron fit no more, which costs ACC before the backdoor is gone."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 
@@ -69,7 +72,11 @@ class Rnp(Defense):
 
         unlearned = yield from self._unlearned(port)
         masks = yield from self._recovered(port, unlearned)
-        return (yield from prune_by_masks(port, self.name, masks, self.threshold, self.budget))
+        return (
+            yield from prune_by_masks(
+                port, self.name, masks, threshold=self.threshold, budget=self.budget, settle=self.settle
+            )
+        )
 
     def _unlearned(self, port: Port) -> Work[nn.Module]:
         """A copy of the suspect, up the loss of clean images."""

@@ -229,6 +229,7 @@ class DaskCrew:
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders, and a call where those are not seen."""
+        self._look()
         leave_word(folder, cells, wish)
         away = [address for address, _ in self._busy.values() if not self._sees.get(address, True)]
         if away:

@@ -217,9 +217,9 @@ class Conductor:
             told = future.result()
         except LOST:
             self._later[cell.id] = time.monotonic() + AGAIN_S
-            yield self._step("stopped", cell, "its worker cannot be reached")
-        except self._crew.deaths as error:
-            yield self._died(cell, str(error))
+            yield self._without_word(cell, "stopped", "its worker cannot be reached")
+        except self._crew.deaths:
+            yield self._without_word(cell, "died", "its worker died")
         else:
             yield from self._ended(cell, told)
         finally:
@@ -249,12 +249,12 @@ class Conductor:
             yield self._step("note", cell, problem)
         yield self._step("finished", cell)
 
-    def _died(self, cell: Cell, why: str) -> Step:
+    def _without_word(self, cell: Cell, what: Literal["stopped", "died"], said: str) -> Step:
         tried = tries.of(self._folder, cell.id)
         if tried.given_up:
             self._set_aside[cell.id] = True
             return self._step("failed", cell, tried.said)
-        return self._step("died", cell, f"its worker died ({tried.deaths} of {tries.DEATHS} tries)")
+        return self._step(what, cell, f"{said} ({tried.deaths} of {tries.DEATHS} tries)" if what == "died" else said)
 
     def _step(self, what: Any, cell: Cell | None = None, said: str = "") -> Step:
         return Step(what, cell, said, len(self._done), len(self._cells))

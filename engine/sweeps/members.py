@@ -15,6 +15,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +29,12 @@ from engine.record.liveness import Beat, is_running, own_heartbeat
 from engine.running import mailbox
 from engine.storage.paths import write_atomically
 from engine.sweeps.layout import MEMBERS, held
+from engine.sweeps.sameness import program
 
 HAND = "cells.json"
 FIRST = "first.json"
+PROGRAM = "program"
+"""Which version a member is of."""
 
 
 class Member:
@@ -45,13 +49,20 @@ class Member:
         self._hand: dict[str, float] = {}
 
     def __enter__(self) -> Member:
+        """Join those at work.
+
+        Raises:
+            RequestError: one of them is of another version, or the folder cannot be written.
+        """
         with held(self._sweep):
+            self._check_alike()
             try:
                 self.path.mkdir(parents=True)
                 self._lock.acquire(timeout=0)
             except OSError as error:
                 raise RequestError(f"{self._sweep}: cannot be written: {error.strerror or error}") from error
             write_atomically(self.path / HEARTBEAT, own_heartbeat())
+            write_atomically(self.path / PROGRAM, program().encode())
         self._beat.start()
         return self
 
@@ -84,6 +95,13 @@ class Member:
     def wish(self) -> Wish | None:
         """What another process asks of this one, once."""
         return mailbox.take(self.path)
+
+    def _check_alike(self) -> None:
+        """Refuse to join others who would come to other results with the same cells."""
+        for other in _others(self._sweep, self.path):
+            with suppress(OSError):
+                if (other / PROGRAM).read_text() != program():
+                    raise RequestError(f"{self._sweep}: {other.name} is at work on it with another version of nadtui")
 
     def _write(self) -> None:
         write_atomically(self.path / HAND, json.dumps(self._hand).encode(), within=self.path)

@@ -89,8 +89,12 @@ class SweepLook:
 def name_of(row: CellRow) -> str:
     """A cell among others of its sweep, in words: what it is of, then its further axes."""
     further = [shown(value) for name, value in row.axes.items() if not hasattr(row, name)]
-    suspect = [] if row.attack_seed is None else [f"suspect {row.attack_seed}"]
-    return ", ".join([f"{row.preset} {row.defense}", *further, f"subset {row.seed}", *suspect])
+    return ", ".join([f"{row.preset} {row.defense}", *further, repeat_of(row)])
+
+
+def repeat_of(row: CellRow) -> str:
+    """Which of several measurements of one thing it is: `subset 0, suspect 1`."""
+    return f"subset {row.seed}" + ("" if row.attack_seed is None else f", suspect {row.attack_seed}")
 
 
 def look(folder: Path, now: float | None = None) -> SweepLook:

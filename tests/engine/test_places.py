@@ -65,6 +65,7 @@ def touched(file: Path) -> Path:
 
 FIELDS = {
     "data.name=~/own.npz": ("badnets", lambda config: config.data.name),
+    "data.clean_from=~/own.npz": ("badnets", lambda config: config.data.clean_from),
     "suspect=~/own.pth": ("badnets", lambda config: config.suspect),
     "model.name=~/net.py:Net": ("badnets", lambda config: config.model.name.removesuffix(":Net")),
     "defenses.nad.teacher.file=~/own.pth": ("badnets", lambda config: config.defenses["nad"].teacher.file),

@@ -22,13 +22,14 @@ from nadtui.formatting import clean, plural
 from nadtui.runs.detached import Detached, failure, go_on
 from nadtui.runs.sweep_groups import Group, worst
 from nadtui.runs.sweep_table import ends, figure, shown
-from nadtui.runs.sweep_watch import SweepLook, look, name_of
+from nadtui.runs.sweep_watch import SweepLook, look, repeat_of
 from nadtui.workbench.dialogs import Ask, Choose, Confirm, whole_number
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.sweep_grid import VIEWS, SweepGrid
 
 if TYPE_CHECKING:
+    from engine.sweeps.rows import CellRow
     from nadtui.workbench.base import WorkbenchBase
 
 LOOK_S = 2.0
@@ -180,11 +181,9 @@ class SweepScreen(Screen[None]):
         elif len(begun) == 1:
             self._open(next(iter(begun)))
         else:
-            lines = [
-                (run, f"{name_of(row)}  {row.error or row.status}  {_figures(row.acc, row.asr)}")
-                for run, row in begun.items()
-            ]
-            self.app.push_screen(Choose(plural(len(begun), "run"), lines), self._open)
+            lines = [(run, f"{repeat_of(row)}  {_outcome(row)}") for run, row in begun.items()]
+            about = ", ".join(shown(value) for value in event.group.at.values())
+            self.app.push_screen(Choose(f"{about}: {plural(len(begun), 'run')}", lines), self._open)
 
     def _open(self, run: str | None) -> None:
         from engine.sweeps.layout import RUNS
@@ -310,5 +309,7 @@ def _said(group: Group) -> str:
     return "\n".join(lines)
 
 
-def _figures(acc: float | None, asr: float | None) -> str:
-    return " / ".join(f"{value:.1f}" for value in (acc, asr) if value is not None)
+def _outcome(row: CellRow) -> str:
+    """`92.3 / 4.0`, or why there are no figures."""
+    figures = " / ".join(f"{value:.1f}" for value in (row.acc, row.asr) if value is not None)
+    return row.error or figures or row.status

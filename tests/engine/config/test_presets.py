@@ -14,6 +14,7 @@ from tests.engine.config.asking import BOTH, refused, write
 
 # The built in ones
 
+KIN = ("nad-features", "distillation")
 KINDS = {
     "adaptive": "dirty label",
     "badnets": "dirty label",
@@ -80,6 +81,30 @@ def test_paper_recipe_is_the_papers():
         True,
     )
     assert config.data.clean_fraction == 0.05
+
+
+def test_paper_recipe_has_the_settings_of_each_paper():
+    names = ("d3", "fst", "ft-sam", "nad-features", "distillation")
+    found = resolve("badnets", recipe="paper", defenses=["nad", *names]).defenses
+    told = {name: (found[name].training.epochs, found[name].training.batch_size) for name in names[:3]}
+    assert told == {"d3": (100, 256), "fst": (10, 128), "ft-sam": (100, 256)}
+    lam = 1 / found["d3"].distance.weight
+    assert found["d3"].training.lr == pytest.approx(0.01 * lam / (lam + 1), rel=1e-3)
+    for name in names[3:]:
+        assert found[name].teacher == found["nad"].teacher
+        assert found[name].distill.training == found["nad"].distill.training
+    (alone,) = resolve("badnets", recipe="paper", defenses=["d3"]).defenses.items()
+    assert alone == ("d3", found["d3"])
+
+
+@pytest.mark.parametrize("dataset", list(data.SOURCES))
+@pytest.mark.parametrize("recipe", ["default", "thorough"])
+def test_in_our_recipes_nads_kin_differ_from_it_by_their_loss_alone(recipe: str, dataset: str):
+    defenses = resolve("badnets", dataset=dataset, recipe=recipe, defenses=["nad", *KIN]).defenses
+    for name in KIN:
+        assert defenses[name].teacher == defenses["nad"].teacher
+        mine, nads = defenses[name].distill, defenses["nad"].distill
+        assert (mine.training, mine.objective) == (nads.training, nads.objective)
 
 
 @pytest.mark.parametrize("dataset", ["cifar10", "gtsrb"])

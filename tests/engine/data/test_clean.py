@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from engine.config.presets import resolve
 from engine.config.run import DataSettings, Shift
 from engine.data.base import assemble
 from engine.data.clean import set_apart
@@ -93,3 +94,12 @@ def test_what_a_shift_does():
 
 def test_the_settings_name_every_shift():
     assert set(Shift.__args__) == {NONE, *SHIFTS}
+
+
+def test_what_is_no_source_is_refused_by_its_field():
+    with pytest.raises(RequestError) as caught:
+        resolve("badnets", overrides=[{"data": {"clean_from": "trains"}}])
+    said = str(caught.value)
+    assert said.startswith("configuration: data.clean_from = 'trains': unknown data set") and said.endswith(
+        "train or test"
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import RequestError
 from engine.sweeps import conducting, members, tries
 from engine.sweeps.conducting import Conductor
 from engine.sweeps.index import read
@@ -145,6 +146,16 @@ def test_a_member_that_died_has_nothing_in_hand_and_one_that_lives_is_heard(tmp_
         one.give_back("a")
         assert other.take(lambda busy: "a" if not busy else None) == "a"
     assert members.at_work(folder) == []
+
+
+def test_nobody_joins_a_process_of_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    crew = Scripted()
+    conductor = sweep(tmp_path / "s", crew)
+    with members.Member(tmp_path / "s") as other:
+        monkeypatch.setattr(members, "program", lambda: "another")
+        with pytest.raises(RequestError, match=f"{other.path.name} is at work on it with another version of nadtui"):
+            list(conductor.run())
+    assert crew.calls == []
 
 
 def test_paused_nothing_begins_until_it_is_to_go_on(tmp_path: Path):

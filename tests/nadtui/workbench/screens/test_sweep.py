@@ -78,7 +78,7 @@ def test_the_cursor_the_views_and_the_runs_of_a_cell(sweep):
         await pilot.press("v")
         assert "ACC lost · signs" in screen_text(pilot.app)
         await pilot.press("v", "enter")
-        await until(pilot, shows(pilot, "2 runs", "sig fine-tuning, subset 0, suspect 1  finished"))
+        await until(pilot, shows(pilot, "sig, fine-tuning: 2 runs", "subset 0, suspect 1  9"))
         await pilot.press("escape", "up", "enter")
         await until(pilot, shows(pilot, "none of its runs has begun"))
         await pilot.press("escape")
