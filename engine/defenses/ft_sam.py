@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 class FtSam(Defense):
-    """Settings of FT-SAM. An epoch takes two passes over the clean images."""
+    """Settings of FT-SAM. An epoch takes two passes over the clean images, so that BackdoorBench's 100 at 0.01
+    (`recipe: paper`) are 20 at five times the rate here."""
 
     name: ClassVar[str] = "ft-sam"
     summary: ClassVar[str] = "fine-tuning by adaptive sharpness-aware steps"

@@ -41,7 +41,16 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         "wanet": Row(),
     },
     "defense": {
-        "nad": Row(variants=({}, {"distill": {"p": 1, "operator": "sum_p"}})),
+        "nad": Row(
+            variants=(
+                {},
+                {"distill": {"p": 1, "operator": "sum_p"}},
+                {
+                    "teacher": {"distance": {"weight": 0.03, "start": "random"}},
+                    "distill": {"start": "teacher", "distance": {"weight": 0.03}},
+                },
+            )
+        ),
         "fine-tuning": Row(),
         "fine-pruning": Row(),
         "clp": Row(),

@@ -27,9 +27,10 @@ class ArgdDistillSettings(Section):
 
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
-    node: tuple[float, ...] | None = None
-    """Weights of the maps' own distances, in the order of the taps; null = the authors' 2000, 5000, 2000 on maps of
-    32x32, 16x16 and 8x8; on others the same weight for all taps, which means the same on maps of any size."""
+    node: float | tuple[float, ...] | None = None
+    """Weights of the maps' own distances, in the order of the taps, or one for all of them; null = the authors' 2000,
+    5000, 2000 on maps of 32x32, 16x16 and 8x8; on others the same weight for all taps, which means the same on maps of
+    any size."""
     edge: float = Field(1.0, ge=0)
     """Weight of the distances between two taps' maps."""
     embedding: float = Field(1.0, ge=0)
@@ -39,8 +40,9 @@ class ArgdDistillSettings(Section):
 
     @field_validator("node")
     @classmethod
-    def _node_in_range(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and any(weight < 0 for weight in value):
+    def _node_in_range(cls, value: float | tuple[float, ...] | None) -> float | tuple[float, ...] | None:
+        given = value if isinstance(value, tuple) else [value or 0.0]
+        if any(weight < 0 for weight in given):
             raise ValueError("weights of 0 or more are wanted")
         return value
 
@@ -54,6 +56,8 @@ class ArgdDistillSettings(Section):
             if tuple(cells) == tuple(size for size, _ in AUTHORS):
                 return tuple(weight for _, weight in AUTHORS)
             return tuple(TOGETHER / len(cells) * size for size in cells)
+        if not isinstance(self.node, tuple):
+            return (self.node,) * len(cells)
         if len(self.node) != len(cells):
             raise RequestError(
                 f"defenses.argd.distill.node = {list(self.node)}: {len(cells)} weights are wanted, one for each tap"

@@ -109,3 +109,4 @@ def test_the_authors_weights_hold_on_their_maps():
     distill = Argd().distill
     assert distill.node_weights((1024, 256, 64)) == (2000, 5000, 2000)
     assert distill.node_weights((100, 25)) == (2500, 625), "elsewhere each tap's sum over its cells weighs the same"
+    assert Argd(distill={"node": 20}).distill.node_weights((100, 25)) == (20, 20)
