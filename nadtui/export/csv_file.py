@@ -48,6 +48,8 @@ COLUMNS = (
     "isolated",
     "precision",
     "recall",
+    "image_steps",
+    "chosen",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -72,6 +74,7 @@ def render(report: Report) -> str:
         }
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
         row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage)}
+        row["chosen"] = "; ".join(f"{each['what']} {each['choice']}" for each in stage["chosen"])
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 

@@ -12,6 +12,7 @@ from engine import models
 from engine.defenses.base import Choose, LabeledImages, Port
 from engine.defenses.budget import furthest
 from engine.defenses.fine_pruning import activity, cut
+from engine.defenses.neurons import channels_of
 from engine.defenses.pruning import without
 from engine.defenses.tracing import reader_of
 from engine.defenses.unlearning import Ascent, Recognized
@@ -114,7 +115,7 @@ def test_what_is_left_of_a_pruned_network_settles_on_clean_images():
     network = settled(models.build("wrn-10-1", 4, 0), as_input(IMAGES))
     clean = LabeledImages(IMAGES, torch.zeros(len(IMAGES), dtype=torch.int64))
     hands = Port(network, clean, clean, 4, (), CPU, 0)
-    order = torch.arange(16 * 3 + 32 * 2 + 64).flip(0)  # the last norms first
+    order = torch.arange(channels_of(network)).flip(0)  # the last norms first
     loose, fixed = (without(hands, order, 100, bias=True, settle=settle) for settle in (True, False))
     assert not any(parameter.requires_grad for parameter in loose.parameters())
     for model in (loose, fixed):
@@ -122,6 +123,6 @@ def test_what_is_left_of_a_pruned_network_settles_on_clean_images():
     given: list[Tensor] = []
     loose.bn1.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
     loose(as_input(IMAGES))
-    torch.testing.assert_close(loose.bn1.running_mean, given[0].mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(loose.bn1.running_mean, given[0].mean((0, 2, 3)), rtol=1e-2, atol=2e-3)
     assert torch.equal(fixed.bn1.running_mean, network.bn1.running_mean)
-    assert not torch.allclose(loose.bn1.running_mean, network.bn1.running_mean)
+    assert not torch.allclose(loose.bn1.running_mean, network.bn1.running_mean, rtol=1e-2, atol=2e-3)

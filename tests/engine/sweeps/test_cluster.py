@@ -10,10 +10,10 @@ import pytest
 
 from engine.errors import RequestError
 from engine.record.layout import checkpoint_file
-from engine.sweeps import away, cluster, index, sameness, tries
-from engine.sweeps.cluster import DaskCrew
+from engine.sweeps import away, cluster, dask_crew, index, sameness, tries
 from engine.sweeps.conducting import Conductor
 from engine.sweeps.crews import Here
+from engine.sweeps.dask_crew import DaskCrew
 from engine.sweeps.grid import expand
 from engine.sweeps.layout import RUNS
 from engine.sweeps.rows import rows
@@ -72,8 +72,8 @@ def test_a_worker_with_another_program_or_other_images_is_refused_before_anythin
     changed: dict[str, Any], said: str, tmp_path: Path, crew: DaskCrew, monkeypatch: pytest.MonkeyPatch
 ):
     there = sameness.identity([])
-    monkeypatch.setattr(cluster, "identity", lambda texts, token="": {**there, "images": {"signs": "1" * 64}})
-    monkeypatch.setattr(cluster, "_asked", lambda *_: {**there, "images": {"signs": "1" * 64}, **changed})
+    monkeypatch.setattr(dask_crew, "identity", lambda texts, token="": {**there, "images": {"signs": "1" * 64}})
+    monkeypatch.setattr(dask_crew, "_asked", lambda *_: {**there, "images": {"signs": "1" * 64}, **changed})
     with pytest.raises(RequestError, match=said):
         list(Conductor(tmp_path / "s", begun(tmp_path / "s"), crew, keep="last").run())
     assert list((tmp_path / "s" / RUNS).iterdir()) == []
@@ -99,9 +99,11 @@ def test_a_scheduler_that_does_not_answer_is_refused(address: str, monkeypatch: 
         ("[", "a table is wanted with kind, jobs"),
         ("{kind: lsff, jobs: 2}", "kind = 'lsff': one of slurm, pbs"),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB, colour: red}", "colour"),
+        ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB}", "sbatch, which hands jobs in, is not found here"),
     ],
 )
-def test_a_file_that_makes_no_cluster_is_refused(text: str, said: str, tmp_path: Path):
+def test_a_file_that_makes_no_cluster_is_refused(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
     pytest.importorskip("dask_jobqueue")
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(RequestError, match=said):
