@@ -52,7 +52,7 @@ class UnlearningSettings(Section):
     """The ascent on the isolated images."""
 
     training: TrainingSettings = TrainingSettings(
-        epochs=20,
+        epochs=10,
         batch_size=64,
         lr=5e-4,
         schedule=ScheduleSettings(name="constant"),

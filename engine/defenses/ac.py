@@ -7,7 +7,8 @@ variance of all others, the direction in which poisoned images differ is often m
 cluster, and finds classes without poison by the clusters' sizes or their silhouette. At the poisoning rates of our
 presets the poisoned images of the target class are half of it, or most of it: the smaller cluster is then often the
 clean one. The defender holds clean images, so by default they tell: a cluster is poisoned where hardly any of the
-class's clean images lie in it.
+class's clean images lie in it, and what is left is parted again, as poisoned images of several classes are several
+clusters.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RESTARTS = 8
+SPLITS = 8
+"""Of a class, at most."""
+EXPECTED = 3
+"""Clean images that a cluster ought to have by its size: of a smaller one nothing can be told."""
 ROUNDS = 100
 """Of a start of two-means, at most."""
 
@@ -48,21 +53,47 @@ class Ac(Retraining):
     largest share of the class that the smaller cluster may have (the paper's rule of relative size; 0.5 = any)."""
 
     def suspected(self, features: Tensor, clean: Tensor, seed: int) -> Tensor:
-        """The class's poisoned cluster; none where both look clean."""
+        """The class's poisoned clusters: one at most by the paper's rule; by clean images one after the other, as long
+        as what is left parts into one that looks clean and one that does not."""
         import torch
 
-        mean, basis = reduction(features, self.dimensions, whiten=self.whiten)
-        centers = two_means((features - mean) @ basis, torch.Generator().manual_seed(seed))
-        second = nearest((features - mean) @ basis, centers).bool()
-        share = float(second.float().mean())
+        draw = torch.Generator().manual_seed(seed)
         if self.select == "smaller":
-            taken, size = (second, share) if share <= 0.5 else (~second, 1 - share)
-            return taken if size <= self.most else torch.zeros_like(taken)
-        known = float(nearest((clean - mean) @ basis, centers).float().mean())
-        for cluster, size, part in ((second, share, known), (~second, 1 - share, 1 - known)):
-            if 0 < size < 1 and part <= self.most * size:
-                return cluster
-        return torch.zeros_like(second)
+            return self._smaller(self._parted(features, clean, draw)[0])
+        taken = torch.zeros(len(features), dtype=torch.bool, device=features.device)
+        for _ in range(SPLITS):
+            left = (~taken).nonzero().flatten()
+            if len(left) < 2 or not len(clean):
+                break
+            second, known = self._parted(features[left], clean, draw)
+            side = self._poisoned_side(second, known)
+            if side is None:
+                break
+            taken[left[second == side]] = True
+            clean = clean[known != side]
+        return taken
+
+    def _parted(self, features: Tensor, clean: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Which of two clusters each image is in, 0 or 1, and each clean image."""
+        mean, basis = reduction(features, self.dimensions, whiten=self.whiten)
+        points = (features - mean) @ basis
+        centers = two_means(points, draw)
+        return nearest(points, centers), nearest((clean - mean) @ basis, centers)
+
+    def _smaller(self, sides: Tensor) -> Tensor:
+        """The smaller cluster, bool; none where it is no small one."""
+        import torch
+
+        smaller = sides == int(float(sides.float().mean()) <= 0.5)
+        return smaller if float(smaller.float().mean()) <= self.most else torch.zeros_like(smaller)
+
+    def _poisoned_side(self, sides: Tensor, known: Tensor) -> int | None:
+        """The cluster in which there are far fewer clean images than there ought to be; None where neither is so."""
+        for side in (0, 1):
+            share = float((sides == side).float().mean())
+            if share * len(known) >= EXPECTED and float((known == side).float().mean()) <= self.most * share < 1:
+                return side
+        return None
 
 
 def reduction(features: Tensor, dimensions: int, *, whiten: bool) -> tuple[Tensor, Tensor]:

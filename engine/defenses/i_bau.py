@@ -19,7 +19,6 @@ from engine.defenses.base import Defense, Port, Work
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from engine.training.loop import Batch
@@ -64,18 +63,26 @@ class IBau(Defense):
         from engine.models.inference import freeze
         from engine.training.steps import adam
 
-        model = yield from port.train(self.name, port.copy(), Unlearning(self, port), self.training, optimizer=adam)
-        return freeze(model)
+        objective, training = Unlearning(self, port), self.training
+        trained = yield from port.train(
+            self.name, port.copy(), objective, training, optimizer=adam, beside=objective.found
+        )
+        return freeze(trained)
 
 
 class Unlearning:
     """What is minimized: the outer loss, and a term of value 0 whose gradient is the implicit part of its own."""
 
     def __init__(self, settings: IBau, port: Port) -> None:
+        import torch
+        from torch import nn
+
         self._settings = settings
         self._images = port.clean.images
-        self._round: torch.Generator | None = None
-        self._perturbation: Tensor | None = None
+        self.found = nn.Module()
+        """The perturbation of the round under way, and which round that is: a resume goes on in the middle of one."""
+        self.found.register_buffer("perturbation", torch.zeros_like(self._images[:1], dtype=torch.float32))
+        self.found.register_buffer("round", torch.tensor(-1, device=self._images.device))
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The summands for a batch: `ce` and `implicit`."""
@@ -83,9 +90,11 @@ class Unlearning:
         from engine.training.precision import in_full
 
         with in_eval_mode(model), in_full(batch.images):
-            if batch.generator is not self._round:  # a generator an epoch, which is a round
-                self._round, self._perturbation = batch.generator, self.universal(model)
-            return self.parts(model, batch, self._perturbation)
+            now = batch.generator.initial_seed()  # of an epoch's own, and an epoch is a round
+            if int(self.found.round) != now:
+                self.found.round.fill_(now)
+                self.found.perturbation.copy_(self.universal(model))
+            return self.parts(model, batch, self.found.perturbation)
 
     def universal(self, model: nn.Module) -> Tensor:
         """One perturbation for all images, [1, 3, H, W], by a pass over them: the larger the loss the better."""
@@ -110,7 +119,7 @@ class Unlearning:
         import torch.nn.functional as F
 
         images, labels = batch.images, batch.labels
-        perturbation = perturbation.detach().requires_grad_()
+        perturbation = perturbation.detach().clone().requires_grad_()
         carries = torch.zeros(len(images), 1, 1, 1, device=images.device)
         count = max(1, int(self._settings.portion * len(images)))
         carries[torch.randperm(len(images), generator=batch.generator)[:count].to(images.device)] = 1

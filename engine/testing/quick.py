@@ -47,11 +47,11 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nft": {"steps": 12, "batch_size": 16, "lr": 1.0},
     "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
     "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
-    "mcr": {"points": 2},
+    "mcr": {"points": 2, "t": 0.8},
     "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
-    "argd": {"distill": {"node": 20, "dimensions": 4}},
-    "sau": {"training": {"lr": 0.003}},
-    "abl": {"isolation": {"share": 0.05}, "unlearning": {"training": {"lr": 0.005}}},
+    "argd": {"distill": {"node": [20, 20, 20], "dimensions": 4}},
+    "sau": {"training": {"lr": 0.001}, "bound": 0.08, "step": 0.08},
+    "abl": {"isolation": {"share": 0.1}, "unlearning": {"training": {"lr": 0.03}}},
 }
 
 

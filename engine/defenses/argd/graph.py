@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from engine.attention.maps import attention_map, normalized
 from engine.defenses.argd.settings import ArgdDistillSettings
+from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
 from engine.training.objectives import CleanObjective, mixup
 
@@ -98,9 +100,11 @@ class Projections(nn.Module):
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """The sum over the teacher's maps of their mean squared distances from all of the student's, a scalar.
 
-        The distances of an image are weighed by a softmax over the student's maps.
+        The distances of an image are weighed by a softmax over the student's maps. One image has no spread: its
+        projections are normalized by what was seen before.
         """
-        shares = self.shares(student, teacher)
+        with in_eval_mode(self) if len(student[0]) == 1 else nullcontext():
+            shares = self.shares(student, teacher)
         distances = [
             torch.stack([self._distance(mine, their) for mine in student], dim=1) for their in teacher
         ]  # by the teacher's map [N, S]

@@ -60,6 +60,14 @@ def test_the_papers_rules_lose_their_hold_where_half_is_poisoned():
         assert float(found[truth].float().mean()) < 0.2
 
 
+def test_poison_of_several_clusters_is_found_one_after_the_other():
+    seen, _, clean = a_class(80, 0)
+    kinds = [drawn(30, seed, away=12.0) + 10 * torch.eye(12)[seed] for seed in (7, 8, 9)]
+    found = Ac().suspected(torch.cat([seen, *kinds]), clean, seed=0)
+    assert bool(found[80:].all())
+    assert float(found[:80].float().mean()) <= 0.2
+
+
 def test_the_smaller_cluster_is_left_where_it_is_no_small_one():
     seen, truth, clean = a_class(120, 80)
     assert bool(Ac(select="smaller", most=0.5).suspected(seen, clean, seed=0)[truth].all())
