@@ -57,7 +57,7 @@ def trained_twice(folder: Path) -> list[tuple[str, str, int]]:
     return found
 
 
-def until(there: Callable[[], Any], seconds: float = 120.0) -> Any:
+def until(there: Callable[[], Any], seconds: float = 300.0) -> Any:
     """What `there` says as soon as it says something."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Fst(Defense):
-    """Settings of FST. The authors' ten epochs at 0.01 (`recipe: paper`) are 20 at five times the rate here: a
+    """Settings of FST. The authors' ten epochs at 0.01 (`recipe: paper`) are 20 at ten times the rate here: a
     head drawn anew needs more steps than five hundred images give in ten epochs."""
 
     name: ClassVar[str] = "fst"
@@ -37,7 +37,7 @@ class Fst(Defense):
     training: TrainingSettings = TrainingSettings(
         epochs=20,
         batch_size=64,
-        lr=0.05,
+        lr=0.1,
         schedule=ScheduleSettings(name="cosine", warmup=0),
         nesterov=False,
         weight_decay=0,

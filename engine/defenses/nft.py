@@ -34,10 +34,10 @@ class Nft(Defense):
     )
     layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
 
-    steps: int = Field(300, ge=1, le=100_000)
+    steps: int = Field(200, ge=1, le=100_000)
     """Steps of the masks (the source: 1,000)."""
     batch_size: int = Field(128, ge=1, le=65_536)
-    lr: float = Field(1.0, gt=0, le=100)
+    lr: float = Field(2.0, gt=0, le=100)
     momentum: float = Field(0.95, ge=0, lt=1)
     mixup: float = Field(1.0, ge=0, le=100)
     """Parameter alpha of mixup's Beta distribution (the source: 1, one share for a whole batch; here one an image)."""

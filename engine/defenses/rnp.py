@@ -53,7 +53,7 @@ class Rnp(Defense):
     """Of the ascent."""
     threshold: float | None = Field(None, ge=0, le=1)
     """Masks below it are pruned (the source's default: 0.7); null = as many as the budget allows."""
-    budget: float = Field(3.0, ge=0, le=100)
+    budget: float = Field(5.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost."""
     settle: bool = True
     """Whether norms take their statistics anew from clean images after pruning (the source: no): those behind a pruned

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,10 @@ def _local(jobs: int) -> Any:
 def _queued(name: str, jobs: int, values: dict[str, Any]) -> Any:
     """One thread a worker: a cell's threads are its own business."""
     cluster = getattr(_imported("dask_jobqueue"), name)(**{"processes": values.get("cores", 1), **values})
+    command = str(getattr(cluster.job_cls, "submit_command", "")).partition(" ")[0]
+    if command and shutil.which(command) is None:  # it would fail out of sight, and the sweep wait for ever
+        cluster.close()
+        raise ValueError(f"{command}, which hands jobs in, is not found here")
     cluster.scale(jobs=jobs)
     return cluster
 

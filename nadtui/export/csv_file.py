@@ -48,6 +48,9 @@ COLUMNS = (
     "isolated",
     "precision",
     "recall",
+    "image_steps",
+    "chosen",
+    "verdict",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -72,6 +75,8 @@ def render(report: Report) -> str:
         }
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
         row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage)}
+        row["chosen"] = "; ".join(f"{each['what']} {each['choice']}" for each in stage["chosen"])
+        row["verdict"] = (stage.get("verdict") or {}).get("word")
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 

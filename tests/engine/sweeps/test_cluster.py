@@ -99,9 +99,11 @@ def test_a_scheduler_that_does_not_answer_is_refused(address: str, monkeypatch: 
         ("[", "a table is wanted with kind, jobs"),
         ("{kind: lsff, jobs: 2}", "kind = 'lsff': one of slurm, pbs"),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB, colour: red}", "colour"),
+        ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB}", "sbatch, which hands jobs in, is not found here"),
     ],
 )
-def test_a_file_that_makes_no_cluster_is_refused(text: str, said: str, tmp_path: Path):
+def test_a_file_that_makes_no_cluster_is_refused(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
     pytest.importorskip("dask_jobqueue")
     (tmp_path / "c.yaml").write_text(text)
     with pytest.raises(RequestError, match=said):
