@@ -37,10 +37,22 @@ def _explained(error: ValidationError, values: Mapping[str, Any], config: type[B
     name = ".".join(path) or "the whole"
     if first["type"] == "extra_forbidden":
         return renamed(name) or f"unknown field '{name}'{_hint(name, fields_of(config, values))}"
-    message = first["msg"].removeprefix("Value error, ")
+    message = _WANTED.get(first["type"].removesuffix("_type").removesuffix("_parsing"), first["msg"])
+    message = message.removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"'{name}' is missing"
     return f"{name} = {shown(first['input'])}: {message}" if path else message
+
+
+_WANTED = {
+    **dict.fromkeys(("tuple", "list", "set", "frozen_set"), "a list is wanted, as in [1, 2, 3]"),
+    **dict.fromkeys(("dict", "dict_attributes", "model", "model_attributes", "mapping"), "a table of fields is wanted"),
+    "int": "a whole number is wanted",
+    "float": "a number is wanted",
+    "bool": "true or false is wanted",
+    "string": "a text is wanted",
+}
+"""By pydantic's type of an error, of a value that is of another kind than the field."""
 
 
 def renamed(field: str) -> str:

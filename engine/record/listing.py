@@ -22,6 +22,7 @@ from engine.events import (
     PlannedStage,
     Queued,
     RunFailed,
+    RunPaused,
     RunResumed,
     RunStarted,
     RunStopped,
@@ -29,10 +30,12 @@ from engine.events import (
     StageStarted,
 )
 from engine.places import expanded
+from engine.plain import plain
 from engine.record.layout import CONFIG, RECORD, SUMMARY, looks_like_run
 from engine.record.liveness import is_running
 from engine.record.reading import decode_lines, read_settings, read_summary
 from engine.record.state import RunState
+from engine.record.verdict import judged
 
 _TURNING_POINTS = re.compile(rb'\n\{"kind":"(?:stage-started|stage-finished|run-resumed|run-failed|run-stopped)"[^\n]*')
 
@@ -60,6 +63,8 @@ class RunHead:
     asr_after: float | None = None
     more: int = 0
     """Purified models beside the one whose figures these are."""
+    verdict: str = ""
+    """On that one; empty where there is none yet."""
     schema: int = SCHEMA
     summary: dict[str, Any] | None = None
 
@@ -73,7 +78,7 @@ def head(path: Path) -> RunHead:
     """What a list shows of the run in this folder; damage shows in its status and is never raised."""
     path = Path(path)
     found = at_rest(path)
-    if found.status is RunState.QUEUED:
+    if found.status in (RunState.QUEUED, RunState.PAUSED):
         return found if is_running(path) else dataclasses.replace(found, status=RunState.CRASHED)
     if found.status.resumable and is_running(path):
         return dataclasses.replace(found, status=RunState.RUNNING)
@@ -198,7 +203,12 @@ def _from_record(blank: RunHead, has_record: bool) -> RunHead:
     plan = first.plan if isinstance(first, RunStarted) else ()
     last = decode_lines([content[content.rfind(b"\n", 0, -1) + 1 : -1]]).events
     found = _with_turning_points(found, plan, content)
-    return dataclasses.replace(found, status=RunState.QUEUED) if last and isinstance(last[0], Queued) else found
+    match last:
+        case [Queued()]:
+            return dataclasses.replace(found, status=RunState.QUEUED)
+        case [RunPaused(paused=True)]:
+            return dataclasses.replace(found, status=RunState.PAUSED)
+    return found
 
 
 def _is_newer(first_line: bytes) -> bool:
@@ -219,7 +229,7 @@ def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: 
                 state, stage = RunState.CRASHED, event.stage
             case StageFinished():
                 state, stage = RunState.CRASHED, event.stage
-                figures[event.stage] = {"acc": event.metrics.acc, "asr": event.metrics.asr}
+                figures[event.stage] = plain(event.metrics)
             case RunResumed():
                 state = RunState.CRASHED
             case RunFailed():
@@ -251,5 +261,6 @@ def _with_figures(found: RunHead, stages: Sequence[tuple[str | None, Mapping[str
         asr_before=figure(before, "asr"),
         acc_after=figure(after, "acc"),
         asr_after=figure(after, "asr"),
+        verdict=str(judged(before[1], after[1]).word) if after[1].get("acc") is not None else "",
         more=max(0, len(purified) - 1),
     )

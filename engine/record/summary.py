@@ -11,6 +11,7 @@ from engine.plain import plain
 from engine.record.absent import absent, target_class
 from engine.record.origin import origin
 from engine.record.stage_view import StageView
+from engine.record.verdict import of_summary
 from engine.record.view import RunView
 
 
@@ -24,6 +25,8 @@ def summarize(view: RunView) -> dict[str, Any]:
     name, why the network cannot bear a defense that was asked for.
     """
     came_from = origin(view)
+    stages = [_stage(view, stage) for stage in _listed(view) if stage.metrics]
+    verdicts = of_summary({"stages": stages})
     return {
         "schema": SCHEMA,
         "run": view.run,
@@ -40,7 +43,10 @@ def summarize(view: RunView) -> dict[str, Any]:
         "target_class": target_class(view),
         "class_names": view.dataset.get("class_names"),
         "suspect": came_from.to_dict() if came_from else None,
-        "stages": [_stage(view, stage) for stage in _listed(view) if stage.metrics],
+        "stages": [
+            stage | ({"verdict": verdicts[name].to_dict()} if (name := stage["stage"]) in verdicts else {})
+            for stage in stages
+        ],
         "unfit": view.unfit,
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.cli.options import Out
+from nadtui.cli.options import Json, Out
 
 if TYPE_CHECKING:
     from engine.record.listing import RunHead
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 EmptyTrash = Annotated[bool, typer.Option("--empty-trash", help="Delete for good what was deleted in the workbench.")]
 
 
-def runs(out: Out = None, empty_trash: EmptyTrash = False) -> None:
+def runs(out: Out = None, empty_trash: EmptyTrash = False, json: Json = False) -> None:
     """All runs, newest first."""
     from engine.record.listing import list_runs
     from engine.storage.paths import runs_dir
@@ -30,6 +30,9 @@ def runs(out: Out = None, empty_trash: EmptyTrash = False) -> None:
         _empty_trash(root)
         return
     heads = list_runs(root)
+    if json:
+        output.json_document([_about(head) for head in heads])
+        return
     if not heads:
         diagnostics.note(f"no runs in {root}")
         return
@@ -42,10 +45,23 @@ def runs(out: Out = None, empty_trash: EmptyTrash = False) -> None:
     output.show(
         lambda width: tables.fitting(
             width,
-            tables.make(["run", "state", "preset", "dataset", "seed", "ACC", "ASR", "age"], wide),
-            tables.make(["run", "state", "ACC", "ASR", "age"], narrow),
+            tables.make(["run", "state", "preset", "dataset", "seed", "ACC", "ASR", "verdict", "age"], wide),
+            tables.make(["run", "state", "ACC", "ASR", "verdict", "age"], narrow),
         )
     )
+
+
+def _about(head: RunHead) -> dict[str, Any]:
+    """A run in plain types; null where the record does not say (yet)."""
+    return {
+        "name": head.id,
+        "path": str(head.path),
+        "state": str(head.status),
+        **{key: getattr(head, key) for key in ("preset", "dataset", "seed", "started", "stage")},
+        **{key: getattr(head, key) for key in ("acc_before", "asr_before", "acc_after", "asr_after")},
+        "verdict": head.verdict or None,
+        "more": head.more,
+    }
 
 
 def _empty_trash(root: Path) -> None:
@@ -77,5 +93,6 @@ def _row(head: RunHead, now: float) -> list[str]:
         head.status + at,
         _change(head.acc_before, head.acc_after) + f"  +{head.more}" * bool(head.more),
         _change(head.asr_before, head.asr_after),
+        head.verdict or "–",
         "–" if head.started is None else formatting.age(now - head.started),
     ]

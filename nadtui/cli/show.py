@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
-from nadtui.cli.options import Out, Run, Sort
+from nadtui.cli.options import Json, Out, Run, Sort
 from nadtui.runs import asleep, side_by_side
 from nadtui.runs.naming import typed
 
@@ -18,13 +18,16 @@ WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN) -> None:
-    """One run: what it was, its figures, how it ended."""
+def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN, json: Json = False) -> None:
+    """One run: what it was, its figures, how it ended; as JSON its summary, with its folder."""
     from nadtui.cli import tables
     from nadtui.runs.loading import load
 
     side_by_side.check_order(sort)
     report = load(run, out)
+    if json:
+        output.json_document({**report.summary, "folder": str(report.folder)})
+        return
     for name, value in report.facts():
         output.line(f"{name:<9}{value}")
     output.line()

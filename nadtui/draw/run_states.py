@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.record.state import RunState
+from engine.record.verdict import Word
 
 
 @dataclass(frozen=True)
@@ -44,3 +45,14 @@ LOOKS = {
 
 STAGE_MARKS = {"pending": "·", "running": "▸", "finished": "✓"}
 """The same for a stage's state, in one cell."""
+
+VERDICTS = {
+    Word.ERASED: "finished",
+    Word.PARTLY: "stopped",
+    Word.NOT_ERASED: "failed",
+    Word.NEVER_PLANTED: "waiting",
+    Word.NO_TRIGGER: "waiting",
+}
+"""The tone of a verdict."""
+VERDICT_COLORS = {Word.ERASED: 2, Word.PARTLY: 3, Word.NOT_ERASED: 6, Word.NEVER_PLANTED: 5, Word.NO_TRIGGER: 5}
+"""Its place among the series' colors."""

@@ -50,6 +50,7 @@ COLUMNS = (
     "recall",
     "image_steps",
     "chosen",
+    "verdict",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -75,6 +76,7 @@ def render(report: Report) -> str:
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
         row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage)}
         row["chosen"] = "; ".join(f"{each['what']} {each['choice']}" for each in stage["chosen"])
+        row["verdict"] = (stage.get("verdict") or {}).get("word")
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 

@@ -9,7 +9,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,13 @@ from engine.record.listing import RunHead, list_runs
 from engine.record.reading import Tail, read_settings
 from engine.record.state import RunState
 from engine.record.summary import summarize
+from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from engine.running import processor_queue
 from nadtui import formatting
+from nadtui.runs import notes
 from nadtui.runs.digest import flatten
+from nadtui.runs.notes import NONE, Notes
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class RunRow:
     asr: tuple[float | None, float | None] = (None, None)
     more: int = 0
     """Purified models beside that one."""
+    verdict: str = ""
+    """On that one; empty where there is none yet."""
+    notes: Notes = NONE
+    """What a person says of it."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -61,14 +68,14 @@ class RunRow:
     def words(self) -> str:
         """What a bare word of a filter is looked for in."""
         known = (self.id, self.state, self.preset, self.dataset, self.stage, self.facts.get("model.name", ""))
-        return " ".join(str(word) for word in known)
+        return " ".join(str(word) for word in (*known, self.verdict, self.notes.words))
 
     def values(self, name: str) -> Sequence[Any]:
         """Every value that a filter knows by that name."""
         own = _FIELDS.get(name)
         if own is not None:
             value = own(self)
-            return () if value is None else (value,)
+            return value if isinstance(value, tuple) else () if value is None else (value,)
         stage, _, figure = name.rpartition(".")
         if stage in self.figures and figure in self.figures[stage]:
             value = self.figures[stage][figure]
@@ -89,7 +96,9 @@ class RunRow:
 _FIELDS: dict[str, Callable[[RunRow], Any]] = {
     "id": lambda row: row.id,
     "run": lambda row: row.id,
-    "name": lambda row: row.id,
+    "name": lambda row: row.notes.name or row.id,
+    "tag": lambda row: row.notes.tags,
+    "note": lambda row: row.notes.note or None,
     "state": lambda row: row.state,
     "status": lambda row: row.state,
     "preset": lambda row: row.preset,
@@ -97,6 +106,7 @@ _FIELDS: dict[str, Callable[[RunRow], Any]] = {
     "data": lambda row: row.dataset,
     "seed": lambda row: row.seed,
     "stage": lambda row: row.stage,
+    "verdict": lambda row: row.verdict or None,
     "acc": lambda row: row.acc[1] if row.acc[1] is not None else row.acc[0],
     "asr": lambda row: row.asr[1] if row.asr[1] is not None else row.asr[0],
     "acc.before": lambda row: row.acc[0],
@@ -149,7 +159,13 @@ class Catalog:
         if len(self._rest) > len(heads):
             self._rest = {head.path: self._rest[head.path] for head in heads if head.path in self._rest}
         now = self._clock()
-        return [self._row(head, waiting, now) for head in heads]
+        return [self._with_notes(self._row(head, waiting, now)) for head in heads]
+
+    def _with_notes(self, row: RunRow) -> RunRow:
+        told = notes.of(row.path)
+        if row.notes == told:
+            return row
+        return replace(row, notes=told)
 
     def view(self, path: Path) -> RunView | None:
         """The folded record of a run under way, as of the last `rows`."""
@@ -209,6 +225,7 @@ def _at_rest(head: RunHead, age: str) -> RunRow:
         acc=(head.acc_before, _first(head.acc_after, after.get("acc"))),
         asr=(head.asr_before, _first(head.asr_after, after.get("asr"))),
         more=head.more,
+        verdict=head.verdict,
         figures=figures,
         facts=dict(flatten(facts)),
     )
@@ -216,7 +233,8 @@ def _at_rest(head: RunHead, age: str) -> RunRow:
 
 def _alive(head: RunHead, view: RunView, place: tuple[int, str] | None, age: str) -> RunRow:
     stage = view.stage
-    figures = _figures(summarize(view)["stages"]) if view.run else {}
+    summary = summarize(view) if view.run else {}
+    figures, verdicts = _figures(summary.get("stages")), of_summary(summary)
     purified = [stage.name for stage in view.purified]
     shown = [name for name in purified if name in figures] or list(figures)[1:][-1:]
     after = figures[shown[0]] if shown else {}
@@ -238,6 +256,7 @@ def _alive(head: RunHead, view: RunView, place: tuple[int, str] | None, age: str
         acc=(before.get("acc"), after.get("acc")),
         asr=(before.get("asr"), after.get("asr")),
         more=max(0, len(purified) - 1),
+        verdict=verdicts[shown[0]].word if shown and shown[0] in verdicts else "",
         figures=figures,
         facts=dict(flatten({"device": view.environment.get("device"), "model": view.model})),
     )

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from engine.config.run import RunConfig
 from engine.config.shapes import shaping_nothing
 from engine.record.origin import origin
+from engine.record.verdict import of_summary
 from nadtui import formatting
 from nadtui.runs.digest import Report, flatten, named_class, role_titled
 
@@ -159,7 +160,15 @@ def table(reports: Sequence[Report]) -> Table:
             values = [_figure(report, stage, key) for report in reports]
             cells = [formatting.percentage(values[0]), *(_changed(value, values[0]) for value in values[1:])]
             rows.append((named_so, title, *cells, *(_spread(group.figure(stage, key)) for group in found)))
+        if stage.role == "purified":
+            words = [_word(report, stage) for report in reports]
+            rows.append((named_so, "verdict", *words, *("" for _ in found)))
     return Table(columns, tuple(rows))
+
+
+def _word(report: Report, stage: StageKey) -> str:
+    verdict = of_summary(report.summary).get(stage.name)
+    return "–" if verdict is None else verdict.word
 
 
 def _changed(value: float | None, first: float | None) -> str:

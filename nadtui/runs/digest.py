@@ -14,6 +14,7 @@ from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
 from engine.record.summary import summarize
+from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.runs import narrate
@@ -75,12 +76,18 @@ class Report:
             ("model", f"{view.model.get('name', '?')}, {formatting.count(view.model.get('parameters'))} parameters"),
             ("images", _preprocessing(view)),
             ("defenses", ", ".join(view.defenses)),
+            *(("verdict", said) for said in self.verdicts()),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
             ("started", datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")),
             ("took", formatting.duration(view.elapsed())),
         ]
         return [(name, value) for name, value in pairs if value]
+
+    def verdicts(self) -> list[str]:
+        """What has become of the backdoor, a line for each purified model; its name where there are several."""
+        said = {name: each.line for name, each in of_summary(summarize(self.view)).items()}
+        return [line if len(said) == 1 else f"{name}: {line}" for name, line in said.items()]
 
     def missing(self) -> list[str]:
         """Why there are dashes in the place of figures, a line each."""

@@ -1,6 +1,7 @@
 """The filter language of the list of runs, as in `sig asr<5 dataset:cifar10`.
 
-Terms stand apart by spaces and must all hold. A word must occur somewhere in what the list shows of the run.
+Terms stand apart by spaces and must all hold. A word must be one of those that the list shows of the run, whole;
+`bad*` wants one that begins so.
 `field:value` wants the field to contain the value, `field=value` to equal it; `!=`, `<`, `<=`, `>` and `>=` compare
 numbers, which may carry `%` or a unit of time (s, min, h, d). `a|b` allows either value, `-` before a term turns it
 round, double quotes keep spaces together. A field is one of the list's own, a stage's figure (`nad.asr`), or any field
@@ -55,8 +56,8 @@ class Term:
 
     def _found(self, record: Record) -> bool:
         if not self.field:
-            haystack = record.words.casefold()
-            return any(word.casefold() in haystack for word in self.wanted)
+            known = record.words.casefold()
+            return any(_has_word(word.casefold(), known) for word in self.wanted)
         known = record.values(self.field)
         if self.relation == "!=":
             return bool(known) and not any(_equal(value, wanted) for value in known for wanted in self.wanted)
@@ -114,6 +115,15 @@ def _term(token: str) -> Term | str:
     if relation in _ORDER and (wrong := next((part for part in wanted if _number(part) is None), None)) is not None:
         return f"{field}{relation}{wrong}: a number is wanted"
     return Term(field, relation, wanted, negated)
+
+
+def _has_word(word: str, text: str) -> bool:
+    """Whether the word is one of the text's, whole: `sig` is the preset, and not the data set `signs` too.
+
+    What stands before a `*` at its end is looked for as the beginning of one.
+    """
+    end = "" if word.endswith("*") and len(word) > 1 else "(?![a-z0-9])"
+    return re.search(f"(?<![a-z0-9]){re.escape(word.removesuffix('*') or word)}{end}", text) is not None
 
 
 def _number(text: str) -> float | None:

@@ -19,9 +19,11 @@ from engine.record.state import RunState
 from engine.running import processor_queue
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
+from nadtui.runs import notes
 from nadtui.runs.catalog import Catalog, RunRow
 from nadtui.runs.comparison import MOST
 from nadtui.workbench import run_sketch
+from nadtui.workbench.dialogs import Ask
 from nadtui.workbench.messages import HostChanged
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.trash import Trash
@@ -63,6 +65,7 @@ class WorkspaceScreen(Screen[None]):
         Binding("d", "delete", "Del", tooltip="Move the marked runs, or this one, to the trash; asks first"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("u", "undelete", "Undo", tooltip="Take back the runs that were deleted last", show=False),
+        Binding("N", "note", "Note", tooltip="Give the run a name, tags and a note", show=False),
         Binding("U", "unmark", "Unmark all", show=False),
         Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
         Binding("shift+down,J", "queue(1)", "Later in the queue", show=False),
@@ -336,6 +339,25 @@ class WorkspaceScreen(Screen[None]):
     def action_delete(self) -> None:
         """Delete the marked runs, or the one at the cursor, after asking."""
         self.trash.ask(self.runs.chosen(), self.runs.hidden_marked())
+
+    def action_note(self) -> None:
+        """Say something of the run, in one line."""
+        row = self.table.row
+        if row is None or not row.path.is_dir():
+            self.notify("no run is selected")
+            return
+
+        def written(line: str | None) -> None:
+            if line is None:
+                return
+            try:
+                notes.keep(row.path, notes.parsed(line))
+            except RequestError as error:
+                self.notify(clean(error), severity="error")
+            self._look()
+
+        said = "A name, #tags, and behind -- a note: first try #paper -- lr too high. A filter finds them."
+        self.app.push_screen(Ask(f"Of {row.id}", row.notes.line, note=said), written)
 
     def action_undelete(self) -> None:
         """Take back what was deleted last."""

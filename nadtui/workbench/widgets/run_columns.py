@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from rich.cells import set_cell_size
 
 from engine.record.state import RunState
+from engine.record.verdict import Word
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
 from nadtui.runs.catalog import RunRow
@@ -61,6 +62,16 @@ def _condition(row: RunRow, width: int) -> str:
     return row.state
 
 
+_SHORT = {Word.NEVER_PLANTED: "unplanted", Word.NO_TRIGGER: "no trigger"}
+
+
+def _condition_or_verdict(row: RunRow, width: int) -> str:
+    """The same; of a finished run what it has come to: that it is finished, its mark tells."""
+    if row.state is RunState.FINISHED and row.verdict:
+        return _SHORT.get(row.verdict, row.verdict)
+    return _condition(row, width)
+
+
 def columns(width: int, *, several: bool = False) -> list[Column]:
     """The columns that `width` cells hold, between single spaces, the preset's and the data set's taking the rest.
 
@@ -69,22 +80,42 @@ def columns(width: int, *, several: bool = False) -> list[Column]:
     more = [Column("", 3, lambda row, _: f"+{row.more}" if row.more else "")] * several
     seed = Column("seed", 4, lambda row, _: "" if row.seed is None else str(row.seed), "right")
     age = Column("age", 6, lambda row, _: row.age, "right")
+    verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict")
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
-    preset = Column("preset", 10, lambda row, _: row.preset or row.id)
+    preset = Column("preset", 10, lambda row, _: row.notes.name or row.preset or row.id)
     data = Column("data", 8, lambda row, _: row.dataset)
     if width < 66:
-        changes = [_figures("ACC", "acc", 7, 0), _figures("ASR", "asr", 7, 0), *more]
-        narrow = [mark, preset, data, seed, Column("state", 9, _condition, tone="state"), *changes, age]
-        return _filled(narrow, width, (1, 2))
+        changes = [_figures("ACC", "acc", 9, 1), _figures("ASR", "asr", 7, 0), *more]
+        state = Column("state", 10, _condition_or_verdict, tone="verdict")
+        narrow = [mark, preset, Column("data", 7, data.text), seed, state, *changes, age]
+        return _filled(narrow, width, (1,))
     changes = [_figures("ACC", "acc", 11, 1), _figures("ASR", "asr", 11, 1), *more]
     state = Column("state", 8, lambda row, _: row.state, tone="state")
     if width < 104:
         both = Column("state", 12, _condition, tone="state")
-        return _filled([mark, preset, data, seed, both, *changes, age], width, (1, 2))
-    stage = Column("stage", 28, _progress)
+        return _filled([mark, preset, data, seed, both, *changes, *[verdict] * (width >= 84), age], width, (1, 2))
+    stage = Column("stage", 28 if width >= 118 else 20, _progress)
     identity = Column("run", 20, lambda row, _: row.id)
-    wide = [mark, identity, state, preset, data, seed, stage, *changes, age]
+    wide = [mark, identity, state, preset, data, seed, stage, *changes, verdict, age]
     return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
+
+
+def _last(value: float | None) -> tuple[bool, float]:
+    """What has no figure comes last."""
+    return value is None, value or 0.0
+
+
+SORTS: dict[str, Callable[[RunRow], Any]] = {
+    "age": lambda row: -(row.started or math.inf),
+    "preset": lambda row: (row.notes.name or row.preset).casefold(),
+    "data": lambda row: row.dataset.casefold(),
+    "seed": lambda row: _last(row.seed),
+    "state": lambda row: row.state,
+    "ACC": lambda row: _last(None if row.acc[1] is None else -row.acc[1]),
+    "ASR": lambda row: _last(row.asr[1] if row.asr[1] is not None else row.asr[0]),
+    "verdict": lambda row: (row.verdict == "", row.verdict),
+}
+"""By the title of a column, in what order its rows come first: newest, best ACC, least ASR."""
 
 
 def _figures(title: str, name: str, width: int, digits: int) -> Column:

@@ -12,10 +12,12 @@ from textual.widget import Widget
 from engine.record.absent import UNKNOWN, absent, target_class
 from engine.record.origin import origin
 from engine.record.state import RunState
+from engine.record.summary import summarize
+from engine.record.verdict import Word, of_summary
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
-from nadtui.draw.run_states import LOOKS
+from nadtui.draw.run_states import LOOKS, VERDICT_COLORS
 from nadtui.runs import narrate
 
 if TYPE_CHECKING:
@@ -64,6 +66,13 @@ def outcome(view: RunView) -> str:
     if why and why != UNKNOWN:  # without an attack there is nothing to be missed
         said.append(f"no ASR: {why}")
     return " · ".join(said) + more
+
+
+def verdict(view: RunView) -> Word | None:
+    """What has become of the backdoor in the first purified model; None until the run is finished."""
+    if view.finished is None:
+        return None
+    return next((each.word for each in of_summary(summarize(view)).values()), None)
 
 
 def aim(view: RunView) -> str:
@@ -124,12 +133,13 @@ class RunHeader(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines: tuple = ("", "", "", "", "")
+        self._lines: tuple = ("", "", "", "", "", "")
 
     def show(self, host: Host, now: float) -> None:
         """Show the run of this host at `now` (seconds since the epoch)."""
         view, state = host.view, host.state
-        lines = (host.title, " · ".join(about(view)), state, activity(view, state), facts(view, host.memory, now))
+        known = facts(view, host.memory, now)
+        lines = (host.title, " · ".join(about(view)), state, activity(view, state), known, verdict(view))
         if lines != self._lines:
             self._lines = lines
             self.refresh()
@@ -137,7 +147,7 @@ class RunHeader(Widget):
     def render_line(self, y: int) -> Strip:
         """Name and state; what goes on."""
         style, width = self.rich_style, self.size.width
-        title, about, state, doing, known = self._lines
+        title, about, state, doing, known, word = self._lines
         if y == 0:
             badge = LOOKS[state].title
             left = [
@@ -147,6 +157,9 @@ class RunHeader(Widget):
             right = [Segment(f" {badge} ", style + state_style(state, dark=self.app.current_theme.dark))]
         elif y == 1:
             left = [Segment(f" {formatting.clean(doing)}", style)]
+            if word:
+                color = colors.series(VERDICT_COLORS[word], dark=self.app.current_theme.dark)
+                left.insert(0, Segment(f" {word}", style + Style(color=color, bold=True)))
             right = [Segment(f" {formatting.clean(' · '.join(known))} ", style + Style(dim=True))]
         else:
             return Strip.blank(width, style)

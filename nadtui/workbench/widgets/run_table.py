@@ -15,9 +15,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from nadtui.draw.run_states import LOOKS
+from engine.record.state import RunState
+from engine.record.verdict import Word
+from nadtui.draw.run_states import LOOKS, VERDICTS
 from nadtui.runs.catalog import RunRow
-from nadtui.workbench.widgets.run_columns import Column, columns, fitted
+from nadtui.workbench.widgets.run_columns import SORTS, Column, columns, fitted
 
 
 class RunTable(ScrollView, can_focus=True):
@@ -27,6 +29,7 @@ class RunTable(ScrollView, can_focus=True):
     BINDINGS: tuple[BindingType, ...] = (
         Binding("enter", "open", "Open"),
         Binding("space", "mark", "Mark", tooltip="Mark for comparing"),
+        Binding("s", "sort", "Sort", tooltip="Sort by the next column; a click on a title does it too", show=False),
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
         Binding("pageup", "page(-1)", "Page up", show=False),
@@ -85,6 +88,14 @@ class RunTable(ScrollView, can_focus=True):
         row: RunRow
 
     @dataclass
+    class Sorted(Message):
+        """The rows are to come in another order."""
+
+        title: str
+        """That of the column that decides."""
+        backwards: bool
+
+    @dataclass
     class Marked(Message):
         """The marks changed."""
 
@@ -98,6 +109,7 @@ class RunTable(ScrollView, can_focus=True):
         self.cursor = 0
         self.nothing = ""
         """What is said where there are no rows."""
+        self.sorted_by, self.backwards = "age", False
         self._columns: list[Column] = []
 
     @property
@@ -162,8 +174,35 @@ class RunTable(ScrollView, can_focus=True):
         """Move the cursor to the first or the last run."""
         self._go(0 if side < 0 else len(self.rows) - 1)
 
+    def action_sort(self) -> None:
+        """Sort by the next column that is shown."""
+        titles = [column.title for column in self._columns if column.title in SORTS]
+        if titles:
+            at = titles.index(self.sorted_by) if self.sorted_by in titles else -1
+            self._sort(titles[(at + 1) % len(titles)])
+
+    def _sort(self, title: str) -> None:
+        """By that column; again by the same one: the other way round."""
+        self.backwards = title == self.sorted_by and not self.backwards
+        self.sorted_by = title
+        self.post_message(self.Sorted(title, self.backwards))
+
+    def _title_at(self, x: int) -> str:
+        """The column under a cell of the header, if one can sort by it."""
+        end = 0
+        for column in self._columns:
+            end += column.width + 1
+            if x < end:
+                return column.title if column.title in SORTS else ""
+        return ""
+
     def on_click(self, event: events.Click) -> None:
-        """A click selects, a double click opens."""
+        """A click selects, a double click opens; on a title it sorts."""
+        if event.y == 0:
+            title = self._title_at(event.x)
+            if title:
+                self._sort(title)
+            return
         place = int(self.scroll_offset.y) + event.y - 1
         if event.y == 0 or not 0 <= place < len(self.rows):
             return
@@ -239,8 +278,14 @@ class RunTable(ScrollView, can_focus=True):
 
     def _header(self) -> Strip:
         style = self.get_component_rich_style("run-table--header")
-        cells = [fitted(column.title, column.width, column.align) for column in self._columns]
+        cells = [fitted(self._titled(column.title), column.width, column.align) for column in self._columns]
         return Strip([Segment(" ".join(cells), style)])
+
+    def _titled(self, title: str) -> str:
+        """With a sign where the rows are sorted by it; by age, newest first, they are anyway."""
+        if title != self.sorted_by or (title == "age" and not self.backwards):
+            return title
+        return f"{title}{'▴' if self.backwards else '▾'}"
 
     def _line(self, place: int) -> Strip:
         row = self.rows[place]
@@ -265,5 +310,8 @@ class RunTable(ScrollView, can_focus=True):
         """A cell's own color; the cursor's and the mark's outrank it."""
         if not column.tone or place == self.cursor or row.id in self.marked:
             return None
-        tone = LOOKS[row.state].tone if column.tone == "state" else column.tone
+        state = LOOKS[row.state].tone
+        judged = row.state is RunState.FINISHED and bool(row.verdict)
+        tones = {"state": state, "verdict": VERDICTS[Word(row.verdict)] if judged else state}
+        tone = tones.get(column.tone, column.tone)
         return self.get_component_rich_style(f"run-table--{tone}")

@@ -18,6 +18,7 @@ from nadtui.formatting import clean
 from nadtui.runs.catalog import RunRow
 from nadtui.runs.query import Query, parse
 from nadtui.workbench.threads import hand_over
+from nadtui.workbench.widgets.run_columns import SORTS
 from nadtui.workbench.widgets.run_table import RunTable
 
 NO_RUNS = "No runs yet.\n\nChoose a preset and press Enter, or n, to start one."
@@ -47,6 +48,8 @@ class RunsPane(Vertical):
         self.rows: list[RunRow] = []
         self._query = Query()
         self._count = "runs"
+        self._kept: list[RunRow] = []
+        """Those that the filter leaves, newest first."""
 
     def compose(self) -> ComposeResult:
         """The filter, which is hidden at first, above the runs."""
@@ -131,6 +134,11 @@ class RunsPane(Vertical):
                 kept.append(row)
         hand_over(self, partial(self._show, query, kept))
 
+    @on(RunTable.Sorted)
+    def _sort(self) -> None:
+        self._show(self._query, self._kept)
+        self.table.refresh()
+
     @on(RunTable.Marked)
     def _entitle(self) -> None:
         """How many runs there are, and how many of them are marked."""
@@ -143,6 +151,10 @@ class RunsPane(Vertical):
     def _show(self, query: Query, kept: Sequence[RunRow]) -> None:
         if query != self._query:
             return
+        self._kept = list(kept)
+        table = self.table
+        if (table.sorted_by, table.backwards) != ("age", False):  # as they come, they are newest first
+            kept = sorted(kept, key=SORTS[table.sorted_by], reverse=table.backwards)
         self.table.show(kept, NO_MATCH if self.rows else NO_RUNS)
         count = f"{len(kept)} of {len(self.rows)}" if query.terms else str(len(self.rows))
         self._count = f"runs {count}" if self.rows else "runs"

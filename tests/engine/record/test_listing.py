@@ -15,6 +15,7 @@ from engine.events import (
     Queued,
     RunFailed,
     RunFinished,
+    RunPaused,
     RunResumed,
     RunStopped,
     StageStarted,
@@ -39,6 +40,7 @@ from tests.engine.record.made import CONFIG, create, finished, refusal, started,
         ([started(), RunFailed(stage="nad", message="x"), StageStarted(stage="nad", epochs=1, steps=1)], "crashed"),
         ([started(), RunFinished(seconds=1.0)], "crashed"),
         ([started(), Queued(position=1)], "crashed"),
+        ([started(), RunPaused(paused=True)], "crashed"),
         ([started(schema=3)], "newer"),
     ],
 )
@@ -46,8 +48,8 @@ def test_the_last_word_of_a_record_decides(tmp_path, events, expected):
     with create(tmp_path) as run:
         for event in events:
             run.append(event)
-        waiting = bool(events) and isinstance(events[-1], Queued)
-        assert status(run.path) == ("newer" if expected == "newer" else "queued" if waiting else "running")
+        held = {"queued": "queued", "run-paused": "paused"}.get(events[-1].kind if events else "", "running")
+        assert status(run.path) == ("newer" if expected == "newer" else held)
     assert status(run.path) == expected
 
 

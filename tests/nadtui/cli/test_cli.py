@@ -269,6 +269,18 @@ def test_runs_lists_every_state(capsys: pytest.CaptureFixture[str], runs: Path):
     assert all(line == line.rstrip() for line in out.splitlines())
 
 
+def test_runs_and_show_are_documents(capsys: pytest.CaptureFixture[str], runs: Path):
+    path = record(runs, whole_run(), summary=True)
+    assert dispatch(["runs", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["state"], listed["verdict"]) == (path.name, "finished", "erased")
+    assert dispatch(["show", "--json", path.name]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["run"], shown["folder"]) == (path.name, str(path))
+    (purified,) = [stage for stage in shown["stages"] if stage["role"] == "purified"]
+    assert purified["verdict"]["line"].startswith("erased: ASR +")
+
+
 def test_no_runs_are_no_mistake(capsys: pytest.CaptureFixture[str], runs: Path):
     assert run(capsys, "runs") == (0, "", f"no runs in {runs}\n")
 

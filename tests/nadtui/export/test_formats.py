@@ -27,3 +27,10 @@ def test_every_format_shows_no_control_characters(tmp_path: Path, form: str):
 def test_an_unknown_format_is_refused_by_name(reports):
     with pytest.raises(RequestError, match="allowed: md, csv, json, tex, html"):
         of_comparison(reports, "png")
+
+
+@pytest.mark.parametrize("format", ["md", "html", "tex", "json", "csv"])
+def test_every_format_says_what_has_become_of_the_backdoor(report, format):
+    said = of_run(report, format)
+    assert "erased" in said
+    assert format == "csv" or "over its base rate" in said

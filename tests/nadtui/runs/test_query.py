@@ -44,7 +44,10 @@ BLEND = Run(
     ("text", "sig", "blend"),
     [
         ("", True, True),
-        ("sig", True, True),  # "signs" holds "sig": a word is looked for anywhere
+        ("sig", True, False),  # whole: "signs" only begins so
+        ("sig*", True, True),
+        ("*", False, False),
+        ("s10", False, True),
         ("SIG dataset:cifar10", True, False),
         ("sig asr<5 dataset:cifar10", True, False),
         ("asr<4", False, False),
@@ -69,7 +72,7 @@ BLEND = Run(
         ("preset:si", True, False),
         ("nowhere:1", False, False),
         ("-nowhere:1", True, True),
-        ("2024", True, True),
+        ("2024*", True, True),
     ],
 )
 def test_terms_hold_as_they_say(text, sig, blend):

@@ -31,7 +31,7 @@ def table(pilot) -> RunTable:
 @pytest.mark.parametrize(
     ("size", "said"),
     [
-        ((80, 24), ("badnets", "dirty label", "finished", "97→96", "100→5", "Failed in teacher")),
+        ((80, 24), ("badnets", "dirty label", "erased", "97.0→96.5", "100→3", "Failed in teacher")),
         ((120, 40), ("a 3x3 grid in the corner", "97.0→96.5", "100.0→5.0", "Failed in teacher", "attack g1")),
         ((200, 60), ("Gu et al. 2017", "97.0→96.5", "blend (recipe default)", "attack g3", "ASR 40 %")),
     ],
@@ -259,5 +259,23 @@ def test_a_click_selects_and_a_double_click_opens(runs):
         assert table(pilot).cursor == 2
         await pilot.click(RunTable, offset=(5, 2), times=2)
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+
+    drive(runs, script)
+
+
+def test_runs_are_sorted_by_key_and_by_click_and_carry_notes(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("s")  # the column behind age, round the end: the first one
+        assert table(pilot).sorted_by == "preset"
+        assert [row.preset for row in table(pilot).rows] == ["badnets", "blend", "sig", "sig"]
+        await until(pilot, shows(pilot, "preset▾"))
+        await pilot.click(RunTable, offset=(3, 0))
+        assert [row.preset for row in table(pilot).rows] == ["sig", "sig", "blend", "badnets"]
+        run = table(pilot).row.id
+        await pilot.press("N", *"mine #a", "enter")
+        await until(pilot, lambda: table(pilot).row.id == run and table(pilot).row.notes.name == "mine")
+        await pilot.press("slash", *"tag:a", "enter")
+        await until(pilot, lambda: [row.id for row in table(pilot).rows] == [run])
 
     drive(runs, script)
