@@ -49,7 +49,7 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
     "mcr": {"points": 2, "t": 0.8},
     "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
-    "argd": {"distill": {"node": [20, 20, 20], "dimensions": 4}},
+    "argd": {"distill": {"node": 20, "dimensions": 4}},
     "sau": {"training": {"lr": 0.001}, "bound": 0.08, "step": 0.08},
     "abl": {"isolation": {"share": 0.1}, "unlearning": {"training": {"lr": 0.03}}},
 }

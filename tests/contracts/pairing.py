@@ -15,6 +15,8 @@ UNLIKE: Mapping[str, tuple[str, ...]] = {
     "no batch norm": ("convnext", "vit", "timm"),
 }
 """Families by what makes one unlike the others to a defense."""
+DEAR = ("densenet",)
+"""Families whose smallest network takes as long as all others together: they meet the least."""
 KINDS = 3
 """Of these each defense meets so many."""
 LEAST = 2
@@ -25,7 +27,8 @@ def families(defenses: Sequence[str], there: Sequence[str]) -> dict[str, list[st
     """By family of those that are there, the defenses that it meets; a package's family counts as one of the last."""
     groups = [[name for name in there if name in names] for names in UNLIKE.values()]
     groups[-1] += [name for name in there if not any(name in names for names in UNLIKE.values())]
-    groups = [group for group in groups if group]
+    cheap = [[name for name in group if name not in DEAR] or group for group in groups]
+    groups = [group for group in cheap if group]
     met: dict[str, list[str]] = {name: [] for name in there}
     for number, defense in enumerate(defenses):
         for kind in range(min(KINDS, len(groups))):
