@@ -27,6 +27,11 @@ def name_of(preset: str, dataset: str, seed: int, model: str = DEFAULT_MODEL, *,
     return "-".join([preset, dataset, *unusual, str(seed)])
 
 
+def seed_in(name: str) -> int:
+    """The attack seed in a suspect's name, as `name_of` put it there."""
+    return int(name.rpartition("-")[2])
+
+
 def folder() -> Path:
     """Where the zoo is kept: in the package."""
     return zoo_dir()

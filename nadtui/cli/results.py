@@ -126,9 +126,11 @@ def _rows_of(run: str, out: Path | None) -> list[dict[str, Any]]:
     report = load(run, out)
     if not report.complete:
         raise RequestError(f"{run}: only finished runs are noted down (state: {report.state})")
-    summary, config = report.summary, report.view.config
+    config = report.view.config
+    recipe = _measured_against(config["recipe"])
+    summary = {**report.summary, "recipe": recipe}
     try:
-        shipped = _shipped(config)
+        shipped = _shipped(config, recipe)
     except RequestError as error:
         raise RequestError(f"{run}: what it differs in cannot be told: {error}") from None
     rows = [columns.cells(source) for source in columns.sources(summary, config, shipped)]
@@ -137,8 +139,15 @@ def _rows_of(run: str, out: Path | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _shipped(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration that a run's preset and recipe give as they are now, with the defenses that it had."""
+def _measured_against(recipe: str) -> str:
+    """The recipe from which a run is told to differ: its own, or the default where that was a file of somebody's."""
+    from engine.config import shelf
+
+    return recipe if recipe in shelf.files("recipes") else "default"
+
+
+def _shipped(config: dict[str, Any], recipe: str) -> dict[str, Any]:
+    """The configuration that a run's preset and a recipe give as they are now, with the defenses that it had."""
     from engine.config.presets import resolve
     from engine.events import TRAINED
 
@@ -146,7 +155,7 @@ def _shipped(config: dict[str, Any]) -> dict[str, Any]:
     values = resolve(
         None if custom else config["preset"],
         dataset=config["data"]["name"],
-        recipe=config["recipe"],
+        recipe=recipe,
         overrides=[{key: config[key] for key in ("attack", "suspect")}] if custom else [],
         defenses=list(config.get("defenses") or ()),
     ).to_dict()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.zoo import seed_in
 from nadtui import formatting
 from nadtui.runs.digest import flatten
 
@@ -86,7 +87,7 @@ COLUMNS: dict[str, Column] = {
         Column("defense", str, "whose purified model it is; none where the suspect alone was measured", ("defense",)),
         Column("recipe", str, "how the defender works", ("summary.recipe",)),
         Column("differs", list, "FIELD=VALUE wherever it is not the preset's and the recipe's", ("differs",), listed),
-        Column("attack.seed", int, "seed of the suspect", ("config.attack.seed", "config.seed")),
+        Column("attack.seed", int, "seed of the suspect", ("seed_in_zoo", "config.attack.seed", "config.seed")),
         Column("seeds", list, "seeds of the clean subsets, one each run", ("config.seed",), listed),
         *_figures(),
         Column("seconds", float, "all stages, in seconds", ("seconds.all",), formatting.count),
@@ -126,6 +127,7 @@ def sources(
             "summary": summary,
             "config": config,
             "defense": defense,
+            "seed_in_zoo": _seed_in_zoo(summary),
             "before": suspect,
             "teacher": next((stage for stage in own if stage.get("role") == "reference"), {}),
             "after": after,
@@ -136,6 +138,14 @@ def sources(
                 "defense": _seconds(own),
             },
         }
+
+
+def _seed_in_zoo(summary: Mapping[str, Any]) -> int | None:
+    """The attack seed of the zoo's suspect, where the run took one: its own seed says nothing of it."""
+    origin = summary.get("suspect")
+    if not isinstance(origin, Mapping) or origin.get("source") != "zoo":
+        return None
+    return seed_in(str(origin["name"]))
 
 
 def _seconds(stages: Sequence[Mapping[str, Any]]) -> float | None:

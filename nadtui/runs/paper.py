@@ -14,6 +14,7 @@ from engine.errors import RequestError
 from engine.record.state import RunState
 from engine.sweeps.grid import NAMED
 from engine.sweeps.rows import CellRow
+from engine.zoo import seed_in
 from nadtui.runs.digest import Report, flatten
 from nadtui.runs.sweep_report import SweepReport, of_rows
 
@@ -101,5 +102,5 @@ def _attack_seed(report: Report) -> int | None:
         return None
     name: Any = report.view.zoo.get("name")
     if isinstance(name, str):
-        return int(name.rpartition("-")[2])
+        return seed_in(name)
     return int(config["seed"] if attack.get("seed") is None else attack["seed"])

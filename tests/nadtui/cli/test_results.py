@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.config.layers import nested
 from engine.config.presets import resolve
 from nadtui.cli.main import dispatch
 from nadtui.export.readme import BEGIN, END
@@ -127,6 +128,18 @@ def test_a_run_of_an_attack_of_ones_own_tells_the_whole_attack(
     [row] = noted(own)
     assert {'attack.name="badnets"', "attack.size=5"} <= set(row["differs"])
     assert all(text.startswith("attack.") for text in row["differs"])
+
+
+def test_a_run_by_a_recipe_from_a_file_differs_from_the_default_one(
+    capsys: pytest.CaptureFixture[str], own: Path, finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    rate = nested("defenses.nad.distill.training.lr", 0.007)
+    config = resolve("badnets", dataset="signs", overrides=[rate]).to_dict() | {"recipe": "somebodys"}
+    report = SimpleNamespace(complete=True, state="finished", summary=finished, view=SimpleNamespace(config=config))
+    monkeypatch.setattr("nadtui.runs.loading.load", lambda run, out: report)
+    run(capsys, "results", "add", "a-run")
+    [row] = noted(own)
+    assert row["recipe"] == "default" and "defenses.nad.distill.training.lr=0.007" in row["differs"]
 
 
 def test_what_a_vanished_preset_said_cannot_be_told(

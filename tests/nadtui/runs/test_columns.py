@@ -45,6 +45,12 @@ REFERENCE = stage("reference's", "reference", "one", 20)
 PURIFIED = stage("purified's", "purified", "one", 30)
 
 
+def test_the_seed_of_a_suspect_of_the_zoo_is_its_own():
+    told = {**summary(SUSPECT, PURIFIED), "suspect": {"source": "zoo", "name": "sig-signs-plain-11"}}
+    [source] = sources(told, CONFIG, {})
+    assert cells(source)["attack.seed"] == 11
+
+
 def test_no_column_reads_its_neighbors_place():
     """In this record no two values are equal, so that each cell tells where it was read."""
     [source] = sources(summary(SUSPECT, REFERENCE, PURIFIED), CONFIG, {})
