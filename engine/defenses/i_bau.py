@@ -86,10 +86,13 @@ class Unlearning:
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The summands for a batch: `ce` and `implicit`."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
         from engine.models.inference import in_eval_mode
         from engine.training.precision import in_full
 
-        with in_eval_mode(model), in_full(batch.images):
+        # The implicit part is a gradient of a gradient, which fused attention does not have.
+        with in_eval_mode(model), in_full(batch.images), sdpa_kernel(SDPBackend.MATH):
             now = batch.generator.initial_seed()  # of an epoch's own, and an epoch is a round
             if int(self.found.round) != now:
                 self.found.round.fill_(now)

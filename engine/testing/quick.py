@@ -42,6 +42,7 @@ PLANTED_RATE = 0.3
 
 DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad": {"distill": {"beta": 20}},
+    "nad-features": {"distill": {"beta": 0.1}},
     "anp": {"steps": 12, "batch_size": 16},
     "rnp": {"unlearning_epochs": 3, "recovering_epochs": 3, "batch_size": 16},
     "nft": {"steps": 12, "batch_size": 16, "lr": 1.0},

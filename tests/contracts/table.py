@@ -53,7 +53,8 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         ),
         "fine-tuning": Row(),
         "fine-pruning": Row(),
-        "clp": Row(),
+        # No channel of the tiny world's networks stands out; of larger ones its source leaves whole attacks alone, too.
+        "clp": Row(known={"erases": "it does not erase a planted backdoor"}),
         "anp": Row(),
         "rnp": Row(),
         "nft": Row(),

@@ -224,13 +224,13 @@ def test_resuming_takes_the_runs_own_configuration(runs: Path):
 def test_run_hands_its_job_to_the_headless_view(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     given = {}
 
-    def remember(request, *, json):
-        given.update(seed=request.config.seed, json=json)
+    def remember(request, *, json, sort):
+        given.update(seed=request.config.seed, json=json, sort=sort)
         return 1
 
     monkeypatch.setattr(headless, "run_request", remember)
     assert run(capsys, "run", "--preset", "sig", "--headless", "--seed", "5", "--json") == (1, "", "")
-    assert given == {"seed": 5, "json": True}
+    assert given == {"seed": 5, "json": True, "sort": "run"}
 
 
 # --- presets and runs ---
