@@ -13,6 +13,8 @@ from torch import nn
 from engine.defenses.base import Port, Work
 from engine.models.inference import predict
 
+TRIED = 64
+"""Counts that are tried at most, beside none."""
 ROUNDING = 1e-4
 """Points of ACC that are none: shares of held images do not add up exactly."""
 
@@ -21,6 +23,18 @@ def held_accuracy(port: Port, model: nn.Module) -> float:
     """ACC on the held images, in percent."""
     right = predict(model, port.held.images, port.device) == port.held.labels
     return 100 * float(right.float().mean())
+
+
+def rungs(most: int, of: int) -> dict[str, float]:
+    """How many of a network's units may go, 0 to `most`, by the name under which it is recorded.
+
+    Every count where that is no more than `TRIED`; else so many, close together at first, where a unit more or less
+    matters most: a large network has thousands of channels, and every count is a model to be judged.
+    """
+    counts = range(most + 1)
+    if most > TRIED:
+        counts = dict.fromkeys(round(most * (part / TRIED) ** 2) for part in range(TRIED + 1))
+    return {f"{count}/{of}": count for count in counts}
 
 
 def furthest(

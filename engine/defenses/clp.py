@@ -64,7 +64,7 @@ class Clp(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
-        from engine.defenses.budget import furthest
+        from engine.defenses.budget import furthest, rungs
         from engine.defenses.pruning import without
         from engine.defenses.tracing import convolutions_before_norms
         from engine.models.inference import as_input
@@ -78,7 +78,7 @@ class Clp(Defense):
 
         if self.spread is not None:
             return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))
-        counts = {f"{count}/{len(above)}": count for count in range(int((above > LEAST).sum()) + 1)}
+        counts = rungs(int((above > LEAST).sum()), len(above))
         count = yield from furthest(port, self.name, "channels pruned", counts, most, self.budget)
         return (yield from port.adopt(self.name, most(count)))
 

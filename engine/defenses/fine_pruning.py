@@ -56,7 +56,7 @@ class FinePruning(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Cut channels off, the most dormant first, then fine-tune."""
-        from engine.defenses.budget import furthest
+        from engine.defenses.budget import furthest, rungs
         from engine.defenses.tracing import reader_of
         from engine.models.inference import as_input, freeze
         from engine.training.objectives import CleanObjective
@@ -69,7 +69,7 @@ class FinePruning(Defense):
         def at(count: float) -> nn.Module:
             return cut(port.copy(), reader, order[: round(count)])
 
-        counts = {f"{count}/{reader.channels}": count for count in range(reader.channels)}
+        counts = rungs(reader.channels - 1, reader.channels)
         count = yield from furthest(port, self.name, "channels cut off", counts, at, self.tolerance)
         dormant = order[: round(count)]
 

@@ -124,7 +124,7 @@ class CompareScreen(Screen[None]):
         self.app.call_later(partial(self._take, reports, problems))
 
     def _take(self, reports: list[Report], problems: Sequence[str]) -> None:
-        if not self.is_mounted:
+        if self not in self.app.screen_stack:  # left before they were read: its widgets may be gone already
             return
         for problem in problems:
             self.notify(clean(problem), title="left out", severity="warning")

@@ -180,6 +180,8 @@ def test_keys_hold_the_fields_that_shape_and_no_others(attack: str):
     known = [*dict.fromkeys(each for section in sections for each in literals(section)), *NAMES]
     fixed = set()
     for path, shapes in leaves(config):
+        if path.startswith("defenses.") and attack != "badnets":
+            continue  # the same with every attack: once is enough
         other = changed(config, path, known)
         if other is None:
             fixed.add(path)

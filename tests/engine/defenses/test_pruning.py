@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.defenses.base import Choose, LabeledImages, Port
-from engine.defenses.budget import furthest
+from engine.defenses.budget import TRIED, furthest, rungs
 from engine.defenses.fine_pruning import activity, cut
 from engine.defenses.neurons import channels_of
 from engine.defenses.pruning import without
@@ -126,3 +127,15 @@ def test_what_is_left_of_a_pruned_network_settles_on_clean_images():
     torch.testing.assert_close(loose.bn1.running_mean, given[0].mean((0, 2, 3)), rtol=1e-2, atol=2e-3)
     assert torch.equal(fixed.bn1.running_mean, network.bn1.running_mean)
     assert not torch.allclose(loose.bn1.running_mean, network.bn1.running_mean, rtol=1e-2, atol=2e-3)
+
+
+def test_every_count_is_tried_where_there_are_few():
+    assert rungs(5, 16) == {f"{count}/16": count for count in range(6)}
+    assert len(rungs(TRIED, 99)) == TRIED + 1
+
+
+def test_of_many_some_are_tried_close_together_at_first_and_the_last_among_them():
+    counts = list(rungs(4_800, 5_000).values())
+    assert counts[0] == 0 and counts[-1] == 4_800 and len(counts) <= TRIED + 1
+    steps = [after - before for before, after in itertools.pairwise(counts)]
+    assert min(steps) >= 1 and steps[-1] > 10 * steps[0]

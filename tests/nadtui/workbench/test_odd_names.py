@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import pytest
 from textual.widgets import Input, Static
 
@@ -39,7 +40,8 @@ def test_runs_are_listed_opened_and_exported(tmp_path):
 @looks.piloted
 async def test_a_form_takes_one_and_shows_a_command_that_works(tmp_path, settings_file):
     file = tmp_path / f"{ODD} it's.npz"
-    file.touch()
+    images, labels = np.zeros((40, 8, 8, 3), np.uint8), np.arange(40) % 4
+    np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels)
     app = Workbench(tmp_path / "runs", settings_file=settings_file)
     async with app.run_test(size=(160, 40), notifications=True) as pilot:
         await at_rest(pilot, "presets")
