@@ -109,7 +109,7 @@ def test_a_bound_model_of_a_run_is_exported_and_taken_for_a_suspect(tmp_path):
         figures = ran.finished["unit"].metrics
         content, _ = checkpoint.render(load(str(ran.folder), None), "unit", Path("out.pth"))
         (tmp_path / "out.pth").write_bytes(content)
-        held = torch.load(tmp_path / "out.pth")["state_dict"]
+        held = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
         assert any(name.startswith("module.") and name.endswith(".bound") for name in held)
         for file in (tmp_path / "out.pth", checkpoint_file(ran.folder, "unit")):
             again = world.whole(world.config({"suspect": str(file)}), "a run of what it came to")
