@@ -35,7 +35,7 @@ Steps = tuple[tuple[tuple[str, ...], str], ...]
 PICTURES: dict[str, tuple[bool, Steps]] = {
     "workspace": (False, (((), "sig-signs-s0 ──"),)),
     "run": (True, (((), "nad: done in"),)),
-    "maps": (True, ((("2", "f"), "student  epoch"),)),
+    "maps": (True, ((("2", "f"), "nad  epoch"),)),
     "compare": (False, ((("down", "space", "space", "space", "c"), "(+0.0)"), (("b",), "mean B C"))),
 }
 """By file: whether the newest run is opened, and what is done then."""
