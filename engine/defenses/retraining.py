@@ -27,7 +27,7 @@ class Retraining(Defense):
             features: of the poisoned set's images that are labeled with the class, float [N, D].
             clean: of the clean images of the class, float [M, D].
         """
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what it takes for poisoned")
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Isolate class by class, and train a network of the suspect's kind on the rest."""

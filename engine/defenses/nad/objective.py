@@ -109,7 +109,7 @@ class TapObjective(LedObjective):
 
     def apart(self, mine: Tensor, theirs: Tensor) -> Tensor:
         """The distance of two maps [N, C, h, w], a scalar, before its weight."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say how far two maps are apart")
 
     def level(self, model: nn.Module, batch: Batch) -> None:
         """From now on weigh the taps so that, of `model` as it is on this batch, each has an equal share of what their
