@@ -24,6 +24,7 @@ from nadtui.runs import comparison
 from nadtui.runs.comparison import Table
 from nadtui.runs.digest import Report
 from nadtui.runs.loading import load
+from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.remeasured import Paragraph
 
@@ -121,11 +122,9 @@ class CompareScreen(Screen[None]):
                 reports.append(load(str(folder.absolute()), None))
             except RequestError as error:
                 problems.append(str(error))
-        self.app.call_later(partial(self._take, reports, problems))
+        hand_over(self, partial(self._take, reports, problems))
 
     def _take(self, reports: list[Report], problems: Sequence[str]) -> None:
-        if self not in self.app.screen_stack:  # left before they were read: its widgets may be gone already
-            return
         for problem in problems:
             self.notify(clean(problem), title="left out", severity="warning")
         self.reports = reports

@@ -29,6 +29,7 @@ from nadtui.formatting import clean, plural
 from nadtui.workbench.dialogs import Confirm
 from nadtui.workbench.form import SUSPECT, Field, RunForm, named_field, of_run, told
 from nadtui.workbench.suspects import Suspects, choose, suspects
+from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.fields_pane import FieldsPane
 from nadtui.workbench.widgets.remeasured import Paragraph
 
@@ -157,12 +158,10 @@ class NewRunScreen(Screen[None]):
                 form = of_run(self._run)
         except RequestError as error:
             problem = str(error)
-        self.app.call_later(partial(self._fill, form, presets, recipes, problem))
+        hand_over(self, partial(self._fill, form, presets, recipes, problem))
 
     def _fill(self, form: RunForm, presets: Sequence[str], recipes: Sequence[str], problem: str) -> None:
         """Put the form's data into its widgets."""
-        if not self.is_mounted:
-            return
         # What was typed while this was read stays.
         form = replace(
             form, **{name: value for name, value in vars(self.form).items() if value != getattr(self._opened, name)}
@@ -249,7 +248,7 @@ class NewRunScreen(Screen[None]):
             problem, said = str(error), ""
         fields = form.fields()
         given = next((each.value for each in fields if each.path == SUSPECT), TRAINED)
-        self.app.call_later(partial(self._judge, form, problem, said, fields, suspects(form, given)))
+        hand_over(self, partial(self._judge, form, problem, said, fields, suspects(form, given)))
         if problem:
             return
         time.sleep(PAUSE_S)  # what is being typed changes at once again
@@ -259,15 +258,15 @@ class NewRunScreen(Screen[None]):
             form.judge(self.out)
         except RequestError as error:
             problem = str(error)
-        self.app.call_later(partial(self._judged_whole, form, problem))
+        hand_over(self, partial(self._judged_whole, form, problem))
 
     def _judged_whole(self, form: RunForm, problem: str) -> None:
         """What images, network and files have to say, a moment later."""
-        if form == self.form and problem and self.query("#verdict"):
+        if form == self.form and problem:
             self._pronounce(problem, "")
 
     def _judge(self, form: RunForm, problem: str, said: str, fields: list[Field], choice: Suspects) -> None:
-        if form != self.form or not self.query("#verdict"):  # the form may be gone by now
+        if form != self.form:
             return
         if form != self._filled:
             self._failed = ""
@@ -321,9 +320,9 @@ class NewRunScreen(Screen[None]):
         try:
             requests = form.requests(self.out)
         except RequestError as error:
-            self.app.call_later(partial(self.notify, clean(error), title="not started", severity="error"))
+            hand_over(self, partial(self.notify, clean(error), title="not started", severity="error"))
             return
-        self.app.call_later(partial(self._launch, requests))
+        hand_over(self, partial(self._launch, requests))
 
     def _launch(self, requests: Sequence[RunRequest]) -> None:
         """One run opens its screen; several go on behind the list of runs."""

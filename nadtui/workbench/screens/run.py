@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events, on, work
@@ -21,6 +22,7 @@ from nadtui.workbench.screens import run_keys
 from nadtui.workbench.settings import PANES
 from nadtui.workbench.shown_maps import ShownMaps
 from nadtui.workbench.steering import extendable, resumable
+from nadtui.workbench.threads import hand_over, there
 from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.curves_pane import CurvesPane
@@ -339,12 +341,12 @@ class RunScreen(Screen[None]):
 
         done = recomputed_maps.compute_if(task, wanted=lambda: self._wants(task.operator))
         if done is not None:
-            self.app.call_later(self._maps_recomputed, done)
+            hand_over(self, partial(self._maps_recomputed, done))
 
     def _wants(self, operator: str) -> bool:
         """Whether maps under that operator are still waited for; asked by the thread that is to compute them."""
         wanted = self.maps.recomputed
-        return self.is_mounted and wanted is not None and wanted.operator == operator
+        return there(self) and wanted is not None and wanted.operator == operator
 
     def _maps_recomputed(self, recomputed: Recomputed) -> None:
         if self._wants(recomputed.operator):
