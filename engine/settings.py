@@ -188,6 +188,22 @@ class AnchorSettings(Section):
     """Share of the weight that is gone at the end of the training; it goes evenly."""
 
 
+class DecoySettings(Section):
+    """Decoys: made-up triggers laid over clean images whose labels stay (engine.training.decoys). Anchors and teachers
+    look at the images without them. A kind of strength 0 is left out."""
+
+    share: float = Field(0.0, ge=0, le=1)
+    """Of the images of a step that bear one, of a kind drawn at random; 0 = none."""
+    wave: float = Field(0.15, ge=0, le=1)
+    """Largest amplitude of a planar sine that is added, of the range of pixels."""
+    overlay: float = Field(0.3, ge=0, le=1)
+    """Largest share of another image, or of coarse noise, that is blended in."""
+    patch: float = Field(0.25, ge=0, le=1)
+    """Longest side of a square that is put on, of the image's; 2 pixels at least."""
+    warp: float = Field(0.05, ge=0, le=0.5)
+    """Largest mean shift of the pixels by a smooth warp, of the image's side."""
+
+
 class ObjectiveSettings(Section):
     """What a defender's training loop minimizes beside the cross-entropy on the clean subset."""
 
@@ -197,6 +213,7 @@ class ObjectiveSettings(Section):
     """What is good enough: only what an image's cross-entropy has above it counts (D3's epsilon)."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     """Share of each label that is spread evenly over all classes."""
+    decoys: DecoySettings = DecoySettings()
     anchor: AnchorSettings = AnchorSettings()
 
 

@@ -1,8 +1,8 @@
-"""What a defender's training minimizes on the clean subset: cross-entropy, mixup, and the anchor."""
+"""What a defender's training minimizes on the clean subset: cross-entropy, mixup, decoys, and the anchor."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,14 +10,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.settings import AnchorSettings, ObjectiveSettings
+from engine.training.decoys import with_decoys
 from engine.training.loop import Batch
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """A batch after mixup: a share of each image is itself, the rest its partner's."""
+    """A batch after mixup and decoys: a share of each image is itself, the rest its partner's."""
 
     images: Tensor
+    """What the model in training sees."""
+    plain: Tensor
+    """The same without decoys: what those see that it is to be like."""
     labels: Tensor
     partners: Tensor
     """The partners' labels, int64 [B]."""
@@ -40,20 +44,28 @@ class Mixed:
         return (F.relu(each - hinge) if hinge else each).mean()
 
 
+def drawn(batch: Batch, settings: ObjectiveSettings) -> Mixed:
+    """The batch as a step of the training sees it: mixed up, then with decoys."""
+    mixed = mixup(batch, settings.mixup)
+    if settings.decoys.share == 0:
+        return mixed
+    return replace(mixed, images=with_decoys(mixed.plain, settings.decoys, batch.generator))
+
+
 def mixup(batch: Batch, alpha: float) -> Mixed:
     """Mix each image with another of the batch (Zhang et al. 2018); alpha 0 leaves the batch as it is.
 
     Each image has a share of its own, Beta(alpha, alpha): one for the whole batch makes the loss jump.
     """
     if alpha == 0:
-        return Mixed(batch.images, batch.labels, batch.labels, None, batch.done)
+        return Mixed(batch.images, batch.images, batch.labels, batch.labels, None, batch.done)
     # torch draws no Beta variates from a given generator; numpy does, seeded from ours.
     seed = int(torch.randint(2**62, (1,), generator=batch.generator))
-    drawn = np.random.default_rng(seed).beta(alpha, alpha, size=len(batch.labels)).astype(np.float32)
-    shares = torch.from_numpy(drawn).to(batch.images.device)
+    variates = np.random.default_rng(seed).beta(alpha, alpha, size=len(batch.labels)).astype(np.float32)
+    shares = torch.from_numpy(variates).to(batch.images.device)
     order = torch.randperm(len(batch.labels), generator=batch.generator).to(batch.labels.device)
     images = torch.lerp(batch.images[order], batch.images, shares.view(-1, 1, 1, 1))
-    return Mixed(images, batch.labels, batch.labels[order], shares, batch.done)
+    return Mixed(images, images, batch.labels, batch.labels[order], shares, batch.done)
 
 
 def anchored(settings: AnchorSettings, logits: Tensor, anchor_logits: Tensor, done: float) -> Tensor:
@@ -83,7 +95,7 @@ class CleanObjective:
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, and `anchor` where it is on."""
-        mixed = mixup(batch, self.settings.mixup)
+        mixed = drawn(batch, self.settings)
         return self.parts(model(mixed.images), mixed)
 
     def parts(self, logits: Tensor, mixed: Mixed) -> dict[str, Tensor]:
@@ -93,6 +105,6 @@ class CleanObjective:
         anchor: AnchorSettings = self.settings.anchor
         if anchor.weight:
             with torch.no_grad():
-                anchor_logits = self.suspect(mixed.images)
+                anchor_logits = self.suspect(mixed.plain)
             parts["anchor"] = anchored(anchor, logits, anchor_logits, mixed.done)
         return parts

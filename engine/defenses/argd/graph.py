@@ -19,7 +19,7 @@ from engine.attention.maps import attention_map, normalized
 from engine.defenses.argd.settings import ArgdDistillSettings
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
-from engine.training.objectives import CleanObjective, mixup
+from engine.training.objectives import CleanObjective, drawn
 
 
 class ArgdObjective(CleanObjective):
@@ -41,9 +41,9 @@ class ArgdObjective(CleanObjective):
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, `anchor` where it is on, `node`, `edge`, `embedding`."""
-        mixed = mixup(batch, self.settings.mixup)
+        mixed = drawn(batch, self.settings)
         with torch.no_grad():
-            theirs = [normalized(attention_map(each)) for each in self.teacher.forward_with_taps(mixed.images)[1]]
+            theirs = [normalized(attention_map(each)) for each in self.teacher.forward_with_taps(mixed.plain)[1]]
         logits, taps = model.forward_with_taps(mixed.images)
         mine = [normalized(attention_map(each)) for each in taps]
         return {

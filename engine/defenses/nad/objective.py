@@ -19,7 +19,7 @@ from engine.errors import RequestError
 from engine.figures import TapHealth
 from engine.models.inference import in_eval_mode
 from engine.training.loop import Batch
-from engine.training.objectives import CleanObjective, Mixed, anchored, mixup
+from engine.training.objectives import CleanObjective, Mixed, anchored, drawn, mixup
 
 
 class TapSettings(Protocol):
@@ -79,9 +79,9 @@ class LedObjective(CleanObjective):
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, and the anchors that are on."""
-        mixed = mixup(batch, self.settings.mixup)
+        mixed = drawn(batch, self.settings)
         with torch.no_grad():
-            taught = self.teacher(mixed.images)
+            taught = self.teacher(mixed.plain)
         return self.led(model(mixed.images), taught, mixed)
 
     def led(self, logits: Tensor, taught: Tensor, mixed: Mixed) -> dict[str, Tensor]:
@@ -120,12 +120,12 @@ class TapObjective(LedObjective):
 
     def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss's summands: `ce`, the anchors that are on, and one for each tap with a weight."""
-        return self._all_parts(model, mixup(batch, self.settings.mixup))[0]
+        return self._all_parts(model, drawn(batch, self.settings))[0]
 
     def _all_parts(self, model: nn.Module, mixed: Mixed) -> tuple[dict[str, Tensor], tuple[float, ...]]:
         """The summands, and each tap's weight."""
         with torch.no_grad():
-            taught, theirs = self.teacher.forward_with_taps(mixed.images)
+            taught, theirs = self.teacher.forward_with_taps(mixed.plain)
         logits, mine = model.forward_with_taps(mixed.images)
         parts = self.led(logits, taught, mixed)
         weights = self._leveled or self.distill.weights(self.tap_names, compared(mine, theirs))
