@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from torch import Tensor
 
 from engine import data, models
 from engine.attacks import settings_class
@@ -49,6 +51,20 @@ def measured(card: Card, device: Device) -> Measured:
     images = images_of(DataSettings.model_validate(card.config["data"]))
     found = _metrics(card.config, card.model, card.attack_seed, load(card), images, device)
     return Measured(card, found, images.fingerprint == card.data["fingerprint"])
+
+
+def measured_with(card: Card, weights: Mapping[str, Tensor], device: Device) -> Metrics:
+    """What a suspect's trigger does to another model of its network: to a clean one, say, that stands for innocence.
+
+    Args:
+        weights: a state dict of that network.
+
+    Raises:
+        RequestError: the suspect's file or its images are not to be had, or the weights do not fit.
+    """
+    images = images_of(DataSettings.model_validate(card.config["data"]))
+    found = replace(load(card), weights=dict(weights))
+    return _metrics(card.config, card.model, card.attack_seed, found, images, device)
 
 
 @functools.lru_cache(maxsize=1)
