@@ -267,6 +267,24 @@ def extendable(host: Host) -> list[StageView]:
     return [stage for stage in stages if not stage.untrained and (here or stage.state == "finished")]
 
 
+def why_not(host: Host, action: str) -> str | None:
+    """Why a run cannot be paused, stopped, resumed or extended now, in a line; None where it can, and for all else."""
+    state = host.state
+    if action in ("pause", "stop") and not host.live:
+        return f"this run is {state}: there is nothing to {action}"
+    if action == "resume" and not resumable(host):
+        if host.live:
+            return f"this run is {state}: p pauses it, x stops it"
+        if state is RunState.FINISHED:
+            return "this run is finished: + extends a stage of it, in a new run"
+        if not host.view.writable:
+            return "this run was recorded by another version of nadtui, which alone can go on with it"
+        return f"this run is {state}: there is nothing to go on from"
+    if action == "extend" and not extendable(host):
+        return f"this run is {state}: it has no stage that can be extended here"
+    return None
+
+
 def _done(host: Host, stage: str) -> bool:
     known = host.view.stages.get(stage)
     return known is not None and known.state == "finished"

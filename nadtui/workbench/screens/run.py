@@ -21,7 +21,7 @@ from nadtui.runs.watching import Watcher
 from nadtui.workbench.screens import run_keys
 from nadtui.workbench.settings import PANES
 from nadtui.workbench.shown_maps import ShownMaps
-from nadtui.workbench.steering import extendable, resumable
+from nadtui.workbench.steering import extendable, why_not
 from nadtui.workbench.threads import hand_over, there
 from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
@@ -263,7 +263,7 @@ class RunScreen(Screen[None]):
         self._cursor_moved()
 
     def action_back(self) -> None:
-        """One step back: the cell, the cursor, then the screen."""
+        """One step back: the cell, the cursor, the full screen, then the run's."""
         maps = self.maps
         if maps.maximized_cell:
             maps.maximized_cell = False
@@ -271,6 +271,8 @@ class RunScreen(Screen[None]):
         elif self.cursor is not None or maps.cell is not None:
             self.cursor = maps.cell = None
             self._cursor_moved()
+        elif self.wide and self.app.settings.maximized:
+            self.action_maximize()
         else:
             self.app.leave_run()
 
@@ -355,16 +357,14 @@ class RunScreen(Screen[None]):
 
     # --- steering ---
 
+    def on_key(self, event: events.Key) -> None:
+        """A key that can do nothing now says why."""
+        if reason := why_not(self.host, run_keys.STEERED.get(event.key, "")):
+            self.notify(reason, timeout=4)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are shown as such."""
-        host = self.host
-        if action in ("pause", "stop"):
-            return True if host.live else None
-        if action == "resume":
-            return True if resumable(host) else None
-        if action == "extend":
-            return True if extendable(host) else None
-        return True
+        return None if why_not(self.host, action) else True
 
     def action_pause(self) -> None:
         """Pause, or go on."""

@@ -69,7 +69,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     (
         OTHER,
         (
-            ("escape", "back", "Back", "Cell back, cursor off, then back to the runs"),
+            ("escape", "back", "Back", "Cell back, cursor off, all panes again, then back to the runs"),
             ("question_mark", "app.help", "Help", "All keys"),
         ),
     ),
@@ -80,6 +80,11 @@ BINDINGS = [
     for _, rows in _TABLE
     for key, action, label, tooltip in rows
 ]
+
+STEERED = {
+    binding.key: binding.action for binding in BINDINGS if binding.action in {"pause", "stop", "resume", "extend"}
+}
+"""By key, what is done to a run and cannot be done to every run."""
 
 GROUPS = {action: group for group, rows in _TABLE for _, action, _, _ in rows}
 """The group of each action in the help."""

@@ -15,7 +15,7 @@ from nadtui.workbench.app import Workbench
 from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.log import LogPane
 from tests import looks, scripted_run, showcase
-from tests.pilot import at_rest, until
+from tests.pilot import at_rest, shows, until
 from tests.run_screen import NOW, SIZES, Jobs, opened, started
 
 
@@ -241,3 +241,27 @@ def _style():
     from rich.style import Style
 
     return Style()
+
+
+@looks.piloted
+async def test_escape_gives_the_full_screen_back_before_it_leaves_the_run(watching):
+    app = watching()
+    async with app.run_test(size=(160, 48)) as pilot:
+        screen = await opened(pilot, "✓ finished")
+        await pilot.press("f")
+        assert screen.has_class("-alone")
+        await pilot.press("escape")
+        assert not screen.has_class("-alone")
+        assert app.screen is screen
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is not screen)
+
+
+@looks.piloted
+async def test_a_key_that_can_do_nothing_says_why(watching):
+    app = watching()
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        await opened(pilot, "✓ finished")
+        for key, said in (("R", "extends a stage"), ("p", "nothing to pause"), ("x", "nothing to stop")):
+            await pilot.press(key)
+            await until(pilot, shows(pilot, said))
