@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
-from engine.figures import Metrics, TapHealth
+from engine.figures import Change, Metrics, TapHealth
 
 T = TypeVar("T")
 
@@ -321,6 +321,8 @@ class StageFinished(Event, kind="stage-finished"):
     """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
     learned: str = ""
     """Digest of the trigger that learned with the model; empty where none did."""
+    changes: tuple[Change, ...] = ()
+    """What it has over each of the models that it stands on: the suspect, its defense's references."""
 
 
 @dataclass(frozen=True, kw_only=True)

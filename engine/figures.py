@@ -36,6 +36,19 @@ class Metrics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Change:
+    """A model's figures less another's, in points, on the same test images; 95 % intervals of matched pairs."""
+
+    than: str
+    """The other's stage."""
+    acc: float
+    acc_ci: tuple[float, float]
+    asr: float = math.nan
+    """NaN where no trigger is known."""
+    asr_ci: tuple[float, float] = (math.nan, math.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TapHealth:
     """How one tap takes part in the distillation."""
 

@@ -94,14 +94,30 @@ def live_draw(labels: Tensor, images: int) -> Tensor:
     return stratified_draw(labels, images, _LIVE_DRAW, "the live curves' draw")
 
 
+@dataclass(frozen=True)
+class Answers:
+    """The classes that a model answers with."""
+
+    clean: Tensor
+    """int64 [N], of all test images."""
+    triggered: Tensor | None
+    """int64 [M], of the triggered eligible ones; None where no trigger changes anything."""
+
+
+def ask(model: nn.Module, test: TestImages, device: Device) -> Answers:
+    """Ask a model about all test images."""
+    triggered = predict(model, test.triggered, device) if test.attacked else None
+    return Answers(predict(model, test.clean, device), triggered)
+
+
 def measure(model: nn.Module, test: TestImages, device: Device) -> Metrics:
     """Measure a model on test images."""
-    triggered = predict(model, test.triggered, device) if test.attacked else None
-    return _metrics(predict(model, test.clean, device), triggered, test)
+    return metrics_of(ask(model, test, device), test)
 
 
-def _metrics(clean: Tensor, triggered: Tensor | None, test: TestImages) -> Metrics:
-    """The figures from the predicted classes of all clean and of the triggered eligible images."""
+def metrics_of(answers: Answers, test: TestImages) -> Metrics:
+    """The figures of what a model answers."""
+    clean, triggered = answers.clean, answers.triggered
     right = clean == test.labels
     hits = {"acc": right, "base": clean[test.eligible] == test.wanted}
     if triggered is not None:

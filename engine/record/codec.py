@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from engine.events import KINDS, Event, PlannedStage, RunStarted
-from engine.figures import Metrics, TapHealth
+from engine.figures import Change, Metrics, TapHealth
 from engine.plain import plain, utf8
 from engine.record import old_schema
 
@@ -110,13 +110,17 @@ def _text(value: Any) -> str:
     return _checked(str, value)
 
 
-def _metrics(values: Any) -> Metrics:
-    """Figures, the numbers in their intervals and their classes' list included."""
-    gaps = {
-        key: [math.nan if item is None else item for item in value] if isinstance(value, list) else value
-        for key, value in _checked(dict, values).items()
-    }
-    return _build(Metrics, gaps)
+def _figures(cls: type) -> Callable[[Any], Any]:
+    """What reads a table of figures, the numbers in its intervals and lists included."""
+
+    def read(values: Any) -> Any:
+        gaps = {
+            key: [math.nan if item is None else item for item in value] if isinstance(value, list) else value
+            for key, value in _checked(dict, values).items()
+        }
+        return _build(cls, gaps)
+
+    return read
 
 
 def _tables(cls: type) -> Callable[[Any], tuple[Any, ...]]:
@@ -131,10 +135,11 @@ _REVIVERS: dict[str, Callable[[Any], Any]] = {
     "Role": _text,  # a role that only a newer writer knows is kept as it is: no reader asks for it
     "bool": lambda value: _checked(bool, value),
     "bytes": lambda value: binascii.a2b_base64(value, strict_mode=True),
-    "Metrics": _metrics,
+    "Metrics": _figures(Metrics),
     "dict[str, float]": lambda value: {key: _number(item) for key, item in value.items()},
     "tuple[str, ...]": lambda value: tuple(_text(item) for item in _checked(list, value)),
     "tuple[PlannedStage, ...]": _tables(PlannedStage),
     "tuple[TapHealth, ...]": _tables(TapHealth),
+    "tuple[Change, ...]": lambda values: tuple(map(_figures(Change), _checked(list, values))),
 }
 """By annotation what reads it."""

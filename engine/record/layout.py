@@ -3,6 +3,7 @@
     <root>/<id>/config.yaml          the complete configuration; whole as soon as the folder is visible
                 events.jsonl         one event a line, append-only
                 checkpoints/         <stage>.safetensors, <stage>.state.safetensors
+                answers/             <stage>.safetensors: what each model answers to each test image
                 summary.json         written last; its presence means finished
                 run.lock             locked by the writing process; the kernel frees it however that process ends
                 heartbeat.json       the writer's pid and host; its modification time is refreshed every 2 s
@@ -25,6 +26,7 @@ SUMMARY = "summary.json"
 LOCK = "run.lock"
 HEARTBEAT = "heartbeat.json"
 CHECKPOINTS = "checkpoints"
+ANSWERS = "answers"
 
 _ID = re.compile(r"\d{8}-\d{6}-[a-z0-9][a-z0-9_.-]*")
 _STAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -53,6 +55,11 @@ def looks_like_run(folder: Path) -> bool:
 def checkpoint_file(folder: Path, stage: str) -> Path:
     """Where a stage's weights are, or will be; RequestError for a name that is no stage's."""
     return folder / CHECKPOINTS / f"{checked_stage(stage)}.safetensors"
+
+
+def answers_file(folder: Path, stage: str) -> Path:
+    """Where a finished stage's answers are, or will be; RequestError for a name that is no stage's."""
+    return folder / ANSWERS / f"{checked_stage(stage)}.safetensors"
 
 
 def state_file(folder: Path, stage: str) -> Path:

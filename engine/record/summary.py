@@ -87,6 +87,7 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "sha256": done.sha256 if done else None,
         "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
         "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
+        **({"changes": [plain(each) for each in done.changes]} if done and done.changes else {}),
         **({"isolated": _isolated(stage.isolated)} if stage.isolated else {}),
         **({"verified": {name: _verified(each) for name, each in stage.verified.items()}} if stage.verified else {}),
     }

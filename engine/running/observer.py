@@ -8,13 +8,14 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from torch import nn
 
 from engine.attacks.base import Trigger
 from engine.attacks.joint import Joint
 from engine.attention.capture import Capture
-from engine.evaluation.metrics import TestImages, live_draw, measure, prepare, take
+from engine.evaluation.metrics import Answers, TestImages, ask, live_draw, measure, metrics_of, prepare, take
 from engine.events import Evaluation, Event, SampleShown
 from engine.figures import Metrics
 from engine.running.session import Session
@@ -22,6 +23,14 @@ from engine.storage.checkpoints import save_weights
 
 TRIGGER = "trigger.safetensors"
 """What defines the trigger, in the run folder."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a model did on test images."""
+
+    metrics: Metrics
+    answers: Answers
 
 
 class Observer:
@@ -64,16 +73,18 @@ class Observer:
 
     def observe(
         self, stage: str, model: nn.Module, epoch: int, step: int, watched: Stopwatch, *, final: bool
-    ) -> Generator[Event, None, Metrics]:
+    ) -> Generator[Event, None, Seen]:
         """A point of the curves, and the attention maps that go with it."""
         with watched, self._stoppable(model):
             if isinstance(model, Joint):
                 self.show(model.trigger())
-            metrics = measure(model, self.test if final else self.live, self._session.device)
+            test = self.test if final else self.live
+            answers = ask(model, test, self._session.device)
+            metrics = metrics_of(answers, test)
             maps = list(self.capture.maps(stage, epoch, model))
         yield Evaluation(stage=stage, epoch=epoch, step=step, metrics=metrics, final=final)
         yield from maps
-        return metrics
+        return Seen(metrics, answers)
 
     def measure(self, model: nn.Module) -> Metrics:
         """The model's figures on all test images."""

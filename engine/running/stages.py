@@ -13,10 +13,13 @@ from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
+from engine.evaluation.metrics import Answers
+from engine.evaluation.paired import change
 from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
-from engine.figures import Metrics
+from engine.figures import Change, Metrics
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
-from engine.running.observer import Observer, Stopwatch
+from engine.running.kept_answers import keep_answers, recalled_answers
+from engine.running.observer import Observer, Seen, Stopwatch
 from engine.running.passes import Passes
 from engine.running.plan import SUSPECT, epochs_fields, seed_of
 from engine.running.session import Session
@@ -138,11 +141,11 @@ class StageRunner:
         for at, make in sorted((curve or {}).items()):
             yield from self._curve_point(stage, at, self.passes.made(make), watched)
         check_finite(stage, model, "it cannot be used")
-        metrics = yield from self.observer.observe(stage, model, 0, 0, watched, final=True)
-        yield self._completed(stage, model, metrics, evaluation_seconds=watched.seconds, cached=given)
+        seen = yield from self.observer.observe(stage, model, 0, 0, watched, final=True)
+        yield self._completed(stage, model, seen, evaluation_seconds=watched.seconds, cached=given)
         if not doubted:
             yield from self._doubt(
-                stage, metrics, "it was taken as it was" if given else "its defense left nothing of it"
+                stage, seen.metrics, "it was taken as it was" if given else "its defense left nothing of it"
             )
         return model
 
@@ -204,17 +207,17 @@ class StageRunner:
         """The last epoch's figures on all test images: nothing is picked by looking at them."""
         progress = loop.progress
         step = progress.epoch * loop.steps_per_epoch
-        metrics = yield from self.observer.observe(loop.stage, loop.model, progress.epoch, step, watched, final=True)
+        seen = yield from self.observer.observe(loop.stage, loop.model, progress.epoch, step, watched, final=True)
         yield self._completed(
             loop.stage,
             loop.model,
-            metrics,
+            seen,
             epochs=progress.epoch,
             train_seconds=progress.train_seconds,
             evaluation_seconds=watched.seconds,
             images_per_second=progress.train_images / max(progress.train_seconds, 1e-9),
         )
-        yield from self._doubt(loop.stage, metrics, f"{loop.advice}, or more epochs (now {progress.epoch})")
+        yield from self._doubt(loop.stage, seen.metrics, f"{loop.advice}, or more epochs (now {progress.epoch})")
         # Only now: a kill before the event is recorded finds the last saved epoch still there.
         self.folder.state(loop.stage).unlink(missing_ok=True)
 
@@ -222,7 +225,7 @@ class StageRunner:
         self,
         stage: str,
         model: nn.Module,
-        metrics: Metrics,
+        seen: Seen,
         *,
         epochs: int = 0,
         train_seconds: float = 0.0,
@@ -242,7 +245,8 @@ class StageRunner:
         save_weights(file, weights, {"stage": stage, "model": name}, within=self.folder.path)
         event = StageFinished(
             stage=stage,
-            metrics=metrics,
+            metrics=seen.metrics,
+            changes=self._changes(stage, seen.answers),
             checkpoint=str(file.relative_to(self.folder.path)),
             sha256=digest(weights),
             learned=digest(learned) if learned else "",
@@ -255,6 +259,13 @@ class StageRunner:
         )
         self.finished[stage] = event
         return event
+
+    def _changes(self, stage: str, answers: Answers) -> tuple[Change, ...]:
+        """Keep a model's answers, and set them beside those of the models that it stands on."""
+        test, run = self.observer.test, self.folder.path
+        keep_answers(run, stage, answers, test)
+        before = {name: recalled_answers(run, name, test) for name in self.session.stage(stage).needs}
+        return tuple(change(test, known, answers, name) for name, known in before.items() if known is not None)
 
 
 def digest(weights: Mapping[str, Tensor]) -> str:

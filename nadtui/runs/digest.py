@@ -77,6 +77,7 @@ class Report:
             ("images", _preprocessing(view)),
             ("defenses", ", ".join(view.defenses)),
             *(("verdict", said) for said in self.verdicts()),
+            *(("added", said) for said in self.added()),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
             ("started", datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")),
@@ -88,6 +89,16 @@ class Report:
         """What has become of the backdoor, a line for each purified model; its name where there are several."""
         said = {name: each.line for name, each in of_summary(summarize(self.view)).items()}
         return [line if len(said) == 1 else f"{name}: {line}" for name, line in said.items()]
+
+    def added(self) -> list[str]:
+        """What each defense added to its references, its teacher, say, image by image: a line for each."""
+        return [
+            narrate.change(stage.name, each)
+            for stage in self.view.purified
+            if stage.finished is not None
+            for each in stage.finished.changes
+            if each.than in self.view.stages and self.view.stages[each.than].role == "reference"
+        ]
 
     def missing(self) -> list[str]:
         """Why there are dashes in the place of figures, a line each."""

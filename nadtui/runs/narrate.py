@@ -6,7 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
-from engine.figures import Metrics
+from engine.figures import Change, Metrics
 from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
@@ -102,6 +102,20 @@ def _(event: events.StageFinished, view: RunView) -> str:
     if event.cached:
         how = f"{taken(event.stage, view)}, not trained"
     return "  ".join([f"{event.stage}: {how}", *figures(event.metrics)])
+
+
+def change(stage: str, found: Change) -> str:
+    """What a model has over another that it stands on, with the intervals; what a defender would not want is said."""
+    parts = []
+    for name, points, (low, high), sign in (
+        ("ACC", found.acc, found.acc_ci, 1),
+        ("ASR", found.asr, found.asr_ci, -1),
+    ):
+        if math.isfinite(points):
+            least, most = sorted((sign * low, sign * high))
+            how = "better" if least > 0 else "worse" if most < 0 else "no difference shown"
+            parts.append(f"{name} {points:+.1f} ({low:+.1f} to {high:+.1f}: {how})")
+    return f"{stage} over {found.than}: {', '.join(parts)}"
 
 
 @line.register

@@ -1,6 +1,7 @@
 """Lines of the log."""
 
 from engine.events import Chosen
+from engine.figures import Change
 from engine.record.view import RunView, fold
 from nadtui.runs import narrate
 from tests import run_folders
@@ -21,3 +22,12 @@ def test_of_many_candidates_the_first_are_named():
 def test_without_a_trigger_figures_are_acc_alone():
     first = fold(run_folders.side_by_side(attacked=False)).stages["attack"]
     assert narrate.figures(first.metrics) == ["ACC 97.0"]
+
+
+def test_what_a_model_has_over_another_is_told_with_what_a_defender_wants():
+    found = Change(than="teacher", acc=1.9, acc_ci=(1.1, 2.7), asr=9.25, asr_ci=(3.4, 14.8))
+    assert narrate.change("nad", found) == (
+        "nad over teacher: ACC +1.9 (+1.1 to +2.7: better), ASR +9.2 (+3.4 to +14.8: worse)"
+    )
+    unsure = Change(than="teacher", acc=-0.2, acc_ci=(-0.9, 0.5))
+    assert narrate.change("nad", unsure) == "nad over teacher: ACC -0.2 (-0.9 to +0.5: no difference shown)"
