@@ -127,8 +127,9 @@ class ModelSettings(Section):
 class EvaluationSettings(Section):
     """What is measured, and how often."""
 
-    every: Annotated[int, Shapes("measurement")] = Field(1, ge=1)
-    """Epochs between two points of the live curves; the last epoch is always measured on all test images."""
+    every: Annotated[int | None, Shapes("measurement")] = Field(None, ge=1)
+    """Epochs between two points of the live curves; null = so many that a stage has ten at most: on a few hundred clean
+    images an epoch is no dearer than a point. The last epoch is always measured on all test images."""
     images: Annotated[int, Shapes("measurement")] = Field(300, ge=0)
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from functools import partial
@@ -28,6 +29,8 @@ from engine.storage.checkpoints import fit, load_weights, save_weights
 from engine.training.loop import Loop, Objective, augmentation
 from engine.training.steps import OptimizerFactory, TrainStep, descend, sgd
 
+LIVE = 10
+"""Live evaluations of a stage at most, where the configuration leaves it open."""
 PRODUCTS = "attack"
 """The folder, inside the run's, of what the attack trained and optimized beside its model."""
 LEARNED = f"{PRODUCTS}/learned.safetensors"
@@ -177,6 +180,7 @@ class StageRunner:
     def _epochs(self, loop: Loop, watched: Stopwatch, watch: Watch | None) -> Generator[Event, None, None]:
         """The epochs still to do; each but the last is saved, so that a killed run loses at most one."""
         progress, last = loop.progress, loop.settings.epochs
+        every = self.session.config.evaluation.every or math.ceil(last / LIVE)
         if watch is not None and progress.epoch == progress.step == 0 and (taps := watch(loop.model)):
             yield AttentionHealth(stage=loop.stage, epoch=0, taps=taps)
         while progress.epoch < last:
@@ -186,7 +190,7 @@ class StageRunner:
             done = progress.epoch
             if done == last:
                 break
-            if done % self.session.config.evaluation.every == 0:
+            if done % every == 0:
                 step = done * loop.steps_per_epoch
                 yield from self.observer.observe(loop.stage, loop.model, done, step, watched, final=False)
             watched.epoch = done
