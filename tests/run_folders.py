@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
+
 from engine.config.presets import resolve
 from engine.events import (
     AttentionCaptured,
@@ -24,6 +27,7 @@ from engine.events import (
     StageFinished,
 )
 from engine.record.codec import encode
+from engine.record.layout import answers_file
 from engine.record.summary import summarize
 from engine.record.view import fold
 from tests import scripted_run
@@ -183,3 +187,17 @@ def _untriggered(event: Event) -> Event:
         bounds = dict.fromkeys(("asr_ci", "ra_ci", "base_ci"), nothing)
         return dataclasses.replace(event, metrics=dataclasses.replace(event.metrics, eligible=0, **figures, **bounds))
     return event
+
+
+def keep_answers(run: Path, stage: str, classes: int = 3, *, triggered: bool = True) -> None:
+    """Answers of ten images a class: one of each is taken for the next class, all triggered ones for the first."""
+    labels = np.repeat(np.arange(classes), 10).astype(np.int32)
+    clean = labels.copy()
+    clean[9::10] = (labels[9::10] + 1) % classes
+    eligible = np.flatnonzero(labels).astype(np.int32)
+    kept = {"clean": clean, "labels": labels, "eligible": eligible, "wanted": np.zeros_like(eligible)}
+    if triggered:
+        kept["triggered"] = np.zeros_like(eligible)
+    file = answers_file(run, stage)
+    file.parent.mkdir(exist_ok=True)
+    save_file(kept, file)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from engine.errors import RequestError
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 from nadtui.cli.options import Json, Out, Run, Sort
@@ -18,13 +21,24 @@ WARNINGS = 10
 """The newest warnings that are shown."""
 
 
-def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN, json: Json = False) -> None:
+def show(
+    run: Run,
+    out: Out = None,
+    sort: Sort = side_by_side.AS_RUN,
+    confusion: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE|all", help="What a model takes each class for; repeatable.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """One run: what it was, its figures, how it ended; as JSON its summary, with its folder."""
     from nadtui.cli import tables
     from nadtui.runs.loading import load
 
     side_by_side.check_order(sort)
     report = load(run, out)
+    if confusion:
+        _show_confusion(report, confusion, json=json)
+        return
     if json:
         output.json_document({**report.summary, "folder": str(report.folder)})
         return
@@ -53,6 +67,34 @@ def show(run: Run, out: Out = None, sort: Sort = side_by_side.AS_RUN, json: Json
         output.line()
         output.line(said)
     diagnostics.note(f"record: {report.folder}")
+
+
+def _show_confusion(report: Report, stages: list[str], *, json: bool) -> None:
+    """What models take the images of each class for, and nothing else.
+
+    Raises:
+        RequestError: the run has no such stage, or has kept no answers of it.
+    """
+    from nadtui.cli import tables
+
+    known = list(report.view.stages)
+    strange = next((name for name in stages if name not in ("all", *known)), None)
+    if strange is not None:
+        raise RequestError(f"--confusion {strange}: this run has {', '.join(known) or 'no stages'}; or all")
+    wanted = known if "all" in stages else stages
+    found = report.confusions(wanted)
+    if not found:
+        raise RequestError(
+            f"--confusion: {report.view.run} has kept no answers of {', '.join(wanted)}: it was recorded before "
+            "answers were kept, or has not finished that stage"
+        )
+    if json:
+        output.json_document([each.to_dict() for each in found])
+        return
+    for each in found:
+        output.line(f"{each.title}:")
+        output.show(lambda width, each=each: tables.make(each.columns, each.rows(), figures=len(each.columns) - 1))
+        output.line()
 
 
 def _show_verified(report: Report) -> None:

@@ -30,7 +30,7 @@ def render(report: Report) -> str:
         *_curves(report),
         *map(_way, report.ways()),
     ]
-    parts += [*_verified(report), *_maps(report)]
+    parts += [*_verified(report), *_confusions(report), *_maps(report)]
     parts.append(f"<h2>Configuration</h2><pre>{html.escape(report.configuration())}</pre>")
     return page(view.run, "\n".join(parts))
 
@@ -65,6 +65,11 @@ def _side_by_side(report: Report) -> list[str]:
     """The defenses, where there are several."""
     rows = side_by_side.rows(report.summary)
     return [f"<h2>{side_by_side.TITLE}</h2>{_table(side_by_side.COLUMNS, rows)}"] if rows else []
+
+
+def _confusions(report: Report) -> list[str]:
+    """What the suspect and the purified models take the images of each class for."""
+    return [f"<h2>{text(each.title)}</h2>{_table(each.columns, each.rows())}" for each in report.confusions()]
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -14,12 +14,14 @@ from nadtui.runs.digest import Report
 
 
 def render(report: Report) -> str:
-    """The run as one JSON document in ASCII: `summary.json` and, beside it, `config`, `curves` and `complete`."""
+    """The run as one JSON document in ASCII: `summary.json` and, beside it, `config`, `curves`, `confusions` and
+    `complete`."""
     values: dict[str, Any] = {
         **report.summary,
         "complete": report.complete,
         "config": report.view.config,
         "curves": {stage.name: _curve(stage) for stage in report.view.stages.values() if stage.evaluations},
+        "confusions": [each.to_dict() for each in report.confusions()],
     }
     return json.dumps(_strict(values), indent=2, allow_nan=False) + "\n"
 

@@ -31,6 +31,9 @@ def render(report: Report) -> str:
     for way in report.ways():
         parts += [f"## {escape(way.title)}", _table(way.columns, way.rows)]
     parts += _verified(report)
+    for each in report.confusions():
+        rows = [list(map(escape, row)) for row in each.rows()]
+        parts += [f"## {escape(each.title)}", _table(list(map(escape, each.columns)), rows)]
     parts += ["## Configuration", _fenced(report.configuration())]
     return "\n\n".join(parts) + "\n"
 

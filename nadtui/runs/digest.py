@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.runs import narrate
+from nadtui.runs.confusion import Confusion, confusions
 
 UNTRIGGERED = "No trigger is known: there is no ASR, RA or base."
 """What is said where dashes stand in the place of those figures."""
@@ -131,6 +132,17 @@ class Report:
             for stage in self.view.stages.values()
             if stage.curve
         ]
+
+    def confusions(self, stages: Sequence[str] | None = None) -> list[Confusion]:
+        """What models answer to the images of each class, clean and triggered, where the run has kept it.
+
+        Args:
+            stages: whose; None = the suspect's and the purified models'.
+        """
+        view = self.view
+        chosen = [stage.name for stage in view.stages.values() if stage.role in ("suspect", "purified")]
+        names = [str(name) for name in self.summary.get("class_names") or ()]
+        return list(confusions(self.folder, chosen if stages is None else stages, names))
 
     def configuration(self) -> str:
         """The whole configuration as YAML, in lines that a terminal or a page shows as they are."""

@@ -40,7 +40,13 @@ class TeacherSettings(Section):
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
     distance: DistanceSettings = DistanceSettings()
-    """With a weight, or another start than the suspect's, the teacher is made as D3 makes a model."""
+    """With a weight, or another start than the suspect's, the teacher is made as D3 makes a model; one from a file or
+    of another network has no old weights of which it could."""
+
+    @property
+    def of_the_suspect(self) -> bool:
+        """Whether the teacher is made of the suspect, in this run."""
+        return self.file is None and self.model is None
 
     @property
     def path(self) -> Path | None:
@@ -67,7 +73,8 @@ class StudentSettings(Section):
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
     start: Literal["suspect", "teacher"] = "suspect"
-    """Whose copy the student is at first."""
+    """Whose copy the student is at first; a teacher that was not made of the suspect is never copied: what it knows
+    would have come from elsewhere."""
     distance: DistanceSettings = DistanceSettings()
     """Kept from the suspect's weights while the student learns; its start is laid over the student's."""
     teacher_anchor: AnchorSettings = AnchorSettings()

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from engine.defenses.base import Defense, Port, Stage, Watch, Work
 from engine.defenses.nad.settings import StudentSettings, TeacherSettings
-from engine.errors import RequestError
+from engine.events import Message
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -73,7 +73,6 @@ class Taught(Defense):
         """Refuse a teacher that does not fit, and layers that the network does not have."""
         from engine.defenses.nad.teacher import made
 
-        self._check_starts()
         for where in ("teacher", "distill"):
             self._distance(where, model, clean)
         if self.teacher.file is not None or self.teacher.model is not None:
@@ -90,7 +89,12 @@ class Taught(Defense):
 
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
         teacher = freeze((yield from self._teacher(port, probe.images)))
-        student = copy_of(teacher) if self.distill.start == "teacher" else port.copy()
+        copied = self.distill.start == "teacher" and self.teacher.of_the_suspect
+        student = copy_of(teacher) if copied else port.copy()
+        if copied != (self.distill.start == "teacher"):
+            yield Message(
+                text=f"{self.name}: the teacher is not made of the suspect; the student begins as the suspect"
+            )
         distance = self._distance("distill", port.suspect, probe.images)
         if distance is not None:
             distance.begin(student, port.seed)
@@ -125,19 +129,6 @@ class Taught(Defense):
         from engine.training.distance import Distance
 
         settings = getattr(self, where).distance
-        if not settings.active:
+        if not settings.active or (where == "teacher" and not self.teacher.of_the_suspect):
             return None
         return Distance.of_layers(settings, suspect, images, f"defenses.{self.name}.{where}.distance")
-
-    def _check_starts(self) -> None:
-        """Refuse another network where the suspect's weights count."""
-        if self.teacher.model is None:
-            return
-        where = f"defenses.{self.name}"
-        if self.distill.start == "teacher":
-            raise RequestError(f"{where}.distill.start = 'teacher': the teacher is another network; allowed: suspect")
-        if self.teacher.distance.active:
-            raise RequestError(
-                f"{where}.teacher.distance: the teacher is another network, whose layers have no old weights; "
-                "allowed: weight 0 and start near"
-            )
