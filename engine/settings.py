@@ -194,7 +194,7 @@ class DecoySettings(Section):
 
     share: float = Field(0.0, ge=0, le=1)
     """Of the images of a step that bear one, of a kind drawn at random; 0 = none."""
-    wave: float = Field(0.15, ge=0, le=1)
+    wave: float = Field(0.25, ge=0, le=1)
     """Largest amplitude of a planar sine that is added, of the range of pixels."""
     overlay: float = Field(0.3, ge=0, le=1)
     """Largest share of another image, or of coarse noise, that is blended in."""

@@ -199,6 +199,14 @@ class Workbench(WorkbenchBase):
             about = getattr(self.screen, "ABOUT", "")
             self.push_screen(HelpScreen(self.screen.TITLE or "keys", sections(self, self.screen), about))
 
+    def action_confusion(self) -> None:
+        """What each model of the run on top takes each class for."""
+        from nadtui.workbench.screens.confusion import ConfusionScreen
+
+        for screen in self._run_screens():
+            if screen is self.screen:
+                self.push_screen(ConfusionScreen(screen.host))
+
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """The palette: what the screen's keys do, then what Textual brings along."""
         for active in screen.active_bindings.values():
