@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -36,6 +38,7 @@ class ConfusionScreen(ModalScreen[None]):
     ConfusionScreen Static { width: auto; }
     ConfusionScreen DataTable { width: auto; max-width: 100%; height: auto; max-height: 100%; background: $surface;
         scrollbar-size: 1 1; }
+    ConfusionScreen DataTable > .datatable--fixed { background: $surface; color: $text; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,c", "dismiss", "Close"),
@@ -82,10 +85,9 @@ class ConfusionScreen(ModalScreen[None]):
             return
         shown = self._found[self._place]
         said.update(Content(f"{clean(shown.title)}  ({self._place + 1}/{len(self._found)})"))
-        table.add_columns(
-            *(Text(clean(name), justify="right" if place else "left") for place, name in enumerate(shown.columns))
-        )
-        table.add_rows([_cells(shown, row) for row in shown.rows()])
+        head, *rows = _aligned([shown.columns, *shown.rows()])
+        table.add_columns(*head)
+        table.add_rows([_marked(shown, row) for row in rows])
         table.focus()
 
     def action_turn(self, step: int) -> None:
@@ -95,13 +97,19 @@ class ConfusionScreen(ModalScreen[None]):
             self._show()
 
 
-def _cells(shown: Confusion, row: tuple[str, ...]) -> list[Text]:
-    """A row's cells; what was right stands out."""
+def _aligned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The names to the left, all else to the right: a table's own columns know no sides."""
+    told = [list(map(clean, row)) for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*told, strict=True)]
     return [
-        Text(
-            clean(cell),
-            style="bold" if shown.columns[place] in (row[0], "right") else "",
-            justify="right" if place else "left",
-        )
-        for place, cell in enumerate(row)
+        [cell if place == 0 else " " * (widths[place] - cell_len(cell)) + cell for place, cell in enumerate(row)]
+        for row in told
+    ]
+
+
+def _marked(shown: Confusion, row: Sequence[str]) -> list[Text]:
+    """A row's cells; what was right stands out."""
+    right = (row[0], "right")
+    return [
+        Text(cell, style="bold" if clean(name) in right else "") for name, cell in zip(shown.columns, row, strict=True)
     ]
