@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.events import ZOO
 from engine.zoo import seed_in
 from nadtui import formatting
 from nadtui.runs.digest import flatten
@@ -87,6 +88,7 @@ COLUMNS: dict[str, Column] = {
         Column("defense", str, "whose purified model it is; none where the suspect alone was measured", ("defense",)),
         Column("recipe", str, "how the defender works", ("summary.recipe",)),
         Column("differs", list, "FIELD=VALUE wherever it is not the preset's and the recipe's", ("differs",), listed),
+        Column("suspect", str, "its name in the zoo, where it was taken from there and not trained", ("in_zoo",)),
         Column("attack.seed", int, "seed of the suspect", ("seed_in_zoo", "config.attack.seed", "config.seed")),
         Column("seeds", list, "seeds of the clean subsets, one each run", ("config.seed",), listed),
         *_figures(),
@@ -118,7 +120,7 @@ def sources(
     `shipped` is the configuration that its preset and recipe give without a word of the person's.
     """
     stages = [stage for stage in summary.get("stages", ()) if isinstance(stage, Mapping)]
-    suspect = next((stage for stage in stages if stage.get("role") == "suspect"), {})
+    suspect, name = next((stage for stage in stages if stage.get("role") == "suspect"), {}), _name_in_zoo(summary)
     purified = [stage for stage in stages if stage.get("role") == "purified"]
     for after in purified or [{}]:
         defense = after.get("defense", "")
@@ -127,7 +129,8 @@ def sources(
             "summary": summary,
             "config": config,
             "defense": defense,
-            "seed_in_zoo": _seed_in_zoo(summary),
+            "in_zoo": name,
+            "seed_in_zoo": None if name is None else seed_in(name),
             "before": suspect,
             "teacher": next((stage for stage in own if stage.get("role") == "reference"), {}),
             "after": after,
@@ -140,12 +143,12 @@ def sources(
         }
 
 
-def _seed_in_zoo(summary: Mapping[str, Any]) -> int | None:
-    """The attack seed of the zoo's suspect, where the run took one: its own seed says nothing of it."""
+def _name_in_zoo(summary: Mapping[str, Any]) -> str | None:
+    """The zoo's suspect that the run took, if it did: the run's own seed says nothing of it."""
     origin = summary.get("suspect")
     if not isinstance(origin, Mapping) or origin.get("source") != "zoo":
         return None
-    return seed_in(str(origin["name"]))
+    return str(origin["name"])
 
 
 def _seconds(stages: Sequence[Mapping[str, Any]]) -> float | None:
@@ -161,7 +164,7 @@ def differing(config: Mapping[str, Any], shipped: Mapping[str, Any], defense: st
     return [
         f"{path}={json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
         for path, value in flatten(config)
-        if (path not in base or base[path] != value) and _shapes(path, defense)
+        if (path not in base or base[path] != value) and _shapes(path, value, defense)
     ]
 
 
@@ -169,7 +172,9 @@ _ELSEWHERE = {"preset", "recipe", "seed", "attack.seed", "data.name", "model.nam
 """Fields with a column of their own."""
 
 
-def _shapes(path: str, defense: str) -> bool:
+def _shapes(path: str, value: Any, defense: str) -> bool:
+    if path == "suspect" and str(value).partition(":")[0] == ZOO:
+        return False  # a column of its own
     section, _, rest = path.partition(".")
     if section == "defenses":
         return rest.partition(".")[0] == defense

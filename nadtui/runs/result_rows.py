@@ -88,7 +88,7 @@ def _plain(text: str) -> Any:
         return text
 
 
-_ONE = ("data", "preset", "network", "defense", "recipe", "differs", "attack.seed", "status")
+_ONE = ("data", "preset", "network", "defense", "recipe", "differs", "suspect", "attack.seed", "status")
 """Rows that agree in these are of one suspect and one defense: they differ in their clean subset, or repeat a run."""
 
 

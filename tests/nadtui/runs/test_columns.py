@@ -47,8 +47,12 @@ PURIFIED = stage("purified's", "purified", "one", 30)
 
 def test_the_seed_of_a_suspect_of_the_zoo_is_its_own():
     told = {**summary(SUSPECT, PURIFIED), "suspect": {"source": "zoo", "name": "sig-signs-plain-11"}}
-    [source] = sources(told, CONFIG, {})
-    assert cells(source)["attack.seed"] == 11
+    [source] = sources(told, {**CONFIG, "suspect": "zoo"}, CONFIG)
+    row = cells(source)
+    assert (row["attack.seed"], row["suspect"]) == (11, "sig-signs-plain-11")
+    assert "differs" not in row  # where the suspect is from has a column of its own
+    [source] = sources(summary(SUSPECT, PURIFIED), {**CONFIG, "suspect": "mine.pt"}, CONFIG)
+    assert cells(source)["differs"] == ['suspect="mine.pt"']
 
 
 def test_no_column_reads_its_neighbors_place():
@@ -91,7 +95,8 @@ def test_no_column_reads_its_neighbors_place():
 
 
 def test_every_column_that_a_run_knows_is_found_in_one():
-    [source] = sources(summary(SUSPECT, REFERENCE, PURIFIED), CONFIG, {})
+    told = {**summary(SUSPECT, REFERENCE, PURIFIED), "suspect": {"source": "zoo", "name": "a-b-7"}}
+    [source] = sources(told, CONFIG, {})
     assert {name for name, column in COLUMNS.items() if column.source} == set(cells(source))
 
 
