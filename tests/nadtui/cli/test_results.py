@@ -174,7 +174,7 @@ def test_a_stale_readme_is_told_and_mended(capsys: pytest.CaptureFixture[str], t
     code, out, err = run(capsys, "results", "readme", "--check")
     assert (code, out) == (1, "") and err.startswith("error: README.md: ") and err.count("\n") == 1
     assert run(capsys, "results", "readme") == (0, "", "written: README.md\n")
-    assert "| signs | badnets |" in file.read_text()
+    assert "| cifar10 | badnets |" in file.read_text()
     assert run(capsys, "results", "readme", "--check", "README.md") == (0, "", "")
     assert run(capsys, "results", "readme") == (0, "", "")
 
