@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from engine.defenses.base import Defense, Layer, Port, Work
+from engine.defenses.base import Port, Work
+from engine.defenses.masked import MaskPruning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from engine.training.loop import Batch
 
 
-class Anp(Defense):
+class Anp(MaskPruning):
     """Settings of adversarial neuron pruning.
 
     The source prunes at a threshold of 0.2, or at whichever of its script is best on triggered test images; here as
@@ -32,7 +33,6 @@ class Anp(Defense):
         "Wu, Wang: Adversarial Neuron Pruning Purifies Backdoored Deep Models, NeurIPS 2021 (arXiv 2110.14430), "
         "equations 4-6; code: csdongxian/ANP_backdoor"
     )
-    layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
 
     steps: int = Field(500, ge=1, le=100_000)
     """Steps of the masks; each looks at its batch three times (the source: 2,000)."""
@@ -46,33 +46,9 @@ class Anp(Defense):
     """Steps in which the noise is found."""
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of the loss without noise in the loss of the masks."""
-    threshold: float | None = Field(None, ge=0, le=1)
-    """Masks below it are pruned (the source: 0.2); null = as many as the budget allows."""
-    budget: float = Field(5.0, ge=0, le=100)
-    """Points of ACC on the held images that pruning may cost."""
-    settle: bool = True
-    """Whether norms take their statistics anew from clean images after pruning (the source: no): those behind a pruned
-    neuron fit no more, which costs ACC before the backdoor is gone."""
-    held_share: float = Field(0.2, gt=0, lt=1)
-    """Of the clean images, those on which it is decided how many go."""
 
-    @property
-    def held(self) -> float:
-        """Nothing where the threshold is given."""
-        return self.held_share if self.threshold is None else 0.0
-
-    def defend(self, port: Port) -> Work[nn.Module]:
-        """Train the masks, then prune a copy of the suspect."""
-        from engine.defenses.pruning import prune_by_masks
-
-        masks = yield from self._masks(port)
-        return (
-            yield from prune_by_masks(
-                port, self.name, masks, threshold=self.threshold, budget=self.budget, settle=self.settle
-            )
-        )
-
-    def _masks(self, port: Port) -> Work[Tensor]:
+    def masks(self, port: Port) -> Work[Tensor]:
+        """Train them against the noise."""
         import torch
 
         from engine.defenses.neurons import by_batch, channels_of

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from engine.defenses.base import Defense, Layer, Port, Work
+from engine.defenses.base import Port, Work
+from engine.defenses.masked import MaskPruning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,7 +22,7 @@ STEEPEST = 20.0
 """The L2 norm to which the source's code means to clip the ascent's gradient."""
 
 
-class Rnp(Defense):
+class Rnp(MaskPruning):
     """Settings of reconstructive neuron pruning.
 
     The source prunes at thresholds of which the best on triggered test images is reported; here as many neurons go,
@@ -36,7 +37,6 @@ class Rnp(Defense):
         "Li, Lyu, Ma, Koren, Lyu, Li, Jiang: Reconstructive Neuron Pruning for Backdoor Defense, ICML 2023 "
         "(arXiv 2305.14876), section 3; code: bboylyg/RNP"
     )
-    layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
 
     unlearning_epochs: int = Field(20, ge=1, le=10_000)
     """Epochs of the ascent, at most."""
@@ -51,32 +51,11 @@ class Rnp(Defense):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0, le=1)
     """Of the ascent."""
-    threshold: float | None = Field(None, ge=0, le=1)
-    """Masks below it are pruned (the source's default: 0.7); null = as many as the budget allows."""
-    budget: float = Field(5.0, ge=0, le=100)
-    """Points of ACC on the held images that pruning may cost."""
-    settle: bool = True
-    """Whether norms take their statistics anew from clean images after pruning (the source: no): those behind a pruned
-    neuron fit no more, which costs ACC before the backdoor is gone."""
-    held_share: float = Field(0.2, gt=0, lt=1)
-    """Of the clean images, those on which it is decided how many go."""
 
-    @property
-    def held(self) -> float:
-        """Nothing where the threshold is given."""
-        return self.held_share if self.threshold is None else 0.0
-
-    def defend(self, port: Port) -> Work[nn.Module]:
-        """Unlearn, recover, prune a copy of the suspect."""
-        from engine.defenses.pruning import prune_by_masks
-
+    def masks(self, port: Port) -> Work[Tensor]:
+        """Unlearn, then recover."""
         unlearned = yield from self._unlearned(port)
-        masks = yield from self._recovered(port, unlearned)
-        return (
-            yield from prune_by_masks(
-                port, self.name, masks, threshold=self.threshold, budget=self.budget, settle=self.settle
-            )
-        )
+        return (yield from self._recovered(port, unlearned))
 
     def _unlearned(self, port: Port) -> Work[nn.Module]:
         """A copy of the suspect, up the loss of clean images."""
