@@ -222,6 +222,20 @@ class AttentionCaptured(Event, kind="attention"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleAnswered(Event, kind="answer"):
+    """What a model answers to one sample, without and with the trigger: a class and its softmax, 0-1."""
+
+    stage: str
+    epoch: int
+    sample: int
+    clean: int
+    clean_confidence: float
+    triggered: int = -1
+    """-1 = there is no trigger."""
+    triggered_confidence: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttentionHealth(Event, kind="attention-health"):
     """Every tap's part in the distillation, measured at a stage's first step and after its last epoch."""
 

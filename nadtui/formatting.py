@@ -72,6 +72,11 @@ def percentage(value: float | None) -> str:
     return "–" if _absent(value) else f"{value:.1f}"
 
 
+def confidence(value: float) -> str:
+    """A softmax of 0-1 as `.97`; 1 is `1.00`."""
+    return "–" if _absent(value) else f"{value:.2f}".removeprefix("0")
+
+
 def interval(bounds: tuple[float, float] | list[float] | None) -> str:
     """A 95 % interval, or nothing."""
     if not bounds or any(_absent(bound) for bound in bounds):

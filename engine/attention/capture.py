@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engine.attention.maps import attention_map
 from engine.device import Device
-from engine.events import AttentionCaptured, SampleShown
+from engine.events import AttentionCaptured, SampleAnswered, SampleShown
 from engine.models.inference import as_input, in_eval_mode
 
 LARGEST = 64
@@ -64,23 +64,45 @@ class Capture:
             )
 
     @torch.inference_mode()
-    def maps(self, stage: str, epoch: int, model: nn.Module) -> Iterator[AttentionCaptured]:
-        """Each sample's map at each tap, in the model's eval mode (the mode it was in is restored)."""
+    def look(self, stage: str, epoch: int, model: nn.Module) -> tuple[list[AttentionCaptured], list[SampleAnswered]]:
+        """Each sample's map at each tap, and what the model answers to it, in its eval mode (the mode it was in is
+        restored)."""
         if not self._indices:
-            return
+            return [], []
         with in_eval_mode(model), self._device.autocast():
-            clean = attention_maps(model, self._clean, self._operator, self._p)
-            triggered = self._triggered
-            if triggered is not None:
-                triggered = attention_maps(model, triggered, self._operator, self._p)
-        yield from captures(stage, epoch, range(len(self._indices)), model.tap_names, clean, triggered)
+            answers, clean = looked_at(model, self._clean, self._operator, self._p)
+            others, triggered = [(-1, 0.0)] * len(answers), None
+            if self._triggered is not None:
+                others, triggered = looked_at(model, self._triggered, self._operator, self._p)
+        numbers = range(len(self._indices))
+        maps = list(captures(stage, epoch, numbers, model.tap_names, clean, triggered))
+        return maps, [_answered(stage, epoch, number, answers[number], others[number]) for number in numbers]
 
 
-def attention_maps(model: nn.Module, images: Tensor, operator: str, p: float) -> list[Tensor]:
-    """For each tap the maps [N, h, w] of images uint8 [N, 3, H, W], on the CPU, no side above `LARGEST`."""
-    _, taps = model.forward_with_taps(as_input(images))
+def _answered(
+    stage: str, epoch: int, sample: int, clean: tuple[int, float], triggered: tuple[int, float]
+) -> SampleAnswered:
+    return SampleAnswered(
+        stage=stage,
+        epoch=epoch,
+        sample=sample,
+        clean=clean[0],
+        clean_confidence=clean[1],
+        triggered=triggered[0],
+        triggered_confidence=triggered[1],
+    )
+
+
+def looked_at(
+    model: nn.Module, images: Tensor, operator: str, p: float
+) -> tuple[list[tuple[int, float]], list[Tensor]]:
+    """What a model makes of images uint8 [N, 3, H, W]: of each the class and its softmax, and for each tap the maps
+    [N, h, w], on the CPU, no side above `LARGEST`."""
+    logits, taps = model.forward_with_taps(as_input(images))
+    confidences, labels = logits.float().softmax(dim=1).max(dim=1)
     maps = (attention_map(tap, operator, p) for tap in taps)
-    return [shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
+    answers = list(zip(labels.tolist(), confidences.tolist(), strict=True))
+    return answers, [shrunk(each.unsqueeze(1)).squeeze(1).cpu() for each in maps]
 
 
 def captures(
@@ -91,7 +113,7 @@ def captures(
     clean: Sequence[Tensor],
     triggered: Sequence[Tensor] | None,
 ) -> Iterator[AttentionCaptured]:
-    """What the record holds of each sample at each tap; `clean` and `triggered` as `attention_maps` returns them."""
+    """What the record holds of each sample at each tap; `clean` and `triggered` as `looked_at` returns them."""
     pairs = [(one, None) for one in clean] if triggered is None else zip(clean, triggered, strict=True)
     for tap, (one, other) in zip(taps, pairs, strict=True):
         for place, sample in enumerate(samples):

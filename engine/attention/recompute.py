@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.attention.capture import attention_maps, captures
+from engine.attention.capture import captures, looked_at
 from engine.errors import RequestError
 from engine.events import AttentionCaptured, SampleShown
 from engine.models.bounded import taking
@@ -58,8 +58,8 @@ def recapture(
         network = _taking(network, weights)
         fit(network, weights, file)
         network.eval()
-        maps = attention_maps(network, clean, operator, p)
-        others = None if triggered is None else attention_maps(network, triggered, operator, p)
+        maps = looked_at(network, clean, operator, p)[1]
+        others = None if triggered is None else looked_at(network, triggered, operator, p)[1]
         yield from captures(stage, NEWEST, [sample.sample for sample in samples], network.tap_names, maps, others)
 
 

@@ -13,6 +13,7 @@ from engine.events import (
     Evaluation,
     Isolated,
     Role,
+    SampleAnswered,
     StageFinished,
     StageStarted,
     Step,
@@ -86,6 +87,8 @@ class StageView:
     """Figures of models on the way to this one."""
     attention: dict[int, dict[tuple[int, str], AttentionCaptured]] = field(default_factory=dict)
     """Captures by epoch (rising), then by sample and tap."""
+    answers: dict[tuple[int, int], SampleAnswered] = field(default_factory=dict)
+    """What the model answers, by epoch and sample."""
     health: list[AttentionHealth] = field(default_factory=list)
     chosen: list[Chosen] = field(default_factory=list)
     """What its defense chose, each thing once."""
@@ -205,6 +208,12 @@ class StageView:
                 del self.attention[epoch]
         self.attention.setdefault(event.epoch, {})[event.sample, event.tap] = event
 
+    def add_answer(self, event: SampleAnswered) -> None:
+        """Keep an answer as long as the maps of its epoch."""
+        self.answers[event.epoch, event.sample] = event
+        if len(self.answers) > 2 * sum(map(len, self.attention.values())) + 1:
+            self.answers = {key: each for key, each in self.answers.items() if key[0] in self.attention}
+
     def add_health(self, event: AttentionHealth) -> None:
         """Keep what was seen of the taps; what is seen again, after a resume, replaces the first."""
         self.health = [*(known for known in self.health if known.epoch != event.epoch), event]
@@ -229,6 +238,7 @@ class StageView:
         self._seen = len(self.losses) * self._stride
         self.evaluations = [point for point in self.evaluations if point.epoch <= epoch]
         self.attention = {at: maps for at, maps in self.attention.items() if at <= epoch}
+        self.answers = {key: each for key, each in self.answers.items() if key[0] <= epoch}
         self.health = [health for health in self.health if health.epoch <= epoch]
         self.curve = []
         self.epoch, self.step = min(self.epoch, epoch + (step > 0)), min(self.step, done)

@@ -31,6 +31,7 @@ from engine.events import (
     RunResumed,
     RunStarted,
     RunStopped,
+    SampleAnswered,
     SampleShown,
     StageFinished,
     StageStarted,
@@ -247,6 +248,9 @@ class RunView:
     def _on_attention(self, event: AttentionCaptured) -> None:
         self._stage(event.stage).add_attention(event)
 
+    def _on_answer(self, event: SampleAnswered) -> None:
+        self._stage(event.stage).add_answer(event)
+
     def _on_health(self, event: AttentionHealth) -> None:
         self._stage(event.stage).add_health(event)
 
@@ -321,6 +325,7 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     Step: RunView._on_step,
     Evaluation: RunView._on_evaluation,
     AttentionCaptured: RunView._on_attention,
+    SampleAnswered: RunView._on_answer,
     CurvePoint: RunView._on_curve_point,
     AttentionHealth: RunView._on_health,
     Chosen: RunView._on_chosen,

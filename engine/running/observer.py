@@ -81,9 +81,10 @@ class Observer:
             test = self.test if final else self.live
             answers = ask(model, test, self._session.device)
             metrics = metrics_of(answers, test)
-            maps = list(self.capture.maps(stage, epoch, model))
+            maps, samples = self.capture.look(stage, epoch, model)
         yield Evaluation(stage=stage, epoch=epoch, step=step, metrics=metrics, final=final)
         yield from maps
+        yield from samples
         return Seen(metrics, answers)
 
     def measure(self, model: nn.Module) -> Metrics:

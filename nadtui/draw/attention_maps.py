@@ -13,6 +13,7 @@ from engine.events import AttentionCaptured, SampleShown
 from engine.record import absent
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
+from nadtui import formatting
 from nadtui.runs.digest import role_titled
 
 ViewMode = Literal["both", "clean", "triggered", "difference"]
@@ -29,6 +30,8 @@ class ModelMaps:
     """Of which epoch they are, or why there are none."""
     maps: tuple[AttentionCaptured | None, ...] = ()
     """One for each tap."""
+    answers: str = ""
+    """What the model answers to the sample, as far as it is recorded."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,16 @@ def class_name(view: RunView, sample: SampleShown | None) -> str:
     return absent.class_name(view, sample.label)
 
 
+def answered(view: RunView, stage: StageView, epoch: int | None, sample: int) -> str:
+    """What a model answers to a sample, without and with the trigger: `yield .97 → stop .99`; empty if not recorded."""
+    found = stage.answers.get((epoch, sample)) if epoch is not None else None
+    if found is None:
+        return ""
+    pairs = [(found.clean, found.clean_confidence), (found.triggered, found.triggered_confidence)]
+    told = [(absent.class_name(view, label), sure) for label, sure in pairs if label >= 0]
+    return " → ".join(f"{name} {formatting.confidence(sure)}" for name, sure in told)
+
+
 def newest(view: RunView, sample: int = 0) -> Maps:
     """The newest maps of one sample in all models."""
     models = models_of(view)
@@ -103,6 +116,7 @@ def newest(view: RunView, sample: int = 0) -> Maps:
     for title, stage in models:
         maps = tuple(stage.maps().get((sample, tap)) for tap in taps)
         epoch = next((each.epoch for each in maps if each is not None), None)
-        rows.append(ModelMaps(title, "no maps" if epoch is None else f"epoch {epoch}", maps))
+        when = "no maps" if epoch is None else f"epoch {epoch}"
+        rows.append(ModelMaps(title, when, maps, answered(view, stage, epoch, sample)))
     shown = view.samples.get(sample)
     return Maps(taps, tuple(rows), shown, class_name(view, shown), seen(view, "both"))

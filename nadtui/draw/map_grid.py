@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
@@ -45,7 +46,7 @@ def compose(maps: Maps, width: int, height: int, look: Look) -> list[Line]:
     lines: list[Line] = [_heading(maps, fit, look)]
     picture = _sample_column(maps, fit.side, look)
     for number, row in enumerate(maps.rows):
-        lines += _row(maps, number, row, fit, picture[number], look)
+        lines += _row(maps, number, row, fit, picture[number], width, look)
     return lines[:height]
 
 
@@ -139,7 +140,9 @@ def _sample_column(maps: Maps, side: int, look: Look) -> list[tuple[str, list[Li
     return shown
 
 
-def _row(maps: Maps, number: int, row: ModelMaps, fit: Fit, picture: tuple[str, list[Line]], look: Look) -> list[Line]:
+def _row(
+    maps: Maps, number: int, row: ModelMaps, fit: Fit, picture: tuple[str, list[Line]], width: int, look: Look
+) -> list[Line]:
     """A model's line of text, then its maps."""
     name, pixels = picture
     side = fit.side
@@ -149,6 +152,9 @@ def _row(maps: Maps, number: int, row: ModelMaps, fit: Fit, picture: tuple[str, 
         Segment(formatting.clean(row.title), look.base + Style(bold=True)),
         Segment(f"  {formatting.clean(row.when)}", look.base + Style(dim=True)),
     ]
+    room = width - sum(segment.cell_length for segment in title)
+    if row.answers and cell_len(row.answers) + GAP <= room:
+        title.append(Segment(" " * GAP + formatting.clean(row.answers), look.base))
     lines: list[Line] = [[*pixels[line], Segment(" " * GAP, look.base)] for line in range(side // 2)]
     for place in fit.taps:
         capture = row.maps[place] if row.maps else None

@@ -21,7 +21,7 @@ def compose(maps: Maps, width: int, height: int, look: Look) -> list[Line]:
     number, place = maps.selected
     row, place = maps.rows[min(number, len(maps.rows) - 1)], min(place, len(maps.taps) - 1)
     capture = row.maps[place] if row.maps else None
-    title = f"{row.title} · {maps.taps[place]}  {row.when}"
+    title = "  ".join(part for part in (f"{row.title} · {maps.taps[place]}", row.when, row.answers) if part)
     lines: list[Line] = [[Segment(formatting.clean(title), look.base + Style(bold=True))]]
     table = _shares(maps, width, look)
     if capture is None:

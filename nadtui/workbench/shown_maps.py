@@ -38,7 +38,7 @@ class ShownMaps:
         moment = _Moment(view, axis, cursor, live)
         return Maps(
             taps,
-            tuple(self._row(title, stage, taps, moment) for title, stage in models),
+            tuple(self._row(view, title, stage, taps, moment) for title, stage in models),
             sample,
             attention_maps.class_name(view, sample),
             attention_maps.seen(view, look),
@@ -58,16 +58,17 @@ class ShownMaps:
             parts.append(f"{formatting.clean(alone)} (w: others)")
         return " · ".join(parts)
 
-    def _row(self, title: str, stage: StageView, taps: tuple[str, ...], moment: _Moment) -> ModelMaps:
+    def _row(self, view: RunView, title: str, stage: StageView, taps: tuple[str, ...], moment: _Moment) -> ModelMaps:
         if self.recomputed is not None:
             return self._recomputed_row(self.recomputed, title, stage, taps)
         captured, when = moment.captured(stage)
         maps = tuple(captured.get((self.sample, tap)) for tap in taps)
-        newest = next((each for each in maps if each is not None), None)
+        newest, answers = next((each for each in maps if each is not None), None), ""
         if newest is not None:
+            answers = attention_maps.answered(view, stage, newest.epoch, self.sample)
             when = "taken over" if stage.cached and not stage.epochs else f"epoch {newest.epoch}"
             when += "  ● live" if stage.state == "running" and moment.cursor is None and moment.live else ""
-        return ModelMaps(title, when, maps)
+        return ModelMaps(title, when, maps, answers)
 
     def _recomputed_row(self, recomputed: Recomputed, title: str, stage: StageView, taps: tuple[str, ...]) -> ModelMaps:
         maps = tuple(recomputed.maps.get((stage.name, self.sample, tap)) for tap in taps)

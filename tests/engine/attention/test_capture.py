@@ -48,7 +48,7 @@ def test_samples_are_spread_over_the_eligible_classes():
 def test_no_more_samples_than_eligible_images(labels: list[int], samples: int, expected: int):
     capture, _ = captured(labels, samples)
     assert len(list(capture.samples())) == expected
-    assert len(list(capture.maps("nad", 1, Glass()))) == 2 * expected
+    assert len(capture.look("nad", 1, Glass())[0]) == 2 * expected
 
 
 def test_sample_bytes_are_rgb_row_by_row():
@@ -63,7 +63,7 @@ def test_sample_bytes_are_rgb_row_by_row():
 
 def test_both_maps_of_a_sample_share_one_scale():
     capture, images = captured([0, 1, 2], samples=2)
-    maps = [one for one in capture.maps("nad", 3, Glass()) if one.tap == "red"]
+    maps = [one for one in capture.look("nad", 3, Glass())[0] if one.tap == "red"]
     assert [one.sample for one in maps] == [0, 1]
     for one, place in zip(maps, (1, 2), strict=True):
         clean = images[place, 0].flatten().tolist()
@@ -77,7 +77,7 @@ def test_both_maps_of_a_sample_share_one_scale():
 
 def test_a_map_of_zeros_is_recorded_as_zeros():
     capture, _ = captured([0, 1], samples=1)
-    (nothing,) = (one for one in capture.maps("nad", 1, Glass()) if one.tap == "nothing")
+    (nothing,) = (one for one in capture.look("nad", 1, Glass())[0] if one.tap == "nothing")
     assert nothing.peak == 0.0
     assert nothing.clean == nothing.triggered == bytes(4)
 
@@ -88,7 +88,7 @@ def test_large_images_and_maps_are_pooled_for_the_record():
     assert (shown.height, shown.width, len(shown.clean)) == (64, 64, 64 * 64 * 3)
     block = images[1, 0, :2, :2].float().mean().item()
     assert abs(shown.clean[0] - block) <= 0.5
-    red = next(one for one in capture.maps("nad", 1, Glass()) if one.tap == "red")
+    red = next(one for one in capture.look("nad", 1, Glass())[0] if one.tap == "red")
     assert (red.height, red.width, len(red.clean)) == (64, 64, 4096)
 
 
@@ -103,7 +103,7 @@ def test_capturing_restores_the_mode(training: bool):
             return super().forward_with_taps(images)
 
     model = Watched().train(training)
-    list(capture.maps("nad", 1, model))
+    capture.look("nad", 1, model)
     assert seen == [False, False]
     assert model.training is training
 
@@ -118,7 +118,7 @@ def shared(taps: int) -> nn.Module:
 def test_a_network_may_have_any_number_of_taps(taps: int):
     capture, _ = captured([0, 1, 2], samples=2, size=8)
     network = shared(taps)
-    maps = list(capture.maps("nad", 1, network))
+    maps = capture.look("nad", 1, network)[0]
     assert [(one.tap, one.sample) for one in maps] == [(tap, n) for tap in network.tap_names for n in range(2)]
     assert [one.height for one in maps[::2]] == [8, 4, 2, 2][:taps]
 
@@ -131,8 +131,24 @@ def test_without_a_trigger_there_is_the_clean_half_alone():
     alone = Capture(images, None, labels, labels, operator="sum_p", p=2.0, device=CPU)
     for sample, other in zip(alone.samples(), both.samples(), strict=True):
         assert (sample.triggered, sample.clean) == (b"", other.clean)
-    maps = list(alone.maps("nad", 1, network))
-    for one, other in zip(maps, both.maps("nad", 1, network), strict=True):
+    maps = alone.look("nad", 1, network)[0]
+    for one, other in zip(maps, both.look("nad", 1, network)[0], strict=True):
         assert (one.triggered, one.clean, one.peak) == (b"", other.clean, other.peak)
     _, (features,) = network.eval().forward_with_taps(as_input(images))
     assert maps[0].peak == pytest.approx(features[0].square().sum(dim=0).max().item(), rel=1e-5)
+
+
+def test_what_the_model_answers_is_recorded_with_its_confidence():
+    capture, _ = captured([0, 1, 2], samples=2)
+
+    class Sure(Glass):
+        def forward_with_taps(self, images: Tensor):
+            bright = images.mean(dim=(1, 2, 3)) > 0.5
+            logits = torch.stack([bright, ~bright], dim=1) * math.log(3)
+            return logits, super().forward_with_taps(images)[1]
+
+    answers = capture.look("nad", 4, Sure())[1]
+    assert [(each.stage, each.epoch, each.sample) for each in answers] == [("nad", 4, 0), ("nad", 4, 1)]
+    for each in answers:
+        assert (each.clean, each.triggered) == (1, 0)
+        assert each.clean_confidence == pytest.approx(0.75) == each.triggered_confidence

@@ -31,7 +31,7 @@ def test_recomputed_maps_are_those_of_the_record(tmp_path: Path, taps: int, trig
     recorded, files = [], {"absent": tmp_path / "absent.safetensors"}
     for seed, stage in enumerate(("attack", "nad")):
         network = models.build("wrn-10-1", 3, seed=seed, taps=TAPS[:taps])
-        recorded += capture.maps(stage, NEWEST, network)
+        recorded += capture.look(stage, NEWEST, network)[0]
         files[stage] = tmp_path / f"{stage}.safetensors"
         save_weights(files[stage], network.state_dict(), {})
     network = models.build("wrn-10-1", 3, seed=9, taps=TAPS[:taps])
@@ -51,7 +51,7 @@ def test_a_normalization_that_came_with_the_weights_is_heeded(tmp_path: Path):
     files = {stage: tmp_path / f"{stage}.safetensors" for stage in stages}
     for stage, network in stages.items():
         save_weights(files[stage], network.state_dict(), {})
-    recorded = [each for stage, network in stages.items() for each in capture.maps(stage, NEWEST, network)]
+    recorded = [each for stage, network in stages.items() for each in capture.look(stage, NEWEST, network)[0]]
     network = models.build("wrn-10-1", 3, seed=9)
     found = list(recapture(files, list(capture.samples()), network, operator="sum_p", p=2.0))
     for one, other in zip(found, recorded, strict=True):

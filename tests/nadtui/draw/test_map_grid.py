@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.events import SampleAnswered
 from engine.record.view import fold
 from nadtui.draw import attention_maps, map_grid
 from nadtui.draw.attention_maps import Maps, ModelMaps
@@ -111,3 +112,24 @@ def test_grids_one_below_the_other_show_every_tap_once(count):
     parts = list(map_grid.in_parts(of_taps(count), 78, 40))
     assert [tap for part in parts for tap in part.taps] == list(many_taps.NAMES[:count])
     assert all(len(row.maps) == len(part.taps) for part in parts for row in part.rows)
+
+
+def test_what_each_model_answers_stands_by_its_name_where_there_is_room():
+    view = fold(showcase.record())
+    stage = view.stages["nad"]
+    stage.add_answer(
+        SampleAnswered(
+            stage="nad",
+            epoch=stage.last_epoch,
+            sample=0,
+            clean=1,
+            clean_confidence=0.974,
+            triggered=0,
+            triggered_confidence=0.999,
+        )
+    )
+    maps = attention_maps.newest(view)
+    [line] = [line for line in said(compose(maps, 100, 30, PLAIN)) if "yield .97 → stop 1.00" in line]
+    assert "nad" in line
+    assert not [line for line in said(compose(maps, 36, 30, PLAIN)) if "→" in line]
+    assert attention_maps.answered(view, view.stages["teacher"], 1, 0) == ""

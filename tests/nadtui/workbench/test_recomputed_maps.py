@@ -71,7 +71,7 @@ def test_recomputed_maps_are_those_of_the_record(tmp_path):
     images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8, generator=generator)
     labels = torch.tensor([0, 1])
     capture = Capture(images, images.flip(-1), labels, labels, operator="mean_p", p=3.0, device=choose("cpu", "fp32"))
-    wanted = {("nad", each.sample, each.tap): each for each in capture.maps("nad", 4, model)}
+    wanted = {("nad", each.sample, each.tap): each for each in capture.look("nad", 4, model)[0]}
     save_weights(RunFolder(tmp_path).checkpoint("nad"), model.state_dict(), {})
     found = compute(
         Task(tmp_path, {"attack": "", "nad": "nad"}, list(capture.samples()), "wrn-10-1", 3, "mean_p", 3.0)
