@@ -200,7 +200,7 @@ class DecoySettings(Section):
     """Largest share of another image, or of coarse noise, that is blended in."""
     patch: float = Field(0.25, ge=0, le=1)
     """Longest side of a square that is put on, of the image's; 2 pixels at least."""
-    warp: float = Field(0.05, ge=0, le=0.5)
+    warp: float = Field(0.08, ge=0, le=0.5)
     """Largest mean shift of the pixels by a smooth warp, of the image's side."""
 
 
