@@ -204,3 +204,17 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensors(tmp_path):
     save_weights(tmp_path / "x.safetensors", {"conv1.weight": torch.zeros(4, 3, 3, 3)}, {})
     with pytest.raises(RequestError, match=r"conv1\.weight"):
         run_all(tiny_config("badnets", f"suspect={tmp_path / 'x.safetensors'}"), tmp_path / "runs")
+
+
+@pytest.mark.parametrize(("every", "epochs"), [(None, [2, 4, 6, 8, 10, 12]), (5, [5, 10, 12])])
+def test_a_long_stage_is_looked_at_ten_times_at_most_unless_told_otherwise(every, epochs, tmp_path):
+    config = tiny_config(
+        "badnets",
+        "training.epochs=1",
+        f"evaluation.every={'null' if every is None else every}",
+        "defenses.nad.teacher.training.epochs=12",
+        "defenses.nad.distill.training.epochs=1",
+    )
+    points = [event for event in run_all(config, tmp_path) if isinstance(event, ev.Evaluation)]
+    assert [event.epoch for event in points if event.stage == "teacher"] == epochs
+    assert [event.epoch for event in points if event.final and event.stage == "teacher"] == [12]
