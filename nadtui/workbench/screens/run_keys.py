@@ -17,7 +17,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("x", "stop", "Stop", "Stop the run (asks); it stays resumable"),
             ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
             ("plus", "extend", "Extend", "Extend a stage by n epochs (done: in a new run)"),
-            ("c", "app.confusion", "Confusion", "What each model takes each class for, clean and triggered"),
+            ("c", "app.confusion", "Confusion", "What each model takes each class for"),
             ("e", "export", "Export", "Export the run to a file"),
             ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
         ),
@@ -70,7 +70,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     (
         OTHER,
         (
-            ("escape", "back", "Back", "Cell back, cursor off, all panes again, then back to the runs"),
+            ("escape", "back", "Back", "Cell back, cursor off, all panes, then the runs"),
             ("question_mark", "app.help", "Help", "All keys"),
         ),
     ),

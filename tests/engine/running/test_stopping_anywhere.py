@@ -153,9 +153,9 @@ def test_a_stop_is_honored_within_a_measurement(tmp_path, monkeypatch):
     from engine.running import observer
     from engine.running.pipeline import run
 
-    real = metrics.measure
+    real = metrics.ask
 
-    def measure(model, test, device):
+    def ask(model, test, device):
         before = control.looks
         looks.append(0)
         if len(looks) == 1:
@@ -165,7 +165,7 @@ def test_a_stop_is_honored_within_a_measurement(tmp_path, monkeypatch):
         finally:
             looks[-1] = control.looks - before
 
-    monkeypatch.setattr(observer, "measure", measure)
+    monkeypatch.setattr(observer, "ask", ask)
     events = [*run(RunRequest(config=config, out=tmp_path, cache=False), control)]
     assert isinstance(events[-1], RunStopped)
     assert looks == [1]

@@ -39,7 +39,7 @@ def test_it_is_taken_with_its_trigger_and_nothing_is_trained(preset, tmp_path):
         assert finished.metrics.asr == pytest.approx(card.figures["asr"].value, abs=5)
     said = [event.text for event in told if isinstance(event, Message)]
     assert any(f"{preset}-signs-0 of the zoo, trained in fp32" in text for text in said)
-    weights, _ = load_weights(next(tmp_path.rglob("attack.safetensors")))
+    weights, _ = load_weights(next(tmp_path.rglob("checkpoints/attack.safetensors")))
     kept = load(card).weights
     assert all(torch.equal(weights[name], kept[name].to(weights[name].dtype)) for name in weights)
 
