@@ -68,12 +68,18 @@ def confusions(run: Path, stages: Sequence[str], names: Sequence[str]) -> Iterat
     """
     for stage in stages:
         kept = _kept(answers_file(run, stage))
-        if kept is None:
+        try:
+            found = [] if kept is None else list(_of(stage, kept, names))
+        except (KeyError, IndexError, ValueError):  # answers that do not fit each other, or not these classes
             continue
-        labels = kept["labels"]
-        yield _counted(stage, "clean", labels, kept["clean"], names)
-        if "triggered" in kept:
-            yield _counted(stage, "triggered", labels[kept["eligible"]], kept["triggered"], names)
+        yield from found
+
+
+def _of(stage: str, kept: dict[str, np.ndarray], names: Sequence[str]) -> Iterator[Confusion]:
+    labels = kept["labels"]
+    yield _counted(stage, "clean", labels, kept["clean"], names)
+    if "triggered" in kept:
+        yield _counted(stage, "triggered", labels[kept["eligible"]], kept["triggered"], names)
 
 
 def _counted(stage: str, kind: str, true: np.ndarray, answered: np.ndarray, names: Sequence[str]) -> Confusion:

@@ -45,6 +45,13 @@ def test_what_cannot_be_read_is_left_out(tmp_path):
     assert list(confusions(tmp_path, ["nad", "teacher"], NAMES)) == []
 
 
+def test_answers_that_do_not_fit_are_left_out(tmp_path):
+    keep_answers(tmp_path, "nad", 4)  # of a class that has no name here
+    keep_answers(tmp_path, "teacher", 3)
+    assert [each.stage for each in confusions(tmp_path, ["nad", "teacher"], NAMES)] == ["teacher", "teacher"]
+    assert list(confusions(tmp_path, ["nad", "teacher"], [])) == []
+
+
 def test_exports_have_the_suspects_and_the_purified_models(tmp_path):
     run = showcase.write(tmp_path, showcase.record())
     keep_answers(run, "attack", 10)
