@@ -95,11 +95,6 @@ def test_both_can_begin_as_a_teacher_that_was_pushed_away():
         (NadFeatures, {"distill": {"beta": 0}}, "defenses.nad-features.distill.beta: all weights are 0"),
         (NadFeatures, {"distill": {"beta": [1]}}, "defenses.nad-features.distill.beta = [1.0]: 2 weights are wanted"),
         (NadFeatures, {"teacher": {"model": "wrn-10-1"}}, "features of another network cannot be compared"),
-        (
-            Distillation,
-            {"teacher": {"model": "wrn-10-1"}, "distill": {"start": "teacher"}},
-            "distillation.distill.start",
-        ),
     ],
 )
 def test_what_cannot_be_followed_is_refused(kind, given, said):

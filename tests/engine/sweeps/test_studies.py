@@ -70,6 +70,7 @@ def test_the_pairs_differ_in_the_rate_alone():
     found = expand(OURS["paired"].grid({**SMALL, "preset": ["badnets"], "rate": ["0.05"]})).index
     settings = {cell.axes["defense"]: found.config(cell).defenses[cell.axes["defense"]] for cell in found.cells}
     assert settings["nad"].distill.training == settings["fine-tuning"].training
+    assert settings["nad"].distill.objective == settings["fine-tuning"].objective
     assert settings["nad"].distill.training.lr == 0.05
 
 
