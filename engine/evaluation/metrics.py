@@ -25,6 +25,10 @@ _LIVE_DRAW = 20210
 """Seed of the fixed draw of test images behind the live curves, the same for every run."""
 
 
+Z = 1.959963984540054
+"""Of a 95 % interval."""
+
+
 @dataclass(frozen=True)
 class TestImages:
     """Test images, their triggered twins made once, and what the attacker wants of them."""
@@ -136,7 +140,7 @@ def metrics_of(answers: Answers, test: TestImages) -> Metrics:
     return Metrics(images=len(test.labels), eligible=len(test.eligible), class_acc=class_acc, **values)
 
 
-def wilson(successes: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
+def wilson(successes: int, count: int, z: float = Z) -> tuple[float, float]:
     """The Wilson score interval of a share, in percent (Wilson 1927); (NaN, NaN) for no images. z: 95 %."""
     if count == 0:
         return math.nan, math.nan

@@ -6,11 +6,8 @@ import math
 
 from torch import Tensor
 
-from engine.evaluation.metrics import Answers, TestImages
+from engine.evaluation.metrics import Answers, TestImages, Z
 from engine.figures import Change
-
-Z = 1.959963984540054
-"""Of a 95 % interval."""
 
 
 def change(test: TestImages, before: Answers, after: Answers, than: str) -> Change:

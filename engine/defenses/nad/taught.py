@@ -89,9 +89,9 @@ class Taught(Defense):
 
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
         teacher = freeze((yield from self._teacher(port, probe.images)))
-        copied = self.distill.start == "teacher" and self.teacher.of_the_suspect
-        student = copy_of(teacher) if copied else port.copy()
-        if copied != (self.distill.start == "teacher"):
+        wanted = self.distill.start == "teacher"
+        student = copy_of(teacher) if wanted and self.teacher.of_the_suspect else port.copy()
+        if wanted and not self.teacher.of_the_suspect:
             yield Message(
                 text=f"{self.name}: the teacher is not made of the suspect; the student begins as the suspect"
             )

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from engine.evaluation import metrics
-from engine.evaluation.metrics import Answers
-from engine.evaluation.paired import Z, change, paired
+from engine.evaluation.metrics import Answers, Z
+from engine.evaluation.paired import change, paired
 
 
 def hits(right: int, wrong: int) -> torch.Tensor:
