@@ -66,7 +66,13 @@ class Shapes:
 class Section(BaseModel):
     """A frozen group of settings that refuses unknown keys, non-finite numbers and booleans as numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,  # what reads no configuration, help and the first paint, does not wait for the validators
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -36,7 +36,13 @@ def say(line: str) -> None:
 
 def opened(folder: Path, *arguments: str, **more: str) -> PtyTerminal:
     """The command in a terminal, with folders of its own."""
-    environment = {"NADTUI_CACHE": str(folder / "cache"), "XDG_CONFIG_HOME": str(folder / "config"), **more}
+    # Bytecode is kept, as where the package is installed: to compile all modules takes longer than to paint.
+    environment = {
+        "PYTHONDONTWRITEBYTECODE": "",
+        "NADTUI_CACHE": str(folder / "cache"),
+        "XDG_CONFIG_HOME": str(folder / "config"),
+        **more,
+    }
     return PtyTerminal(*arguments, environment=environment)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -177,17 +177,19 @@ class Workbench(WorkbenchBase):
         # To the screen in front alone: what stirs one behind it makes textual paint all of the front anew.
         for host in changed:
             self.screen.post_message(HostChanged(host))
-        for screen in self._run_screens():
-            if screen.host in changed and screen is self.screen and screen.is_mounted:
-                screen.refresh_run()
+        if changed:
+            self._show_newest(changed)
         for host in [host for host in self._forms if not host.live]:
             self._back_to_form(host)
         self.steering.pump()
 
+    def _show_newest(self, changed: Collection[Host]) -> None:
+        for screen in self._run_screens():
+            if screen.host in changed and screen is self.screen and screen.is_mounted:
+                screen.refresh_run()
+
     def _theme_changed(self, theme: Theme) -> None:
         self.change_settings(theme=theme.name)
-        for screen in self._run_screens():
-            screen.refresh_run(everything=True)
 
     # --- help and palette ---
 

@@ -76,6 +76,7 @@ class RunScreen(Screen[None]):
         self._arrange()
         self.refresh_run(everything=True)
         self._ticks = self.set_interval(1.0, self._tick)
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self.refresh_run(everything=True))
 
     def on_screen_resume(self) -> None:
         """Back from another screen: much may have happened."""
