@@ -53,6 +53,9 @@ def run(
         Path | None,
         typer.Option(parser=expanded, metavar="FILE", help="A configuration, such as a run's config.yaml."),
     ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="POINTS|none", help="Points of ACC that the defenses may cost.")
+    ] = None,
     verify: Annotated[
         bool,
         typer.Option("--verify", metavar="", help="Measure whether the backdoor is erased or only asleep."),
@@ -88,6 +91,7 @@ def run(
         defenses=tuple(defense or ()),
         model=model,
         config=config,
+        budget=budget,
         verify=verify,
         threads=threads,
         out=out,

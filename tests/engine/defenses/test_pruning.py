@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.defenses.base import Choose, LabeledImages, Port
-from engine.defenses.budget import TRIED, furthest, rungs
+from engine.defenses.budget import TRIED, furthest, rungs, strongest
 from engine.defenses.fine_pruning import activity, cut
 from engine.defenses.neurons import channels_of
 from engine.defenses.pruning import without
@@ -63,6 +63,38 @@ def test_it_goes_to_the_last_before_the_first_that_is_over_the_budget(budget, wa
     with pytest.raises(StopIteration) as end:
         work.send(choice)
     assert end.value.value == wanted
+
+
+@pytest.mark.parametrize(
+    ("budget", "wanted", "tried", "said"),
+    [
+        (10, "third", 3, "within the budget of 10, but so few images cannot tell it from"),
+        (40, "first", 1, "within the budget of 40, but so few images"),
+        (95, "first", 1, "(95 % interval -4.4 to 54.4): within the budget of 95"),
+        (0, "third", 4, "which loses 10.0 points of ACC on 10 held images"),
+        (5, "third", 4, "more than the budget of 5, and no other loses less"),
+    ],
+)
+def test_the_strongest_within_the_budget_is_taken_else_the_one_that_loses_least(budget, wanted, tried, said):
+    ladder = {"first": 0.7, "second": 0.8, "third": 0.9, "fourth": 0.8}
+    made = []
+
+    def make(share: float) -> nn.Module:
+        made.append(share)
+        return Right(share)
+
+    work = strongest(port(), "stage", "how far", ladder, make, budget)
+    ask = next(work)
+    scores = {name: ask.score(name) for name in ask.candidates}
+    assert len(made) == tried
+    choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
+    assert choice == wanted
+    message = work.send(choice)
+    assert f"stage: how far {wanted}, " in message.text
+    assert said in message.text
+    with pytest.raises(StopIteration) as end:
+        work.send(None)
+    assert end.value.value == ladder[wanted]
 
 
 @pytest.mark.parametrize("name", ["wrn-10-1", "resnet-18@0.125", "vgg-11@0.125"])
