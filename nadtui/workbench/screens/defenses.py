@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -18,6 +17,7 @@ from engine.record.summary import summarize
 from nadtui.draw import attention_maps, defense_scatter
 from nadtui.formatting import clean, plural
 from nadtui.runs.side_by_side import AS_RUN, ORDERS, Row, Table, whole
+from nadtui.workbench.aligned import aligned
 from nadtui.workbench.messages import HostChanged
 from nadtui.workbench.widgets.model_pair import ModelPair
 from nadtui.workbench.widgets.remeasured import Paragraph
@@ -63,13 +63,14 @@ class DefensesScreen(Screen[None]):
         #marks { width: 2fr; border: round $foreground 30%; border-title-color: $foreground; }
         #side { width: 3fr; border: round $foreground 30%; border-title-color: $foreground; }
         #table { height: 1fr; background: $background; scrollbar-size: 1 1; }
+        #pair { max-height: 16; }
         #table > .datatable--fixed { background: $background; color: $text; }
     }
     DefensesScreen.-small {
         #upper { layout: vertical; height: 2fr; }
         #marks { width: 1fr; height: 1fr; }
         #side { width: 1fr; height: 1fr; }
-        #pair { layout: vertical; display: none; }
+        #pair { layout: vertical; display: none; max-height: 100%; }
     }
     DefensesScreen.-small.-maps {
         #pair { display: block; }
@@ -133,9 +134,10 @@ class DefensesScreen(Screen[None]):
         shown = self.query_one(DataTable)
         with self.prevent(DataTable.RowHighlighted):
             shown.clear(columns=True)
-            shown.add_columns(*self._cells("", self._table.columns, ""))
-            for row in self._table.rows:
-                shown.add_row(*self._cells(row.letter, row.cells, self._color(row)))
+            head, *cells = aligned([self._table.columns, *self._table.cells], (0, self._table.figures))
+            shown.add_columns("", *head)
+            for row, each in zip(self._table.rows, cells, strict=True):
+                shown.add_row(Text(row.letter, style=self._style(row)), *map(Text, each))
             names = [row.defense for row in self._table.rows]
             shown.move_cursor(row=names.index(at.defense) if at is not None and at.defense in names else 1)
         if at is None and self._at is not None:
@@ -151,16 +153,8 @@ class DefensesScreen(Screen[None]):
         under_way = "" if view.stage is None or view.ended else f" · {view.stage.name} under way"
         return f"{self._host.title}: {done} of {plural(len(view.purified), 'purified model')} made{under_way}"
 
-    def _cells(self, letter: str, cells: Sequence[str], color: str) -> Iterator[Text]:
-        """A row behind its letter; figures to the right."""
-        assert self._table is not None
-        yield Text(letter, style=f"bold {color}".strip())
-        for place, cell in enumerate(cells):
-            figure = 0 < place < self._table.figures
-            yield Text(clean(cell), justify="right" if figure else "left")
-
-    def _color(self, row: Row) -> str:
-        return defense_scatter.color(row, dark=self.app.current_theme.dark) if row.letter else ""
+    def _style(self, row: Row) -> str:
+        return f"bold {defense_scatter.color(row, dark=self.app.current_theme.dark)}" if row.letter else ""
 
     def _show_marks(self) -> None:
         marks = defense_scatter.scatter(self._table.rows if self._table else (), dark=self.app.current_theme.dark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -17,6 +18,7 @@ from nadtui.draw import run_charts
 from nadtui.formatting import clean
 from nadtui.runs import asleep, one_model
 from nadtui.runs.digest import way_of
+from nadtui.workbench.aligned import aligned
 from nadtui.workbench.widgets.curves import Curves
 
 if TYPE_CHECKING:
@@ -85,9 +87,10 @@ def _curves(chart: run_charts.Chart, name: str) -> Curves:
     return curves
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> DataTable[str]:
-    table: DataTable[str] = DataTable(cursor_type="none", zebra_stripes=True)
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> DataTable[Text]:
+    table: DataTable[Text] = DataTable(cursor_type="none", zebra_stripes=True)
     table.can_focus = False
-    table.add_columns(*columns)
-    table.add_rows(rows)
+    head, *cells = aligned([columns, *rows])
+    table.add_columns(*head)
+    table.add_rows([list(map(Text, row)) for row in cells])
     return table
