@@ -75,7 +75,8 @@ class DefensesScreen(Screen[None]):
     DefensesScreen.-small.-maps {
         #pair { display: block; }
         #marks { display: none; }
-        #upper { height: 1fr; }
+        #upper { height: 8; }
+        AttentionGrid { border: none; }
     }
     """
 
