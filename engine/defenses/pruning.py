@@ -12,7 +12,8 @@ from engine.models.inference import as_input, freeze, settled
 
 STEPS, MOST = 400, 160
 """The shares of all neurons between which is chosen: so many parts, up to so many of them."""
-
+BEYOND = 12
+"""Shares in a row that may exceed the budget before no further one is tried."""
 
 SETTLING = 256
 """Clean images from which a pruned network's norms take their statistics anew."""
@@ -53,5 +54,5 @@ def prune_by_masks(
         return (yield from port.adopt(stage, lowest(float((masks < threshold).sum()))))
     counts = dict.fromkeys(round(len(masks) * part / STEPS) for part in range(MOST + 1))
     named = {f"{count}/{len(masks)}": count for count in counts}
-    count = yield from furthest(port, stage, "neurons pruned", named, lowest, budget)
+    count = yield from furthest(port, stage, "neurons pruned", named, lowest, budget, beyond=BEYOND)
     return (yield from port.adopt(stage, lowest(count)))
