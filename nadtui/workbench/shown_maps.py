@@ -55,17 +55,17 @@ class ShownMaps:
     def title(self, view: RunView, look: ViewMode, *, brief: bool = False) -> str:
         """Which of the maps the grid shows, and how; `brief` where they are named and their columns labelled anyway."""
         parts = [f"sample {self.sample + 1}/{max(1, len(view.samples))}"]
-        sample = view.samples.get(self.sample)
-        if sample is not None:
-            parts.append(f"test image {sample.index}")
-        seen = attention_maps.seen(view, look)
-        if not (brief and seen in _LOOKS):
-            parts.append(_LOOKS.get(seen, seen))
-        if self.recomputed is not None:
-            parts.append(self.recomputed.operator)
         alone = self.defense or self.narrowed
         if alone is not None:
             parts.append(f"{formatting.clean(alone)} (w: others)")
+        if self.recomputed is not None:
+            parts.append(self.recomputed.operator)
+        seen = attention_maps.seen(view, look)
+        if not (brief and seen in _LOOKS):
+            parts.append(_LOOKS.get(seen, seen))
+        sample = view.samples.get(self.sample)
+        if sample is not None:  # last: what there is no room for is cut
+            parts.append(f"test image {sample.index}")
         return " · ".join(parts if brief else ["attention maps", *parts])
 
     def _row(self, view: RunView, title: str, stage: StageView, taps: tuple[str, ...], moment: _Moment) -> ModelMaps:
