@@ -46,16 +46,24 @@ class Places(Provider):
             self._found += _fields(app, fields, presets)
 
     async def search(self, query: str) -> Hits:
-        """Those whose title begins with what is typed first, then those that are only about it."""
+        """Those called so come before keys that only have the letters, those that are merely about it after them."""
         words, matcher = query.casefold().split(), self.matcher(query)
         for place in (*self._own, *self._found):
-            titled = all(word in place.title.casefold() for word in words)
-            if titled or all(word in f"{place.title} {place.about}".casefold() for word in words):
-                score = 1.0 if titled else 0.5
-                yield Hit(score, matcher.highlight(place.title), place.go, place.title, place.about)
+            title = place.title.casefold()
+            if all(word in title.split() for word in words):
+                score = WHOLE
+            elif all(word in title for word in words):
+                score = matcher.match(place.title) or MERELY
+            elif all(word in f"{title} {place.about}".casefold() for word in words):
+                score = MERELY
+            else:
+                continue
+            yield Hit(score, matcher.highlight(place.title), place.go, place.title, place.about)
 
 
 FIELD = "field "
+WHOLE, MERELY = 100.0, 0.1
+"""How well a place matches whose title has the words whole, and one that only speaks of them."""
 
 
 def _read(app: WorkbenchBase) -> tuple[list[Preset], list[RunRow], list[Field]]:

@@ -20,7 +20,8 @@ async def found(pilot, query: str) -> dict[str, object]:
     """By title what the palette would do."""
     provider = Places(pilot.app.screen)
     await provider.startup()
-    return {hit.text: hit.command async for hit in provider.search(query)}
+    hits = [hit async for hit in provider.search(query)]
+    return {hit.text: hit.command for hit in sorted(hits, reverse=True)}
 
 
 def test_runs_presets_and_fields_are_found_in_the_workspace(runs):
@@ -29,6 +30,7 @@ def test_runs_presets_and_fields_are_found_in_the_workspace(runs):
         titles = await found(pilot, "sig signs")
         assert {"run 20260101-120100-sig-signs-s0", "run 20260101-120200-sig-signs-s1"} <= set(titles)
         assert "preset wanet" in await found(pilot, "wanet")
+        assert next(iter(await found(pilot, "sig"))) == "preset sig"  # the word whole, before all that only have it
         (await found(pilot, "field poisoning_rate"))["field attack.poisoning_rate"]()
         await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.focused.id == "value")
         assert pilot.app.screen.every._path == "attack.poisoning_rate"
