@@ -24,12 +24,11 @@ from pathlib import Path
 from engine.config.presets import list_presets, resolve
 from engine.errors import RequestError
 from engine.events import Step
-from engine.record.liveness import is_running
 from engine.record.reading import read_events
 from nadtui.draw import trigger_process
 from tests.kill_resume import twice
 from tests.measure_workbench import opened, say
-from tests.terminal import PtyTerminal
+from tests.terminal import PATIENCE_S, PtyTerminal
 from tests.tiny import SET, begin, outcome, runs_in
 
 KEYS, APART_S = 1_000, 0.05
@@ -92,7 +91,8 @@ def leaving(folder: Path) -> None:
         run = runs_in(folder / str(number))[0]
         free, on = _left(terminal, run)
         terminal.close()
-        while not (run / "summary.json").exists() and (is_running(run) or free is not None):
+        patience = time.monotonic() + PATIENCE_S
+        while not (run / "summary.json").exists() and time.monotonic() < patience:
             time.sleep(0.1)
         equal = (run / "summary.json").exists() and outcome(run) == expected
         again = twice(run)
@@ -111,7 +111,6 @@ def _left(terminal: PtyTerminal, run: Path) -> tuple[float | None, float]:
     terminal.press("q")
     terminal.drain(0.4)
     if (run / "summary.json").exists():
-        terminal.close()
         return None, 0.0
     asked += 0.4
     done = _steps(run)

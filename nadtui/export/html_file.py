@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.record.view import RunView
 from nadtui import formatting
-from nadtui.draw import overlaid_runs
+from nadtui.draw import attention_maps, overlaid_runs
 from nadtui.draw.run_charts import figures_chart, loss_chart, way_chart
 from nadtui.export import explained, png_file, svg
 from nadtui.export.html_page import page, text
@@ -66,32 +66,18 @@ def _maps_beside(reports: Sequence[Report]) -> list[str]:
     lettered = [
         (letter, report.view)
         for letter, report in zip(comparison.letters(len(reports)), reports, strict=True)
-        if png_file.samples(report.view)
+        if attention_maps.samples(report.view)
     ]
     if not lettered:
         return []
     rows = []
-    for numbers in _shared_samples([view for _, view in lettered]):
+    for numbers in attention_maps.shared_samples([view for _, view in lettered]):
         drawn = [
             f"<figure><figcaption>{letter}</figcaption>{_map_picture(view, number)}</figure>"
             for (letter, view), number in zip(lettered, numbers, strict=True)
         ]
         rows.append(f'<div class="beside">{"".join(drawn)}</div>')
     return ["<h2>Attention maps</h2>", *rows]
-
-
-def _shared_samples(views: Sequence[RunView]) -> list[tuple[int, ...]]:
-    """For each image that all runs have recorded its number in each; where there is none, the first of each."""
-    own = [{_image(view, number): number for number in png_file.samples(view)} for view in views]
-    shared = [image for image in own[0] if image is not None and all(image in each for each in own[1:])]
-    if not shared:
-        return [tuple(next(iter(each.values())) for each in own)]
-    return [tuple(each[image] for each in own) for image in shared]
-
-
-def _image(view: RunView, number: int) -> tuple[int, bytes] | None:
-    sample = view.samples.get(number)
-    return None if sample is None else (sample.index, sample.clean)
 
 
 def _map_picture(view: RunView, number: int) -> str:
@@ -158,5 +144,5 @@ def _way(way: Way) -> str:
 
 
 def _maps(report: Report) -> list[str]:
-    images = [f"<p>{_map_picture(report.view, number)}</p>" for number in png_file.samples(report.view)]
+    images = [f"<p>{_map_picture(report.view, number)}</p>" for number in attention_maps.samples(report.view)]
     return ["<h2>Attention maps</h2>", *images] if images else []
