@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +33,8 @@ from nadtui.workbench.widgets.remeasured import Paragraph
 if TYPE_CHECKING:
     from nadtui.workbench.base import WorkbenchBase
 
+NO_ROW = -1
+"""In the place of a row, where a tap alone is chosen."""
 STAGE_COLUMNS = 2
 """Columns of the figures that stand before the runs'."""
 
@@ -102,8 +105,9 @@ class CompareScreen(Screen[None]):
         self.cursor: float | None = None
         self.means = False
         """Whether runs that differ by their seeds alone are one curve."""
-        self.beside, self.sample = 1, 0
-        """Of the maps, the run that stands beside A, by its place, and which of their shared samples is shown."""
+        self.beside, self.sample, self.tap = 1, 0, 0
+        """Of the maps, the run that stands beside A, by its place, which of their shared samples is shown, and the tap
+        that must be in sight."""
 
     def compose(self) -> ComposeResult:
         """Names, curves, tables."""
@@ -183,6 +187,7 @@ class CompareScreen(Screen[None]):
         letters = comparison.letters(len(self.reports))
         for grid, (place, view), number in zip(self.query(AttentionGrid), shown, numbers, strict=False):
             maps = attention_maps.newest(view, number)
+            maps = replace(maps, selected=(NO_ROW, min(self.tap, len(maps.taps) - 1)))
             grid.border_title = f"{letters[place]} · sample {number + 1}: {clean(maps.label)}"
             grid.show(maps, self.app.settings.maps)
 
@@ -255,8 +260,12 @@ class CompareScreen(Screen[None]):
         self._draw()
 
     def action_cursor(self, columns: int) -> None:
-        """Move the value cursor."""
-        if self.reports:
+        """Move the value cursor; of the maps, to the tap beside."""
+        if self.has_class("maps"):
+            taps = max(len(grid.maps.taps) for grid in self.query(AttentionGrid))
+            self.tap = min(max(self.tap + columns, 0), taps - 1)
+            self._draw_maps()
+        elif self.reports:
             self._put_cursor(self.query_one("#acc", Curves).move(columns))
 
     @on(Curves.CursorMoved)
