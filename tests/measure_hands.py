@@ -23,7 +23,7 @@ from pathlib import Path
 
 from engine.config.presets import list_presets, resolve
 from engine.errors import RequestError
-from engine.events import Step
+from engine.events import RunResumed, Step
 from engine.record.reading import read_events
 from nadtui.draw import trigger_process
 from tests.kill_resume import twice
@@ -78,9 +78,9 @@ def leaving(folder: Path) -> None:
     """Each run is left once; it goes on in a process of its own."""
     options = ["--preset", "badnets", *SET, "--set", "training.epochs=8"]
     process, whole = begin(folder / "whole", *options)
-    began = time.monotonic()
     process.wait()
-    length, expected = time.monotonic() - began, outcome(whole)
+    record, expected = read_events(whole).events, outcome(whole)
+    length = record[-1].time - record[0].time
     draw, same, slow = random.Random(0), 0, []
     for number in range(LEAVING):
         terminal = opened(folder, "run", "--no-cache", *options, "--out", str(folder / str(number)))
@@ -113,18 +113,19 @@ def _left(terminal: PtyTerminal, run: Path) -> tuple[float | None, float]:
     if (run / "summary.json").exists():
         return None, 0.0
     asked += 0.4
-    done = _steps(run)
     terminal.press("1")
     terminal.ended()
     free = time.perf_counter() - asked
     since = time.perf_counter()
-    while _steps(run) <= done and not (run / "summary.json").exists():
+    while not _trains_on(run) and not (run / "summary.json").exists():
         time.sleep(0.05)
     return free, time.perf_counter() - since
 
 
-def _steps(run: Path) -> int:
-    return sum(isinstance(event, Step) for event in read_events(run).events)
+def _trains_on(run: Path) -> bool:
+    """Whether a step was done since the run was resumed."""
+    kinds = [type(event) for event in read_events(run).events]
+    return RunResumed in kinds and Step in kinds[kinds.index(RunResumed) :]
 
 
 def preview(folder: Path) -> None:
