@@ -23,7 +23,7 @@ from nadtui.workbench.threads import hand_over
 if TYPE_CHECKING:
     from nadtui.runs.hosting import Host
 
-NONE = "This run has kept no answers: it was recorded before answers were kept, or has finished no stage."
+NONE = "This run has kept no answers:\nit was recorded before answers were kept, or has finished no stage."
 
 
 class ConfusionScreen(ModalScreen[None]):

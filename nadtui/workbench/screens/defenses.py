@@ -54,7 +54,7 @@ class DefensesScreen(Screen[None]):
         Binding("v", "view", "View", tooltip="Clean beside triggered, clean, triggered, difference"),
         Binding("m", "maps", "Maps", tooltip="Maps in place of the marks, where there is no room for both"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
-        Binding("escape,d", "app.pop_screen", "Back", tooltip="Back to the run"),
+        Binding("escape,D", "app.pop_screen", "Back", tooltip="Back to the run"),
     ]
     DEFAULT_CSS = """
     DefensesScreen {

@@ -47,7 +47,7 @@ def names(app: Workbench) -> list[str]:
 async def test_marks_and_table_and_maps_stand_beside_each_other(app):
     async with app.run_test(size=(200, 60)) as pilot:
         run = await opened(pilot)
-        await pilot.press("d")
+        await pilot.press("D")
         await until(
             pilot, shows(pilot, TITLE, "2 of 2 purified models made", "bound 4", "retuned ASR", "34.5", "fine-tuning b")
         )
@@ -69,7 +69,7 @@ async def test_marks_and_table_and_maps_stand_beside_each_other(app):
 async def test_it_is_sorted_and_keeps_its_row(app):
     async with app.run_test(size=(120, 36)) as pilot:
         await opened(pilot)
-        await pilot.press("d", "s")
+        await pilot.press("D", "s")
         assert names(app) == ["(suspect)", "fine-tuning", "nad"] and "by name" in str(
             app.screen.query_one("#side").border_title
         )
@@ -80,7 +80,7 @@ async def test_it_is_sorted_and_keeps_its_row(app):
 async def test_one_model_tells_the_way_to_it_and_whether_it_only_sleeps(app):
     async with app.run_test(size=(120, 60)) as pilot:
         await opened(pilot)
-        await pilot.press("d", "down", "enter")
+        await pilot.press("D", "down", "enter")
         assert isinstance(app.screen, OneModelScreen)
         wanted = (
             "On the way to fine-tuning",
@@ -99,7 +99,7 @@ async def test_one_model_tells_the_way_to_it_and_whether_it_only_sleeps(app):
 async def test_where_there_is_little_room_the_maps_take_the_place_of_the_marks(app):
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
-        await pilot.press("d")
+        await pilot.press("D")
         await until(pilot, shows(pilot, TITLE, "fine-tuning", "a nad"))
         assert not app.screen.query_one(ModelPair).display
         await pilot.press("m")
@@ -122,7 +122,7 @@ async def test_a_mark_comes_when_its_defense_ends(tmp_path, settings_file):
     async with app.run_test(size=(120, 36)) as pilot:
         jobs.made[-1].let(first)
         await opened(pilot, "▶ running")
-        await pilot.press("d")
+        await pilot.press("D")
         await until(pilot, shows(pilot, "1 of 2 purified models made", "a nad"))
         assert names(app) == ["(suspect)", "nad"] and "fine-tuning" not in looks.text_of(app)
         jobs.made[-1].let(len(events) - first)
