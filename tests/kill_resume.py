@@ -52,7 +52,7 @@ def main() -> None:
                 resume(folder)
             equal = (folder / "summary.json").exists() and outcome(folder) == expected
             if given.leave:
-                equal = equal and not _twice(folder)
+                equal = equal and not twice(folder)
             same += equal
             state = f"ended in {ended:.2f} s, " + ("had finished" if done else "resumed")
             print(f"{number + 1:2} after {moment:6.2f} s of {length:.2f}: {state}, equal: {equal}", flush=True)
@@ -60,7 +60,7 @@ def main() -> None:
     raise SystemExit(same != given.kills)
 
 
-def _twice(folder: Path) -> bool:
+def twice(folder: Path) -> bool:
     """Whether a step was told of again."""
     seen: dict[str, int] = {}
     for event in read_events(folder).events:

@@ -95,9 +95,13 @@ class PtyTerminal:
     def signal(self, number: int) -> int:
         """Send the command a signal, and read what it says until it has ended; its exit code."""
         self._process.send_signal(number)
-        end = time.monotonic() + PATIENCE_S
+        return self.ended()
+
+    def ended(self, seconds: float = PATIENCE_S) -> int:
+        """Read what the command says until it has ended; its exit code."""
+        end = time.monotonic() + seconds
         while self._process.poll() is None:
-            assert time.monotonic() < end, f"signal {number} does not end it"
+            assert time.monotonic() < end, "it does not end"
             self._read(time.monotonic() + 0.2)
         return self._process.returncode
 

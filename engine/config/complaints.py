@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -38,7 +39,7 @@ def _explained(error: ValidationError, values: Mapping[str, Any], config: type[B
     if first["type"] == "extra_forbidden":
         return renamed(name) or f"unknown field '{name}'{_hint(name, fields_of(config, values))}"
     message = _WANTED.get(first["type"].removesuffix("_type").removesuffix("_parsing"), first["msg"])
-    message = message.removeprefix("Value error, ")
+    message = _PYDANTICS.sub("must ", message.removeprefix("Value error, "))
     if first["type"] == "missing":
         return f"'{name}' is missing"
     return f"{name} = {shown(first['input'])}: {message}" if path else message
@@ -47,12 +48,14 @@ def _explained(error: ValidationError, values: Mapping[str, Any], config: type[B
 _WANTED = {
     **dict.fromkeys(("tuple", "list", "set", "frozen_set"), "a list is wanted, as in [1, 2, 3]"),
     **dict.fromkeys(("dict", "dict_attributes", "model", "model_attributes", "mapping"), "a table of fields is wanted"),
-    "int": "a whole number is wanted",
+    **dict.fromkeys(("int", "int_from_float"), "a whole number is wanted"),
     "float": "a number is wanted",
     "bool": "true or false is wanted",
     "string": "a text is wanted",
 }
 """By pydantic's type of an error, of a value that is of another kind than the field."""
+_PYDANTICS = re.compile(r"^(?:Input|Value|String|List|Tuple|Set|Frozenset|Dictionary|Mapping|Data|Number) should ")
+"""How pydantic begins: of limits, choices and lengths the rest is said as it has it."""
 
 
 def renamed(field: str) -> str:

@@ -54,7 +54,7 @@ def axes(size: int, reach: float = 1.0) -> tuple[Tensor, Tensor]:
 
 def stroke_distance(x: Tensor, y: Tensor, paths: Iterable[Path]) -> Tensor:
     """Return the distance of each point to the nearest of these polylines (a path of one point is a dot)."""
-    nearest = torch.full(torch.broadcast_shapes(x.shape, y.shape), math.inf)
+    nearest = torch.full(_shared(x, y), math.inf)
     for path in paths:
         for (ax, ay), (bx, by) in zip(path, path[1:] or path, strict=False):
             dx, dy = bx - ax, by - ay
@@ -64,13 +64,18 @@ def stroke_distance(x: Tensor, y: Tensor, paths: Iterable[Path]) -> Tensor:
     return nearest
 
 
+def _shared(x: Tensor, y: Tensor) -> torch.Size:
+    """The shape of both together; `torch.broadcast_shapes` loads sympy for it, a third of a second."""
+    return torch.broadcast_tensors(x, y)[0].shape
+
+
 def outline_distance(x: Tensor, y: Tensor, corners: Path, rounding: float) -> Tensor:
     """Return the signed distance, negative inside, to a convex outline grown by `rounding`.
 
     The corners go clockwise as seen (y points down). One corner alone makes a disc.
     """
     ring = (*corners, corners[0])
-    inside = torch.ones(torch.broadcast_shapes(x.shape, y.shape), dtype=torch.bool)
+    inside = torch.ones(_shared(x, y), dtype=torch.bool)
     for (ax, ay), (bx, by) in pairwise(ring):
         inside &= (bx - ax) * (y - ay) - (by - ay) * (x - ax) > 0
     distance = stroke_distance(x, y, (ring,))

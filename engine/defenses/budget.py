@@ -86,12 +86,23 @@ def rungs(most: int, of: int) -> dict[str, float]:
 
 
 def furthest(
-    port: Port, stage: str, what: str, strengths: Mapping[str, float], make: Callable[[float], nn.Module], budget: float
+    port: Port,
+    stage: str,
+    what: str,
+    strengths: Mapping[str, float],
+    make: Callable[[float], nn.Module],
+    budget: float,
+    *,
+    beyond: int = 0,
 ) -> Work[float]:
-    """The last strength before the first whose model loses more than `budget` points of ACC on the held images.
+    """The last strength whose model loses no more than `budget` points of ACC on the held images, as far as is looked:
+    until more than `beyond` in a row lose more.
 
-    What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which
-    the first exceeds it, and nothing for those beyond, which are not tried.
+    ACC need not fall with every step: norms settle, and what one neuron's end disturbs that of others may put right. Of
+    so few images a single one that is back inside may be luck: a strength counts by the worse of it and the one before.
+
+    What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which it
+    exceeds it, and nothing for those that are not tried.
 
     Args:
         what: is chosen, in a word or two.
@@ -99,14 +110,15 @@ def furthest(
         make: the model of that strength.
     """
     floor = held_accuracy(port, port.suspect) - budget - ROUNDING
-    over = False
+    over, before = 0, math.inf
 
     def score(strength: float) -> float:
-        nonlocal over
-        if over:
+        nonlocal over, before
+        if over > beyond:
             return math.nan
-        points = held_accuracy(port, make(strength)) - floor
-        over = points < 0
+        now = held_accuracy(port, make(strength)) - floor
+        points, before = min(now, before), now
+        over = over + 1 if points < 0 else 0
         return points if over else strength
 
     return (yield from port.choose(stage, what, strengths, score))

@@ -18,6 +18,7 @@ from typing import Any
 from engine.errors import RequestError
 from engine.events import (
     SCHEMA,
+    Evaluation,
     Event,
     PlannedStage,
     Queued,
@@ -37,7 +38,9 @@ from engine.record.reading import decode_lines, read_settings, read_summary
 from engine.record.state import RunState
 from engine.record.verdict import judged
 
-_TURNING_POINTS = re.compile(rb'\n\{"kind":"(?:stage-started|stage-finished|run-resumed|run-failed|run-stopped)"[^\n]*')
+_TURNING_POINTS = re.compile(
+    rb'\n\{"kind":"(evaluation|stage-started|stage-finished|run-resumed|run-failed|run-stopped)"[^\n]*'
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,9 @@ class RunHead:
     asr_after: float | None = None
     more: int = 0
     """Purified models beside the one whose figures these are."""
+    acc_newest: float | None = None
+    """Of the model made last beside the suspect, be it a teacher only: what there is where no purified one is yet."""
+    asr_newest: float | None = None
     verdict: str = ""
     """On that one; empty where there is none yet."""
     schema: int = SCHEMA
@@ -220,8 +226,12 @@ def _is_newer(first_line: bytes) -> bool:
 
 
 def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: bytes) -> RunHead:
-    """Fill in stage, figures and ending from the few lines that tell them; the many others are not decoded."""
+    """Fill in stage, figures and ending from the few lines that tell them; the many others are not decoded.
+
+    Of a stage that is not finished the figures are the newest of its curve; a verdict is only on one that is.
+    """
     figures: dict[str, dict[str, Any]] = {}
+    finished: set[str] = set()
     state, stage = found.status, found.stage
     for event in _turning_points(content):
         match event:
@@ -230,6 +240,10 @@ def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: 
             case StageFinished():
                 state, stage = RunState.CRASHED, event.stage
                 figures[event.stage] = plain(event.metrics)
+                finished.add(event.stage)
+            case Evaluation():
+                figures[event.stage] = plain(event.metrics)
+                finished.discard(event.stage)
             case RunResumed():
                 state = RunState.CRASHED
             case RunFailed():
@@ -237,12 +251,21 @@ def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: 
             case RunStopped():
                 state = RunState.STOPPED
     roles = [(planned.role, figures.get(planned.name, {})) for planned in plan]
-    return _with_figures(dataclasses.replace(found, status=state, stage=stage), roles)
+    found = _with_figures(dataclasses.replace(found, status=state, stage=stage), roles)
+    judged_on = next((planned.name for planned in plan if planned.role == "purified"), "")
+    return found if judged_on in finished else dataclasses.replace(found, verdict="")
 
 
 def _turning_points(content: bytes) -> Iterator[Event]:
+    """Of the evaluations between two others only the last."""
+    evaluation = b""
     for match in _TURNING_POINTS.finditer(content):
-        yield from decode_lines([match.group().strip()]).events
+        if match.group(1) == b"evaluation":
+            evaluation = match.group()
+        else:
+            yield from decode_lines([evaluation.strip(), match.group().strip()]).events
+            evaluation = b""
+    yield from decode_lines([evaluation.strip()]).events
 
 
 def _with_figures(found: RunHead, stages: Sequence[tuple[str | None, Mapping[str, Any]]]) -> RunHead:
@@ -255,12 +278,15 @@ def _with_figures(found: RunHead, stages: Sequence[tuple[str | None, Mapping[str
     before = next((stage for stage in stages if stage[0] == "suspect"), (None, {}))
     purified = [stage for stage in stages if stage[0] == "purified"]
     after = next(iter(purified), (None, {}))
+    newest = next((stage for stage in reversed(stages) if stage[0] in ("reference", "purified") and stage[1]), after)
     return dataclasses.replace(
         found,
         acc_before=figure(before, "acc"),
         asr_before=figure(before, "asr"),
         acc_after=figure(after, "acc"),
         asr_after=figure(after, "asr"),
+        acc_newest=figure(newest, "acc"),
+        asr_newest=figure(newest, "asr"),
         verdict=str(judged(before[1], after[1]).word) if after[1].get("acc") is not None else "",
         more=max(0, len(purified) - 1),
     )

@@ -110,6 +110,13 @@ class StageView:
         return self.epochs * self.steps
 
     @property
+    def whole_epochs(self) -> int:
+        """Epochs that are done."""
+        if self.state == "finished":
+            return min(self.epoch, self.epochs)
+        return min(self.step // self.steps, self.epochs) if self.steps else max(0, self.epoch - 1)
+
+    @property
     def progress(self) -> float:
         """Share of the stage that is done, 0-1."""
         if self.state == "finished":

@@ -29,7 +29,7 @@ def run(
     settings: Settings = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="How the defender works: default, paper, thorough."),
+        typer.Option(metavar="NAME|FILE", help="How the defender works: default, paper, thorough, classic."),
     ] = None,
     suspect: Annotated[
         str | None,

@@ -82,6 +82,11 @@ def _change(before: float | None, after: float | None) -> str:
     return f"{formatting.percentage(before)} → {formatting.percentage(after)}"
 
 
+def _known(after: float | None, newest: float | None) -> float | None:
+    """A purified model's figure; until there is one, that of the newest model."""
+    return newest if after is None else after
+
+
 def _seed(head: RunHead) -> str:
     return "–" if head.seed is None else str(head.seed)
 
@@ -91,8 +96,8 @@ def _row(head: RunHead, now: float) -> list[str]:
     return [
         head.id,
         head.status + at,
-        _change(head.acc_before, head.acc_after) + f"  +{head.more}" * bool(head.more),
-        _change(head.asr_before, head.asr_after),
+        _change(head.acc_before, _known(head.acc_after, head.acc_newest)) + f"  +{head.more}" * bool(head.more),
+        _change(head.asr_before, _known(head.asr_after, head.asr_newest)),
         head.verdict or "–",
         "–" if head.started is None else formatting.age(now - head.started),
     ]

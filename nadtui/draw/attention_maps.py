@@ -86,6 +86,28 @@ def taps_of(view: RunView, models: Sequence[tuple[str, StageView]]) -> tuple[str
     return (*told, *in_order(known - set(told)))
 
 
+def samples(view: RunView) -> list[int]:
+    """The samples of which there are maps."""
+    return sorted({sample for _, stage in models_of(view) for sample, _ in stage.maps()})
+
+
+def shared_samples(views: Sequence[RunView]) -> list[tuple[int, ...]]:
+    """For each image of which all runs have maps its number in each; where there is none, the first of each.
+
+    Every run must have maps.
+    """
+    own = [{_image(view, number): number for number in samples(view)} for view in views]
+    shared = [image for image in own[0] if image is not None and all(image in each for each in own[1:])]
+    if not shared:
+        return [tuple(next(iter(each.values())) for each in own)]
+    return [tuple(each[image] for each in own) for image in shared]
+
+
+def _image(view: RunView, number: int) -> tuple[int, bytes] | None:
+    sample = view.samples.get(number)
+    return None if sample is None else (sample.index, sample.clean)
+
+
 def in_order(taps: Iterable[str]) -> tuple[str, ...]:
     """Taps in the order in which images pass them: as their names are numbered."""
     return tuple(sorted(taps, key=lambda tap: (len(tap), tap)))
@@ -108,9 +130,14 @@ def answered(view: RunView, stage: StageView, epoch: int | None, sample: int) ->
     return " → ".join(f"{name} {formatting.confidence(sure)}" for name, sure in told)
 
 
-def newest(view: RunView, sample: int = 0) -> Maps:
-    """The newest maps of one sample in all models."""
-    models = models_of(view)
+def newest(
+    view: RunView,
+    sample: int = 0,
+    models: Sequence[tuple[str, StageView]] | None = None,
+    look: ViewMode = "both",
+) -> Maps:
+    """The newest maps of one sample in these models, by default in all."""
+    models = models_of(view) if models is None else models
     taps = taps_of(view, models)
     rows = []
     for title, stage in models:
@@ -119,4 +146,4 @@ def newest(view: RunView, sample: int = 0) -> Maps:
         when = "no maps" if epoch is None else f"epoch {epoch}"
         rows.append(ModelMaps(title, when, maps, answered(view, stage, epoch, sample)))
     shown = view.samples.get(sample)
-    return Maps(taps, tuple(rows), shown, class_name(view, shown), seen(view, "both"))
+    return Maps(taps, tuple(rows), shown, class_name(view, shown), seen(view, look))

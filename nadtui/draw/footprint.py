@@ -1,9 +1,28 @@
-"""A trigger's footprint, and how much of a model's attention lies inside it: from the record's own bytes."""
+"""A trigger's footprint, and how much of a model's attention lies inside it: from the record's own bytes.
+
+A cell of a coarse map stands for as many pixels as its tap's stride, and a convolution before it has looked across its
+edge: the hot spot that a patch makes in a deep map may lie beside the patch. For a map the footprint is therefore
+widened by the tap's stride to all sides.
+"""
 
 from __future__ import annotations
 
-from engine.events import SampleShown
+from functools import lru_cache
+
+from engine.events import AttentionCaptured, SampleShown
 from nadtui.draw import half_blocks
+
+WIDEST = len("99.9 → 99.9")
+"""Columns of two shares."""
+_HEADINGS = (
+    "% of attention in the trigger's footprint, widened by each tap's stride: clean → triggered",
+    "% of attention in the footprint, widened by a tap's stride",
+)
+
+
+def heading(width: int) -> str:
+    """What the shares are, as fully as so many columns hold."""
+    return next((said for said in _HEADINGS if len(said) <= width), _HEADINGS[-1])
 
 
 def footprint(sample: SampleShown) -> list[float]:
@@ -16,15 +35,39 @@ def footprint(sample: SampleShown) -> list[float]:
     return [1.0 if value >= least else 0.0 for value in changed]
 
 
-def coverage(sample: SampleShown) -> float:
-    """The share of the image that the trigger's footprint covers, 0-1."""
-    inside = footprint(sample)
+def stride(sample: SampleShown, width: int, height: int) -> int:
+    """Pixels of the recorded image that a cell of a map of that size stands for, on the longer side; at least 1."""
+    return max(1, round(max(sample.width / width, sample.height / height)))
+
+
+@lru_cache(maxsize=64)
+def widened(sample: SampleShown, by: int = 0) -> tuple[float, ...]:
+    """The footprint with `by` pixels to all sides, 1 or 0, row by row."""
+    wide, high, inside = sample.width, sample.height, footprint(sample)
+    lines = [inside[at : at + wide] for at in range(0, wide * high, wide)]
+    lines = [[max(line[max(0, x - by) : x + by + 1]) for x in range(wide)] for line in lines]
+    return tuple(max(line[x] for line in lines[max(0, y - by) : y + by + 1]) for y in range(high) for x in range(wide))
+
+
+def coverage(sample: SampleShown, by: int = 0) -> float:
+    """The share of the image that the trigger's footprint covers, widened by so many pixels; 0-1."""
+    inside = widened(sample, by)
     return sum(inside) / len(inside) if inside else 0.0
 
 
 def share_inside(cells: bytes, width: int, height: int, sample: SampleShown) -> float | None:
-    """The share of a map's attention that lies inside the trigger's footprint, 0-1; None for a map of zeros."""
-    weights = half_blocks.resample(footprint(sample), sample.width, sample.height, width, height)
+    """The share of a map's attention inside the footprint widened by the tap's stride, 0-1; None for a map of zeros."""
+    inside = widened(sample, stride(sample, width, height))
+    weights = half_blocks.resample(inside, sample.width, sample.height, width, height)
     total = sum(cells)
-    inside = sum(cell * weight for cell, weight in zip(cells, (w for line in weights for w in line), strict=True))
-    return inside / total if total else None
+    found = sum(cell * weight for cell, weight in zip(cells, (w for line in weights for w in line), strict=True))
+    return found / total if total else None
+
+
+def shares(capture: AttentionCaptured | None, sample: SampleShown | None) -> str:
+    """What of a map's attention lies in the widened footprint, clean → triggered, in percent; a dash without a map."""
+    if capture is None or sample is None or not capture.triggered:
+        return "–"
+    size = capture.width, capture.height
+    found = [share_inside(cells, *size, sample) for cells in (capture.clean, capture.triggered)]
+    return " → ".join("–" if share is None else f"{100 * share:.1f}" for share in found)

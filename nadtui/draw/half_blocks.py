@@ -29,7 +29,7 @@ def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
     return max(1, min(columns, round(width * scale))), max(1, min(rows, round(height * scale / 2)))
 
 
-def resample(cells: Sequence[int] | bytes, width: int, height: int, columns: int, rows: int) -> list[list[float]]:
+def resample(cells: Sequence[float] | bytes, width: int, height: int, columns: int, rows: int) -> list[list[float]]:
     """`height` x `width` numbers as `rows` x `columns` ones, each the mean of the area it covers."""
     across, down = _spans(width, columns), _spans(height, rows)
     squeezed = []

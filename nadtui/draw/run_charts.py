@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -22,15 +22,17 @@ MARKS = ("braille", "o", "x", "+", "*", "#", "%", "@")
 _PLACES: tuple[tuple[str, Literal["acc", "asr"], int], ...] = (("ACC", "acc", colors.ACC), ("ASR", "asr", colors.ASR))
 
 
-def figure_points(view: RunView, figure: Literal["acc", "asr"], axis: Axis) -> tuple[list[float], list[float]]:
-    """A run's ACC or ASR in percent over all its stages, with a gap between two of them.
+def figure_points(
+    view: RunView, figure: Literal["acc", "asr"], axis: Axis, zoom: str | None = None
+) -> tuple[list[float], list[float]]:
+    """A run's ACC or ASR in percent over all its stages, or one, with a gap between two of them.
 
     Each stage after the suspect's begins with the figures of the suspect, whose copy it trains.
     """
     xs: list[float] = []
     ys: list[float] = []
     suspect = view.suspect
-    for span in spans(view, axis):
+    for span in _shown(spans(view, axis), zoom):
         points = span.stage.evaluations
         if not points:
             continue
@@ -49,27 +51,36 @@ def figure_points(view: RunView, figure: Literal["acc", "asr"], axis: Axis) -> t
 def figures_chart(view: RunView, axis: Axis, *, zoom: str | None = None, dark: bool = True) -> Chart:
     """ACC and, if there is a trigger, ASR across all stages on one axis."""
     series = tuple(
-        Series(name, colors.series(place, dark=dark), *figure_points(view, figure, axis), MARKS[place])
+        Series(name, colors.series(place, dark=dark), *figure_points(view, figure, axis, zoom), MARKS[place])
         for name, figure, place in _PLACES[: 2 if view.attacked else 1]
     )
-    found = spans(view, axis)
+    found = _shown(spans(view, axis), zoom)
     return Chart(
         series,
         tuple((span.begin, span.stage.name) for span in found),
         axis,
         (0.0, 100.0),
-        _x_range(found, zoom),
+        _x_range(found),
         unit=" %",
     )
 
 
 def way_chart(stage: StageView, *, attacked: bool = True, dark: bool = True) -> Chart:
     """ACC and, if there is a trigger, ASR of the models on the way to a stage's."""
-    at = [point.at for point in stage.curve]
+    columns = {figure: [getattr(point.metrics, figure) for point in stage.curve] for _, figure, _ in _PLACES}
+    return _by_t({"t": [point.at for point in stage.curve], **columns}, attacked=attacked, dark=dark)
+
+
+def path_chart(stage: StageView, *, dark: bool = True) -> Chart:
+    """ACC and ASR on the straight line from the suspect to a stage's model, where its verification has measured it."""
+    event = stage.verified.get("linear-path")
+    return _by_t(event.points if event is not None else {}, dark=dark)
+
+
+def _by_t(columns: Mapping[str, Sequence[float]], *, attacked: bool = True, dark: bool) -> Chart:
+    """ACC and, if there is a trigger, ASR over t, from columns of numbers by name: t, acc, asr."""
     series = tuple(
-        Series(
-            name, colors.series(place, dark=dark), at, [getattr(p.metrics, figure) for p in stage.curve], MARKS[place]
-        )
+        Series(name, colors.series(place, dark=dark), columns.get("t", ()), columns.get(figure, ()), MARKS[place])
         for name, figure, place in _PLACES[: 2 if attacked else 1]
     )
     return Chart(series, (), "t", (0.0, 100.0), unit=" %")
@@ -85,7 +96,7 @@ def loss_chart(
     dark: bool = True,
 ) -> Chart:
     """The loss and its summands across all stages."""
-    found = spans(view, axis)
+    found = _shown(spans(view, axis), zoom)
     names = dict.fromkeys(name for span in found for point in span.stage.losses[:1] for name in point.parts)
     parts = list(names) if len(names) > 1 else []
     series = []
@@ -94,7 +105,7 @@ def loss_chart(
         ys = _over_stages(found, partial(_losses, name=name, smoothing=smoothing), math.nan)
         series.append(Series(name, colors.series(place, dark=dark), xs, ys, MARKS[place % len(MARKS)]))
     boundaries = tuple((span.begin, span.stage.name) for span in found)
-    return Chart(tuple(series), boundaries, axis, None, _x_range(found, zoom), log_y)
+    return Chart(tuple(series), boundaries, axis, None, _x_range(found), log_y)
 
 
 def _over_stages(found: list[Span], values: Callable[[Span], list[float]], gap: float) -> list[float]:
@@ -112,9 +123,13 @@ def _losses(span: Span, name: str, smoothing: float) -> list[float]:
     return smooth(values, smoothing)
 
 
-def _x_range(found: list[Span], zoom: str | None) -> tuple[float, float] | None:
-    chosen = [span for span in found if span.stage.name == zoom] or found
-    if not chosen:
+def _shown(found: list[Span], zoom: str | None) -> list[Span]:
+    """The one stage that is zoomed to, where it has begun; else all: a legend then reads no other stage's values."""
+    return [span for span in found if span.stage.name == zoom] or found
+
+
+def _x_range(found: list[Span]) -> tuple[float, float] | None:
+    if not found:
         return None
-    low, high = chosen[0].begin, chosen[-1].end
+    low, high = found[0].begin, found[-1].end
     return (low, high) if high > low else None

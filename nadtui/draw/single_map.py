@@ -8,7 +8,7 @@ from rich.style import Style
 from engine.events import AttentionCaptured, SampleShown
 from nadtui import formatting
 from nadtui.draw.attention_maps import Maps
-from nadtui.draw.footprint import coverage, share_inside
+from nadtui.draw.footprint import coverage, heading, shares, stride
 from nadtui.draw.map_lines import GAP, LARGEST, SMALLEST, Line, Look, Which, cut, map_lines, window
 
 SHARES = 15
@@ -21,16 +21,21 @@ def compose(maps: Maps, width: int, height: int, look: Look) -> list[Line]:
     number, place = maps.selected
     row, place = maps.rows[min(number, len(maps.rows) - 1)], min(place, len(maps.taps) - 1)
     capture = row.maps[place] if row.maps else None
-    title = "  ".join(part for part in (f"{row.title} · {maps.taps[place]}", row.when, row.answers) if part)
+    said = f"{row.title} · {maps.taps[place]}"
+    title = "  ".join(part for part in (said, row.when, row.answers, _of_sample(maps)) if part)
     lines: list[Line] = [[Segment(formatting.clean(title), look.base + Style(bold=True))]]
     table = _shares(maps, width, look)
     if capture is None:
         return [*lines, [], [Segment("no map of this model yet", look.base)], [], *table][:height]
-    side = min((width - 2 * GAP) // 3, 2 * (height - 4 - len(table)), LARGEST)
+    facts = _facts(capture, maps.sample)
+    side = min((width - 2 * GAP) // 3, 2 * (height - 3 - len(facts) - len(table)), LARGEST)
     if side >= SMALLEST:
         lines += _apart(capture, side, look)
-    lines.append([Segment(_facts(capture, maps.sample), look.base)])
-    return [*lines, [], *table][:height]
+    return [*lines, *([Segment(said, look.base)] for said in facts), [], *table][:height]
+
+
+def _of_sample(maps: Maps) -> str:
+    return "" if maps.sample is None else f"sample {maps.sample.sample + 1}: {maps.label}"
 
 
 def _apart(capture: AttentionCaptured, side: int, look: Look) -> list[Line]:
@@ -47,11 +52,15 @@ def _apart(capture: AttentionCaptured, side: int, look: Look) -> list[Line]:
     return [[piece for part in line for piece in (*part, gap)] for line in zip(*parts, strict=True)]
 
 
-def _facts(capture: AttentionCaptured, sample: SampleShown | None) -> str:
-    parts = [f"{capture.width}×{capture.height}", f"peak {formatting.number(capture.peak)}"]
-    if sample is not None and sample.triggered:
-        parts.append(f"the trigger's footprint covers {100 * coverage(sample):.0f} % of the image")
-    return " · ".join(parts)
+def _facts(capture: AttentionCaptured, sample: SampleShown | None) -> list[str]:
+    said = f"{capture.width}×{capture.height} · peak {formatting.number(capture.peak)}"
+    if sample is None or not sample.triggered:
+        return [said]
+    by = stride(sample, capture.width, capture.height)
+    return [
+        f"{said} · the trigger's footprint covers {100 * coverage(sample):.0f} % of the image",
+        f"{100 * coverage(sample, by):.0f} % with {formatting.plural(by, 'pixel')} around it, the stride of this tap",
+    ]
 
 
 def _shares(maps: Maps, width: int, look: Look) -> list[Line]:
@@ -65,7 +74,7 @@ def _shares(maps: Maps, width: int, look: Look) -> list[Line]:
     room = max(1, min(20, (width - wide) // count))
     head = "".join(f"{formatting.cut_in_front(maps.taps[place], room - 1):>{room}}" for place in shown)
     lines: list[Line] = [
-        [Segment("% of attention in the trigger's footprint: clean → triggered", look.base + Style(dim=True))],
+        [Segment(heading(width), look.base + Style(dim=True))],
         [Segment(" " * wide + head, look.base + Style(dim=True))],
     ]
     for number, row in enumerate(maps.rows):
@@ -73,14 +82,6 @@ def _shares(maps: Maps, width: int, look: Look) -> list[Line]:
         for place in shown:
             capture = row.maps[place] if row.maps else None
             style = look.base + Style(bold=maps.selected == (number, place))
-            line.append(Segment(f"{_share_text(capture, maps.sample):>{room}}", style))
+            line.append(Segment(f"{shares(capture, maps.sample):>{room}}", style))
         lines.append(line)
     return lines
-
-
-def _share_text(capture: AttentionCaptured | None, sample: SampleShown) -> str:
-    if capture is None or not capture.triggered:
-        return "–"
-    size = capture.width, capture.height
-    shares = [share_inside(cells, *size, sample) for cells in (capture.clean, capture.triggered)]
-    return " → ".join("–" if share is None else f"{100 * share:.1f}" for share in shares)

@@ -6,7 +6,9 @@ import base64
 import html
 from collections.abc import Sequence
 
+from engine.record.view import RunView
 from nadtui import formatting
+from nadtui.draw import attention_maps, overlaid_runs
 from nadtui.draw.run_charts import figures_chart, loss_chart, way_chart
 from nadtui.export import explained, png_file, svg
 from nadtui.export.html_page import page, text
@@ -36,13 +38,51 @@ def render(report: Report) -> str:
 
 
 def render_comparison(reports: Sequence[Report]) -> str:
-    """The comparison as an HTML document."""
-    figures = comparison.table(reports)
+    """The comparison as an HTML document: figures, fields that differ, curves over each other, maps side by side."""
+    figures, fields = comparison.table(reports), comparison.fields(reports)
     runs = "".join(f"<li>{letter}: {text(run)}</li>" for letter, run in comparison.named(reports))
-    head = "".join(f"<th>{text(title)}</th>" for title in figures.columns)
-    rows = "".join(f"<tr>{''.join(f'<td>{text(cell)}</td>' for cell in row)}</tr>" for row in figures.rows)
-    table = f"<table><tr>{head}</tr>{rows}</table><p>{text(explained.COMPARISON)}</p>"
-    return page("Comparison", f"<h1>Comparison</h1><ul>{runs}</ul>{table}")
+    differing = _table(fields.columns, fields.rows) if fields.rows else "<p>In nothing.</p>"
+    parts = [
+        f"<h1>Comparison</h1><ul>{runs}</ul>",
+        f"{_table(figures.columns, figures.rows)}<p>{text(explained.COMPARISON)}</p>",
+        f"<h2>The configurations differ in</h2>{differing}",
+        *_overlaid(reports),
+        *_maps_beside(reports),
+    ]
+    return page("Comparison", "\n".join(parts))
+
+
+def _overlaid(reports: Sequence[Report]) -> list[str]:
+    """The curves of all runs over each other."""
+    drawn = [
+        (title, svg.draw(overlaid_runs.chart(reports, figure, "epoch", dark=False), f"{title} in percent, by epoch"))
+        for figure, title in overlaid_runs.CURVES
+    ]
+    return [f"<h2>{title}</h2>{picture}" for title, picture in drawn if picture]
+
+
+def _maps_beside(reports: Sequence[Report]) -> list[str]:
+    """The runs' newest maps side by side: of the test images that all have recorded, else of each run's first."""
+    lettered = [
+        (letter, report.view)
+        for letter, report in zip(comparison.letters(len(reports)), reports, strict=True)
+        if attention_maps.samples(report.view)
+    ]
+    if not lettered:
+        return []
+    rows = []
+    for numbers in attention_maps.shared_samples([view for _, view in lettered]):
+        drawn = [
+            f"<figure><figcaption>{letter}</figcaption>{_map_picture(view, number)}</figure>"
+            for (letter, view), number in zip(lettered, numbers, strict=True)
+        ]
+        rows.append(f'<div class="beside">{"".join(drawn)}</div>')
+    return ["<h2>Attention maps</h2>", *rows]
+
+
+def _map_picture(view: RunView, number: int) -> str:
+    content = base64.b64encode(png_file.render_sample(view, number)).decode()
+    return f'<img alt="attention maps of sample {number}" src="data:image/png;base64,{content}">'
 
 
 def _figures(report: Report) -> str:
@@ -63,8 +103,8 @@ def _figures(report: Report) -> str:
 
 def _side_by_side(report: Report) -> list[str]:
     """The defenses, where there are several."""
-    rows = side_by_side.rows(report.summary)
-    return [f"<h2>{side_by_side.TITLE}</h2>{_table(side_by_side.COLUMNS, rows)}"] if rows else []
+    found = side_by_side.table(report.summary)
+    return [f"<h2>{side_by_side.TITLE}</h2>{_table(found.columns, found.cells)}"] if found else []
 
 
 def _confusions(report: Report) -> list[str]:
@@ -104,11 +144,5 @@ def _way(way: Way) -> str:
 
 
 def _maps(report: Report) -> list[str]:
-    numbers = png_file.samples(report.view)
-    if not numbers:
-        return []
-    images = []
-    for number in numbers:
-        content = base64.b64encode(png_file.render_sample(report.view, number)).decode()
-        images.append(f'<p><img alt="attention maps of sample {number}" src="data:image/png;base64,{content}"></p>')
-    return ["<h2>Attention maps</h2>", *images]
+    images = [f"<p>{_map_picture(report.view, number)}</p>" for number in attention_maps.samples(report.view)]
+    return ["<h2>Attention maps</h2>", *images] if images else []

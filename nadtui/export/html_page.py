@@ -16,6 +16,7 @@ dt { float: left; clear: left; width: 7rem; color: #555; } dd { margin-left: 7re
 pre { background: #f4f4f2; padding: 1rem; overflow: auto; font-size: .85rem; }
 img { image-rendering: pixelated; max-width: 100%; }
 svg { max-width: 100%; height: auto; }
+.beside { display: flex; gap: 1rem; } .beside figure { flex: 1; min-width: 0; margin: 0 0 1rem; }
 .caution { background: #fff4d6; border-left: 4px solid #b34700; padding: .5rem 1rem; }
 footer { color: #555; font-size: .85rem; border-top: 1px solid #d5d8dc; margin-top: 2rem; }
 """

@@ -13,7 +13,7 @@ from engine.events import AttentionCaptured
 from engine.record.view import RunView
 from nadtui import formatting
 from nadtui.draw import colors
-from nadtui.draw.attention_maps import class_name, models_of, taps_of
+from nadtui.draw.attention_maps import class_name, models_of, samples, taps_of
 from nadtui.runs.digest import Report
 
 if TYPE_CHECKING:
@@ -47,11 +47,6 @@ def render(report: Report) -> bytes:
 def render_sample(view: RunView, number: int) -> bytes:
     """The maps of one sample."""
     return _bytes(_picture(view, number))
-
-
-def samples(view: RunView) -> list[int]:
-    """The samples of which there are maps."""
-    return sorted({sample for _, stage in models_of(view) for sample, _ in stage.maps()})
 
 
 def _bytes(picture: Image) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestError
 from engine.record.stage_view import StageView
+from nadtui.draw.attention_maps import samples
 from nadtui.export import png_file
 from nadtui.runs.digest import Report
 
@@ -68,7 +69,7 @@ def _curves(writer: SummaryWriter, stage: StageView, started: float) -> None:
 
 
 def _maps(writer: SummaryWriter, report: Report) -> None:
-    for number in png_file.samples(report.view):
+    for number in samples(report.view):
         picture = _pixels(png_file.render_sample(report.view, number))
         writer.add_image(f"attention/sample {number}", picture, dataformats="HWC", walltime=report.view.started)
 

@@ -200,7 +200,7 @@ def epochs(stage: StageView, view: RunView) -> str:
     if stage.cached:
         came_from = _origin(stage.name, view)
         return came_from.word if came_from else "taken over"
-    return f"{min(stage.epoch, stage.epochs)}/{stage.epochs}" if stage.epochs else ""
+    return f"{stage.whole_epochs}/{stage.epochs}" if stage.epochs else ""
 
 
 def waiting(event: events.Queued) -> str:

@@ -23,6 +23,8 @@ from nadtui.workbench.base import WorkbenchBase
 from nadtui.workbench.messages import HostChanged
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
     from nadtui.workbench.form import RunForm
@@ -39,13 +41,22 @@ def _anywhere(key: str, action: str, label: str, tooltip: str, *, show: bool = F
     return Binding(key, action, label, tooltip=tooltip, show=show)
 
 
+def _places() -> type[Provider]:
+    """What the palette finds beside keys; loaded when it is opened first."""
+    from nadtui.workbench.palette import Places
+
+    return Places
+
+
 class Workbench(WorkbenchBase):
     """Opens the screens, and tells them what the runs have told."""
 
     TITLE = "nadtui"
     CSS = """
     Screen { background: $background; color: $foreground; }
-    Toast { max-width: 70%; }
+    Toast { width: auto; max-width: 70%; padding: 0 1; }
+    /* Above the keys and above a chart's axis with its labels. */
+    ToastRack { margin-bottom: 3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         _anywhere("q", "quit", "Quit", "Leave; asks when a run is under way", show=True),
@@ -127,11 +138,11 @@ class Workbench(WorkbenchBase):
         if shown and host.folder is None and host.error is not None:
             self.switch_screen(NewRunScreen(form=form, failed=host.remark))
 
-    def open_form(self, *, preset: str | None = None, run: Path | None = None) -> None:
+    def open_form(self, *, preset: str | None = None, run: Path | None = None, field: str = "") -> None:
         """The form reads presets and the run by itself, behind its first paint."""
         from nadtui.workbench.screens.new_run import NewRunScreen
 
-        self.push_screen(NewRunScreen(preset=preset, run=run))
+        self.push_screen(NewRunScreen(preset=preset, run=run, field=field))
 
     def open_comparison(self, folders: Sequence[Path]) -> None:
         """The screen reads the runs by itself, behind its first paint."""
@@ -193,6 +204,8 @@ class Workbench(WorkbenchBase):
 
     # --- help and palette ---
 
+    COMMANDS = WorkbenchBase.COMMANDS | {_places}
+
     def action_help(self) -> None:
         """All keys of the screen on top."""
         from nadtui.workbench.screens.help import HelpScreen, sections
@@ -208,6 +221,14 @@ class Workbench(WorkbenchBase):
         for screen in self._run_screens():
             if screen is self.screen:
                 self.push_screen(ConfusionScreen(screen.host))
+
+    def action_defenses(self) -> None:
+        """What the defenses of the run on top have come to, side by side."""
+        from nadtui.workbench.screens.defenses import DefensesScreen
+
+        for screen in self._run_screens():
+            if screen is self.screen:
+                self.push_screen(DefensesScreen(screen.host))
 
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """The palette: what the screen's keys do, then what Textual brings along."""

@@ -72,8 +72,8 @@ class WorkbenchBase(KeysInTurn[None]):
         """
         raise NotImplementedError
 
-    def open_form(self, *, preset: str | None = None, run: Path | None = None) -> None:
-        """Open the form for a new run: from a preset, or with a recorded run's own configuration."""
+    def open_form(self, *, preset: str | None = None, run: Path | None = None, field: str = "") -> None:
+        """Open the form for a new run, from a preset or with a recorded run's configuration; `field` to begin with."""
         raise NotImplementedError
 
     def open_comparison(self, folders: Sequence[Path]) -> None:

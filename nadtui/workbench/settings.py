@@ -33,7 +33,7 @@ class Settings:
     maximized: bool = False
     """Whether that pane has the whole screen."""
     workspace: dict[str, Any] = field(default_factory=dict)
-    """What the workspace keeps, by its own names: strings, numbers, yes or no."""
+    """What the workspace keeps, by its own names, in plain types; who reads one judges it."""
 
     def changed(self, **values: Any) -> Settings:
         """The same with some values replaced."""

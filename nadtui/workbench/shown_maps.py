@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.events import SampleAnswered
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
@@ -13,6 +14,10 @@ from nadtui.draw.axis import Axis, epoch_at, spans
 
 if TYPE_CHECKING:
     from nadtui.workbench.recomputed_maps import Recomputed
+
+
+_LOOKS = {"both": "clean | triggered"}
+"""What ways of looking are called where their name says too little."""
 
 
 class ShownMaps:
@@ -47,16 +52,21 @@ class ShownMaps:
             self.recomputed.operator if self.recomputed else "",
         )
 
-    def title(self, view: RunView, look: ViewMode) -> str:
-        """Which of the maps the grid shows, and how."""
-        parts = [f"attention maps · sample {self.sample + 1}/{max(1, len(view.samples))}"]
-        parts.append(attention_maps.seen(view, look))
-        if self.recomputed is not None:
-            parts.append(self.recomputed.operator)
+    def title(self, view: RunView, look: ViewMode, *, brief: bool = False) -> str:
+        """Which of the maps the grid shows, and how; `brief` where they are named and their columns labelled anyway."""
+        parts = [f"sample {self.sample + 1}/{max(1, len(view.samples))}"]
         alone = self.defense or self.narrowed
         if alone is not None:
             parts.append(f"{formatting.clean(alone)} (w: others)")
-        return " · ".join(parts)
+        if self.recomputed is not None:
+            parts.append(self.recomputed.operator)
+        seen = attention_maps.seen(view, look)
+        if not (brief and seen in _LOOKS):
+            parts.append(_LOOKS.get(seen, seen))
+        sample = view.samples.get(self.sample)
+        if sample is not None:  # last: what there is no room for is cut
+            parts.append(f"test image {sample.index}")
+        return " · ".join(parts if brief else ["attention maps", *parts])
 
     def _row(self, view: RunView, title: str, stage: StageView, taps: tuple[str, ...], moment: _Moment) -> ModelMaps:
         if self.recomputed is not None:
@@ -104,6 +114,20 @@ class ShownMaps:
             place = known.index(self.sample) + step if self.sample in known else 0
             self.sample = known[place % len(known)]
 
+    def next_disputed(self, view: RunView, axis: Axis, cursor: float | None) -> tuple[int | None, str]:
+        """The next sample to which not all models answer the same, at the cursor; None and why, where there is none."""
+        moment, known, told = _Moment(view, axis, cursor, live=False), sorted(view.samples), False
+        at = known.index(self.sample) if self.sample in known else -1
+        for number in [*known[at + 1 :], *known[: at + 1]]:
+            answers = [moment.answer(stage, number) for _, stage in attention_maps.models_of(view, self.defense)]
+            given = {(each.clean, each.triggered) for each in answers if each is not None}
+            told = told or bool(given)
+            if len(given) > 1:
+                return number, ""
+        if not told:
+            return None, "what the models answer is not recorded here"
+        return None, "to every sample all models answer the same"
+
     def next_defense(self, view: RunView) -> bool:
         """From all defenses to the first alone, to the next, and back to all; False where there is only one."""
         if len(view.defenses) < 2:
@@ -121,6 +145,12 @@ class _Moment:
 
     def __init__(self, view: RunView, axis: Axis, cursor: float | None, live: bool) -> None:
         self.view, self.axis, self.cursor, self.live = view, axis, cursor, live
+
+    def answer(self, stage: StageView, sample: int) -> SampleAnswered | None:
+        """What a stage's model answers to the sample at the cursor."""
+        captured, _ = self.captured(stage)
+        epoch = next((each.epoch for (number, _), each in captured.items() if number == sample), None)
+        return None if epoch is None else stage.answers.get((epoch, sample))
 
     def captured(self, stage: StageView) -> tuple[dict, str]:
         """A stage's captures at the cursor, and why there are none."""

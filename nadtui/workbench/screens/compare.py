@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +17,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.errors import RequestError
-from nadtui.draw import colors, overlaid_runs
+from nadtui.draw import attention_maps, colors, overlaid_runs
 from nadtui.draw.axis import AXES, Axis
 from nadtui.draw.overlaid_runs import CURVES
 from nadtui.formatting import clean
@@ -25,12 +26,15 @@ from nadtui.runs.comparison import Table
 from nadtui.runs.digest import Report
 from nadtui.runs.loading import load
 from nadtui.workbench.threads import hand_over
+from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.remeasured import Paragraph
 
 if TYPE_CHECKING:
     from nadtui.workbench.base import WorkbenchBase
 
+NO_ROW = -1
+"""In the place of a row, where a tap alone is chosen."""
 STAGE_COLUMNS = 2
 """Columns of the figures that stand before the runs'."""
 
@@ -69,9 +73,12 @@ class CompareScreen(Screen[None]):
         Binding("shift+left", "cursor(-10)", "Cursor far left", show=False),
         Binding("shift+right", "cursor(10)", "Cursor far right", show=False),
         Binding("f", "full", "Full curves", tooltip="Give the curves the whole screen, or take it back", show=False),
+        Binding("m", "maps", "Maps", tooltip="The newest maps of A and another run side by side, or the curves again"),
+        Binding("n", "sample", "Sample", tooltip="Maps: the next image that both runs have recorded", show=False),
+        Binding("o", "other", "Other run", tooltip="Maps: the next run beside A", show=False),
         Binding("e", "export", "Export", tooltip="Write the comparison to a file, as one table"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
-        Binding("escape", "back", "Back", tooltip="Cursor off, then back to the runs"),
+        Binding("escape", "back", "Back", tooltip="Maps off, cursor off, then back to the runs"),
     ]
     DEFAULT_CSS = """
     CompareScreen {
@@ -83,6 +90,10 @@ class CompareScreen(Screen[None]):
         #tables .title { text-style: bold; margin-top: 1; }
     }
     CompareScreen.full #tables { display: none; }
+    CompareScreen #maps { display: none; height: 1fr; }
+    CompareScreen #maps AttentionGrid { border: round $foreground 30%; }
+    CompareScreen.maps #maps { display: block; }
+    CompareScreen.maps #curves, CompareScreen.maps #tables { display: none; }
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -94,6 +105,9 @@ class CompareScreen(Screen[None]):
         self.cursor: float | None = None
         self.means = False
         """Whether runs that differ by their seeds alone are one curve."""
+        self.beside, self.sample, self.tap = 1, 0, 0
+        """Of the maps, the run that stands beside A, by its place, which of their shared samples is shown, and the tap
+        that must be in sight."""
 
     def compose(self) -> ComposeResult:
         """Names, curves, tables."""
@@ -103,6 +117,9 @@ class CompareScreen(Screen[None]):
                 curves = Curves(id=figure)
                 curves.border_title = title
                 yield curves
+        with Horizontal(id="maps"):
+            yield AttentionGrid(id="first")
+            yield AttentionGrid(id="other")
         with Tables(id="tables"):
             yield Paragraph(id="figures")
             yield Paragraph(id="differences")
@@ -136,6 +153,7 @@ class CompareScreen(Screen[None]):
             return
         self.query_one("#names", Static).update(self._names())
         self._draw()
+        self._draw_maps()
         self.query_one("#figures", Static).update(self._grid(comparison.table(self.reports), STAGE_COLUMNS))
         self.query_one("#differences", Static).update(self._differences())
 
@@ -157,6 +175,21 @@ class CompareScreen(Screen[None]):
             curves = self.query_one(f"#{figure}", Curves)
             curves.empty = f"no {title} measured yet"
             curves.show(chart, self.cursor)
+
+    def _draw_maps(self) -> None:
+        """A's newest maps, and those of the run beside it, of one image where both have recorded it."""
+        places = [0, self.beside] if len(self.reports) > 1 else [0]
+        shown = [(place, self.reports[place].view) for place in places]
+        if not self.has_class("maps") or not all(attention_maps.samples(view) for _, view in shown):
+            return
+        shared = attention_maps.shared_samples([view for _, view in shown])
+        numbers = shared[self.sample % len(shared)]
+        letters = comparison.letters(len(self.reports))
+        for grid, (place, view), number in zip(self.query(AttentionGrid), shown, numbers, strict=False):
+            maps = attention_maps.newest(view, number)
+            maps = replace(maps, selected=(NO_ROW, min(self.tap, len(maps.taps) - 1)))
+            grid.border_title = f"{letters[place]} · sample {number + 1}: {clean(maps.label)}"
+            grid.show(maps, self.app.settings.maps)
 
     def _grid(self, table: Table, leading: int) -> Content:
         """A table in aligned columns, those of the runs under letters of their curves' colors."""
@@ -197,6 +230,27 @@ class CompareScreen(Screen[None]):
         self.cursor = None
         self._draw()
 
+    def action_maps(self) -> None:
+        """The maps in the place of curves and tables, or these again."""
+        if not all(attention_maps.samples(report.view) for report in self.reports):
+            self.notify("not all of these runs have recorded maps")
+            return
+        self.toggle_class("maps")
+        self._draw_maps()
+        if not self.has_class("maps"):
+            self.query_one(Tables).focus()
+
+    def action_sample(self) -> None:
+        """The next image that both runs have recorded."""
+        self.sample += 1
+        self._draw_maps()
+
+    def action_other(self) -> None:
+        """The next run beside A."""
+        if len(self.reports) > 1:
+            self.beside, self.sample = self.beside % (len(self.reports) - 1) + 1, 0
+            self._draw_maps()
+
     def action_means(self) -> None:
         """Mean and band over seeds, or every run."""
         if not comparison.groups(self.reports):
@@ -206,8 +260,12 @@ class CompareScreen(Screen[None]):
         self._draw()
 
     def action_cursor(self, columns: int) -> None:
-        """Move the value cursor."""
-        if self.reports:
+        """Move the value cursor; of the maps, to the tap beside."""
+        if self.has_class("maps"):
+            taps = max(len(grid.maps.taps) for grid in self.query(AttentionGrid))
+            self.tap = min(max(self.tap + columns, 0), taps - 1)
+            self._draw_maps()
+        elif self.reports:
             self._put_cursor(self.query_one("#acc", Curves).move(columns))
 
     @on(Curves.CursorMoved)
@@ -226,8 +284,10 @@ class CompareScreen(Screen[None]):
             self.query_one(Tables).focus()
 
     def action_back(self) -> None:
-        """Cursor off, then back."""
-        if self.cursor is not None:
+        """Maps off, cursor off, then back."""
+        if self.has_class("maps"):
+            self.action_maps()
+        elif self.cursor is not None:
             self._put_cursor(None)
         else:
             self.app.pop_screen()

@@ -58,6 +58,8 @@ class HelpScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", "Up", show=False),
         Binding("pagedown,space", "scroll(10)", "Page down", show=False),
         Binding("pageup", "scroll(-10)", "Page up", show=False),
+        Binding("home,g", "scroll(-1000)", "Top", show=False),
+        Binding("end,G", "scroll(1000)", "Bottom", show=False),
     ]
 
     def __init__(self, title: str, groups: Iterable[tuple[str, list[tuple[str, str]]]], about: str = "") -> None:

@@ -28,6 +28,7 @@ from engine.storage.paths import runs_dir
 from nadtui.formatting import clean, plural
 from nadtui.workbench.dialogs import Confirm
 from nadtui.workbench.form import SUSPECT, Field, RunForm, named_field, of_run, told
+from nadtui.workbench.palette import FIELD, Place
 from nadtui.workbench.suspects import Suspects, choose, suspects
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.fields_pane import FieldsPane
@@ -78,10 +79,20 @@ class NewRunScreen(Screen[None]):
     """
 
     def __init__(
-        self, *, preset: str | None = None, run: Path | None = None, form: RunForm | None = None, failed: str = ""
+        self,
+        *,
+        preset: str | None = None,
+        run: Path | None = None,
+        form: RunForm | None = None,
+        failed: str = "",
+        field: str = "",
     ) -> None:
-        """From a preset, from a run that is to be repeated, or the form of one that could not start, and why."""
+        """From a preset, from a run that is to be repeated, or the form of one that could not start, and why.
+
+        `field` is the one to begin with.
+        """
         super().__init__()
+        self._begin_with = field
         self.form = form or RunForm(preset=preset)
         self._failed = failed
         """Why it could not start, as long as nothing of it was changed."""
@@ -273,6 +284,9 @@ class NewRunScreen(Screen[None]):
         self._pronounce(problem or self._failed, said)
         self.every.show(fields)
         self._offer(choice)
+        if self._begin_with and fields:
+            self.every.go_to(self._begin_with)
+            self._begin_with = ""
         if self._failed and not self._returned:
             self._returned = True
             self._return_to_field(self._failed, fields)
@@ -344,6 +358,13 @@ class NewRunScreen(Screen[None]):
         out = None if self.out == runs_dir() else self.out
         self.app.copy_to_clipboard(self.form.command(out))
         self.notify("the command line was copied")
+
+    def places(self) -> list[Place]:
+        """The form's fields, for the palette."""
+        return [
+            Place(f"{FIELD}{clean(each.path)}", clean(each.about), partial(self.every.go_to, each.path))
+            for each in self.every.fields
+        ]
 
     def action_find(self) -> None:
         """Find a field."""

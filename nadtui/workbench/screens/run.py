@@ -2,50 +2,42 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Footer
 
 from nadtui import formatting
-from nadtui.draw import attention_maps, run_charts
-from nadtui.draw.attention_maps import Maps
+from nadtui.draw import run_charts
 from nadtui.draw.axis import AXES, Axis, moments, scrubbed, translated
 from nadtui.runs.hosting import Host, JobHost
 from nadtui.runs.watching import Watcher
 from nadtui.workbench.screens import run_keys
+from nadtui.workbench.screens.run_maps import MapsOfRun
 from nadtui.workbench.settings import PANES
-from nadtui.workbench.shown_maps import ShownMaps
 from nadtui.workbench.steering import extendable, why_not
-from nadtui.workbench.threads import hand_over, there
-from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.curves_pane import CurvesPane
 from nadtui.workbench.widgets.pane_tabs import PaneTabs
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.run_header import RunHeader
-from nadtui.workbench.widgets.run_panes import RunPanes
 from nadtui.workbench.widgets.stage_strip import StageStrip
 
 if TYPE_CHECKING:
+    from textual.screen import ActiveBinding
     from textual.timer import Timer
-
-    from nadtui.workbench.base import WorkbenchBase
-    from nadtui.workbench.recomputed_maps import Recomputed, Task
 
 WIDE, TALL = 118, 34
 """From this size on all panes have room beside each other."""
 
 
-class RunScreen(Screen[None]):
+class RunScreen(MapsOfRun):
     """Shows a `Host`; holds no result of its own."""
 
-    app: WorkbenchBase
     TITLE = "run"
     ABOUT = "ACC: clean test images classified right. ASR: triggered images sent to the attacker's class."
     CSS_PATH = "run.tcss"
@@ -53,12 +45,7 @@ class RunScreen(Screen[None]):
     HELP_GROUPS: ClassVar[dict[str, str]] = run_keys.GROUPS
 
     def __init__(self, host: Host) -> None:
-        super().__init__()
-        self.host = host
-        self.cursor: float | None = None
-        """Where the value cursor is on the x axis; None = at the newest point."""
-        self.maps = ShownMaps()
-        self.panes = RunPanes()
+        super().__init__(host)
         self._noticed = ""
         self._steered: tuple[str, bool] | None = None
         self._ticks: Timer | None = None
@@ -69,7 +56,7 @@ class RunScreen(Screen[None]):
         yield StageStrip()
         yield Paragraph(id="notice")
         yield self.panes
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Show what there is, and let the clock run."""
@@ -140,15 +127,6 @@ class RunScreen(Screen[None]):
     def _show_curves(self) -> None:
         self.curves.show(self.host.view, self.cursor, stacked=self.has_class("-alone"))
 
-    def _show_maps(self) -> None:
-        self.panes.grid.show(self.grid(), self.app.settings.maps)
-
-    def grid(self) -> Maps:
-        """The maps as they are shown now."""
-        settings, lines = self.app.settings, self.query_one(AttentionGrid).size.height
-        view, live = self.host.view, self.host.live
-        return self.maps.grid(view, settings.axis, self.cursor, settings.maps_view, lines, live=live)
-
     # --- panes ---
 
     @property
@@ -162,9 +140,8 @@ class RunScreen(Screen[None]):
         alone = not self.wide or settings.maximized
         self.set_class(alone, "-alone")
         self.panes.lay_out(settings.pane, alone=alone)
-
-    def _title_panes(self) -> None:
-        self.panes.show_titles(self.host.view, self.maps, self.app.settings.maps_view)
+        self._title_panes()
+        self.refresh_bindings()  # the footer lists the keys of the pane
 
     def action_pane(self, name: str) -> None:
         """Work in another pane."""
@@ -219,8 +196,9 @@ class RunScreen(Screen[None]):
 
     def action_zoom(self) -> None:
         """The next stage alone, then all."""
-        self.curves.next_zoom(self.host.view)
+        self.cursor = self.curves.next_zoom(self.host.view, self.cursor)
         self._show_curves()
+        self._show_maps()
 
     def action_scrub(self, step: int) -> None:
         """To the next or previous moment at which maps were recorded."""
@@ -277,91 +255,26 @@ class RunScreen(Screen[None]):
         else:
             self.app.leave_run()
 
-    # --- maps ---
-
-    def action_sample(self, step: int) -> None:
-        """The next sample image."""
-        self.maps.next_sample(self.host.view, step)
-        self._show_maps()
-        self._title_panes()
-
-    def action_view(self) -> None:
-        """The next way of looking at a pair of maps."""
-        views, now = attention_maps.views_of(self.host.view), self.app.settings.maps_view
-        if now in views and len(views) > 1:
-            self.app.change_settings(maps_view=views[(views.index(now) + 1) % len(views)])
-        self._show_maps()
-        self._title_panes()
-
-    def action_draw(self) -> None:
-        """Half-blocks or letters."""
-        self.app.change_settings(maps="ascii" if self.panes.grid.look.blocks else "blocks")
-        self._show_maps()
-
-    def action_defense(self) -> None:
-        """The models of the next defense alone, or of all."""
-        if self.maps.next_defense(self.host.view):
-            self._show_maps()
-            self._title_panes()
-        else:
-            self.notify("this run has one defense", timeout=2)
-
-    def action_cell(self) -> None:
-        """Maximize the chosen cell, or go back to the grid."""
-        if self.app.settings.pane != "maps":
-            return
-        self.maps.maximize(self.grid())
-        self._show_maps()
-
-    @on(AttentionGrid.Resized)
-    def _maps_resized(self) -> None:
-        self._show_maps()
-        self._title_panes()
-
-    @on(AttentionGrid.Chosen)
-    def _cell_clicked(self, event: AttentionGrid.Chosen) -> None:
-        if self.app.settings.pane != "maps":
-            self.action_pane("maps")
-        self.maps.point_at((event.row, event.tap))
-        self._show_maps()
-
-    def action_operator(self) -> None:
-        """The next attention operator; the run's own comes from the record, the others from the checkpoints."""
-        from nadtui.workbench import recomputed_maps
-
-        now = self.maps.recomputed
-        name = recomputed_maps.next_operator(self.host.view, now.operator if now else None)
-        begun = None if name is None else recomputed_maps.begun(self.host.view, self.host.folder, name)
-        self.maps.recomputed, task = begun or (None, None)
-        if task is not None:
-            self._compute_maps(task)
-        self._show_maps()
-        self._title_panes()
-
-    @work(thread=True, group="maps", exit_on_error=False)
-    def _compute_maps(self, task: Task) -> None:
-        from nadtui.workbench import recomputed_maps
-
-        done = recomputed_maps.compute_if(task, wanted=lambda: self._wants(task.operator))
-        if done is not None:
-            hand_over(self, partial(self._maps_recomputed, done))
-
-    def _wants(self, operator: str) -> bool:
-        """Whether maps under that operator are still waited for; asked by the thread that is to compute them."""
-        wanted = self.maps.recomputed
-        return there(self) and wanted is not None and wanted.operator == operator
-
-    def _maps_recomputed(self, recomputed: Recomputed) -> None:
-        if self._wants(recomputed.operator):
-            self.maps.recomputed = recomputed
-            self._show_maps()
-
     # --- steering ---
 
     def on_key(self, event: events.Key) -> None:
         """A key that can do nothing now says why."""
         if reason := why_not(self.host, run_keys.STEERED.get(event.key, "")):
             self.notify(reason, timeout=4)
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """As every screen's; of the keys that are a pane's own the footer shows those of the one worked in."""
+        pane, width = self.app.settings.pane, self.size.width
+        return {
+            key: each._replace(
+                binding=replace(
+                    each.binding,
+                    show=run_keys.in_footer(each.binding, enabled=each.enabled, pane=pane, width=width),
+                )
+            )
+            for key, each in super().active_bindings.items()
+        }
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are shown as such."""

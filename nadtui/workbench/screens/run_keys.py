@@ -6,8 +6,26 @@ from textual.binding import Binding
 
 STEER, PANES, CURVES, MAPS, OTHER = "Steer the run", "Panes", "Curves", "Attention maps", "This screen"
 
-_SHOWN = {"pause", "stop", "resume", "export", "back", "app.help", "next_pane(1)"}
-"""Actions that the footer shows."""
+_SHOWN = {"pause", "stop", "resume", "export", "app.defenses", "back", "app.help", "next_pane(1)"}
+"""Actions that the footer shows, whichever pane is worked in."""
+_OF_PANE = {
+    "curves": ("axis", "smooth", "zoom", "log_y"),
+    "maps": ("sample(1)", "view", "cell", "disputed", "class"),
+    "log": ("edge(1)", "edge(-1)"),
+}
+"""By pane, the actions that the footer shows while it is worked in; those in front where there is little room."""
+ROOMY = 100
+"""Columns from which the footer has room for all of them, and for what can wait (`_SPARE`)."""
+_NARROW, _SPARE = 3, {"export", "app.defenses"}
+
+
+def in_footer(binding: Binding, *, enabled: bool, pane: str, width: int) -> bool:
+    """Whether the footer of so many columns shows a key while this pane is worked in."""
+    own = _OF_PANE.get(pane, ())
+    if width < ROOMY:
+        own = own[:_NARROW]
+    return enabled and (binding.action in own or (binding.show and (width >= ROOMY or binding.action not in _SPARE)))
+
 
 _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
     (
@@ -18,6 +36,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
             ("plus", "extend", "Extend", "Extend a stage by n epochs (done: in a new run)"),
             ("c", "app.confusion", "Confusion", "What each model takes each class for"),
+            ("D", "app.defenses", "Defenses", "The defenses side by side: ACC lost, ASR left, maps, erased or asleep"),
             ("e", "export", "Export", "Export the run to a file"),
             ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
         ),
@@ -36,12 +55,12 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("right", "move(1, 0)", "Right", "Curves: cursor right; maps: the cell to the right"),
             ("shift+left", "move(-10, 0)", "Far left", "Curves: cursor ten columns left"),
             ("shift+right", "move(10, 0)", "Far right", "Curves: cursor ten columns right"),
-            ("up", "move(0, -1)", "Up", "Maps: the cell above; log: a line back"),
-            ("down", "move(0, 1)", "Down", "Maps: the cell below; log: a line on"),
+            ("up,k", "move(0, -1)", "Up", "Maps: the cell above; log: a line back"),
+            ("down,j", "move(0, 1)", "Down", "Maps: the cell below; log: a line on"),
             ("pageup", "move(0, -10)", "Page up", "Log: a page back"),
             ("pagedown", "move(0, 10)", "Page down", "Log: a page on"),
-            ("home", "edge(-1)", "First", "Curves: the first point; log: its first line"),
-            ("end", "edge(1)", "Newest", "Curves: cursor off; log: follow the newest line"),
+            ("home,g", "edge(-1)", "First", "Curves: the first point; log: its first line"),
+            ("end,G", "edge(1)", "Newest", "Curves: cursor off; log: follow the newest line"),
         ),
     ),
     (
@@ -58,8 +77,10 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
         (
             ("comma", "scrub(-1)", "Earlier maps", "Back to the recorded epoch before; the curves' cursor goes along"),
             ("full_stop", "scrub(1)", "Later maps", "On to the next recorded epoch, and then to the newest"),
-            ("n", "sample(1)", "Next sample", "The next sample image"),
+            ("n", "sample(1)", "Sample", "The next sample image"),
             ("N", "sample(-1)", "Previous sample", "The previous sample image"),
+            ("i", "class", "By class", "Choose a sample by its class"),
+            ("d", "disputed", "Disputed", "The next sample on which the models' answers differ"),
             ("v", "view", "View", "Clean beside triggered, clean, triggered, difference"),
             ("m", "draw", "Draw", "Draw maps in half-blocks or in letters"),
             ("o", "operator", "Operator", "The next attention operator, computed from the checkpoints"),

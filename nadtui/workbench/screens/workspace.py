@@ -29,7 +29,7 @@ from nadtui.workbench.threads import hand_over
 from nadtui.workbench.trash import Trash
 from nadtui.workbench.widgets.preset_list import PresetList
 from nadtui.workbench.widgets.run_table import RunTable
-from nadtui.workbench.widgets.runs_pane import RunsPane
+from nadtui.workbench.widgets.runs_pane import COLUMNS_NOTE, GROUP_NOTE, RunsPane
 from nadtui.workbench.widgets.selection_preview import SelectionPreview
 from nadtui.workbench.widgets.tiles import Tiles
 
@@ -66,6 +66,8 @@ class WorkspaceScreen(Screen[None]):
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("u", "undelete", "Undo", tooltip="Take back the runs that were deleted last", show=False),
         Binding("N", "note", "Note", tooltip="Give the run a name, tags and a note", show=False),
+        Binding("C", "columns", "Columns", tooltip="Choose the columns, fields of the configuration too", show=False),
+        Binding("b", "group", "Group", tooltip="Group the runs by a field, with mean ± deviation", show=False),
         Binding("U", "unmark", "Unmark all", show=False),
         Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
         Binding("shift+down,J", "queue(1)", "Later in the queue", show=False),
@@ -202,6 +204,14 @@ class WorkspaceScreen(Screen[None]):
     def action_filter(self) -> None:
         """Filter as you type."""
         self.runs.open_filter()
+
+    def action_columns(self) -> None:
+        """Ask for the columns of the runs."""
+        self.app.push_screen(Ask("Columns", self.runs.columns, note=COLUMNS_NOTE), self.runs.choose_columns)
+
+    def action_group(self) -> None:
+        """Ask for a field to group the runs by."""
+        self.app.push_screen(Ask("Group by", self.runs.grouped_by, note=GROUP_NOTE), self.runs.group_by)
 
     def action_clear_filter(self) -> None:
         """Show all runs again."""

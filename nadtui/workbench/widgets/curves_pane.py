@@ -71,9 +71,13 @@ class CurvesPane(Container):
         """Where the first point lies on the axis."""
         return min((x for each in self.figures.chart.series for x in each.x), default=None)
 
-    def next_zoom(self, view: RunView) -> None:
-        """The next stage alone, then all."""
-        names = [span.stage.name for span in spans(view, self.app.settings.axis) if span.end > span.begin]
+    def next_zoom(self, view: RunView, cursor: float | None) -> float | None:
+        """The next stage alone, then all; returns where the cursor is then: off, if it was outside of that stage."""
+        found = spans(view, self.app.settings.axis)
+        names = [span.stage.name for span in found if span.end > span.begin]
         places: list[str | None] = [None, *names]
         at = places.index(self.zoom) if self.zoom in places else 0
         self.zoom = places[(at + 1) % len(places)]
+        shown = next((span for span in found if span.stage.name == self.zoom), None)
+        outside = cursor is not None and shown is not None and not shown.begin <= cursor <= shown.end
+        return None if outside else cursor

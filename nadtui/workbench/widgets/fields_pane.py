@@ -83,6 +83,11 @@ class FieldsPane(Vertical):
             self._list()
             self._follow()
 
+    @property
+    def fields(self) -> list[Field]:
+        """All of them, as they were shown last."""
+        return self._fields
+
     def _follow(self) -> None:
         """The field that is open here may have been set elsewhere."""
         opened = next((each for each in self._fields if each.path == self._path), None)

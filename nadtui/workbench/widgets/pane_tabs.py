@@ -32,6 +32,8 @@ class PaneTabs(Widget):
     active: reactive[str] = reactive("")
     alarms: reactive[frozenset[str]] = reactive(frozenset())
     """Panes with something in them that must not be missed."""
+    said: reactive[str] = reactive("")
+    """Of the active pane what it shows: its title has no line of its own where it stands alone."""
 
     def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -50,6 +52,10 @@ class PaneTabs(Widget):
             Segment(label, (loud if name in self.alarms else style) + (active if name == self.active else Style()))
             for name, label in zip(self._names, self._labels(), strict=True)
         ]
+        room = self.size.width - sum(segment.cell_length for segment in segments) - 2
+        if self.said and room > 0:
+            shown = self.said if len(self.said) <= room else f"{self.said[: room - 1]}…"
+            segments.append(Segment(f" {shown:>{room}} ", style + Style(dim=True)))
         return Strip(segments).crop_extend(0, self.size.width, style)
 
     def on_click(self, event: events.Click) -> None:

@@ -28,11 +28,15 @@ SETTINGS = 20
 """Lines that a preset's description and settings want."""
 
 
+_IN_SHORT = ("", "trigger", "change")
+"""What a trigger's pictures are called where there is little room; the first is named after its class."""
+
+
 def trigger_tiles(preview: TriggerPreview) -> list[Tile]:
     """A preset's trigger: clean, triggered, difference."""
     return [
-        Tile(caption, picture.width, picture.height, picture.rgb)
-        for caption, picture in trigger_pictures.triptych(preview)
+        Tile(caption, picture.width, picture.height, picture.rgb, short=short)
+        for (caption, picture), short in zip(trigger_pictures.triptych(preview), _IN_SHORT, strict=True)
     ]
 
 
@@ -55,12 +59,13 @@ def attention_tiles(sketch: Sketch, taps: int, *, apart: bool) -> list[list[Tile
 
 def _sample_tile(sample: SampleShown, which: str) -> Tile:
     cells = sample.triggered if which == "triggered" else sample.clean
-    return Tile(which, sample.width, sample.height, cells)
+    return Tile(which, sample.width, sample.height, cells, short={"triggered": "trigger"}.get(which, ""))
 
 
 def _map_tile(stage: str, captured: AttentionCaptured) -> Tile:
     caption = f"{stage} {formatting.short_tap(captured.tap)}"
-    return Tile(caption, captured.width, captured.height, captured.triggered or captured.clean, 255.0)
+    short = f"{stage[:3]}. {formatting.short_tap(captured.tap)}"
+    return Tile(caption, captured.width, captured.height, captured.triggered or captured.clean, 255.0, short)
 
 
 class PresetPreview(VerticalScroll):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from rich.cells import set_cell_size
@@ -13,7 +13,9 @@ from engine.record.state import RunState
 from engine.record.verdict import Word
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
+from nadtui.runs import grouping
 from nadtui.runs.catalog import RunRow
+from nadtui.runs.grouping import Group
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Column:
     align: Literal["left", "right"] = "left"
     tone: str = ""
     """The component class that colors it; empty = the row's own; `state` = that of the row's state."""
+    of_group: Callable[[Group], str] = lambda group: ""
+    """What it shows of several runs."""
+    field: str = ""
+    """Of a person's own choice, the field that it shows."""
+
+    @property
+    def name(self) -> str:
+        """What rows are sorted by it under."""
+        return self.field or self.title
 
 
 def _percentage(value: float | None, digits: int) -> str:
@@ -72,15 +83,21 @@ def _condition_or_verdict(row: RunRow, width: int) -> str:
     return _condition(row, width)
 
 
-def columns(width: int, *, several: bool = False) -> list[Column]:
+def columns(width: int, *, several: bool = False, chosen: Sequence[str] = ()) -> list[Column]:
     """The columns that `width` cells hold, between single spaces, the preset's and the data set's taking the rest.
 
-    `several`: some run has more than one purified model; how many more than is shown has a column then.
+    Args:
+        width: cells there are.
+        several: some run has more than one purified model; how many more than is shown has a column then.
+        chosen: a person's own columns, by title, or by any field that a filter knows; those that have no room are left
+            out, the last ones first. Empty = as the width allows.
     """
+    if chosen:
+        return _own(width, chosen)
     more = [Column("", 3, lambda row, _: f"+{row.more}" if row.more else "")] * several
     seed = Column("seed", 4, lambda row, _: "" if row.seed is None else str(row.seed), "right")
     age = Column("age", 6, lambda row, _: row.age, "right")
-    verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict")
+    verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict", of_group=_verdict)
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
     preset = Column("preset", 10, lambda row, _: row.notes.name or row.preset or row.id)
     data = Column("data", 8, lambda row, _: row.dataset)
@@ -100,6 +117,40 @@ def columns(width: int, *, several: bool = False) -> list[Column]:
     return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
 
 
+def _own(width: int, chosen: Sequence[str]) -> list[Column]:
+    """The columns of a person's choice, what tells a run from others among them."""
+    listed = {column.title.casefold(): column for column in columns(132) if column.title}
+    found = [listed.get(name.casefold()) or _of_field(name) for name in dict.fromkeys(chosen)]
+    if not any(column.title in _TELLING for column in found):
+        found.insert(0, listed["preset"])
+    found.insert(0, columns(132)[0])
+    narrow = [replace(column, width=_NARROWEST.get(column.title, column.width)) for column in found]
+    while len(narrow) > 2 and sum(column.width + 1 for column in narrow) - 1 > width:
+        narrow.pop()
+    return _filled(narrow, width, [next(place for place, each in enumerate(narrow) if each.title in _TELLING)])
+
+
+_TELLING = ("run", "preset")
+_NARROWEST = {"run": 8, "preset": 8, "stage": 12}
+"""Cells of columns that can do with fewer than they have where there is room."""
+
+
+def _of_field(name: str) -> Column:
+    title = name.rpartition(".")[2] if name.rpartition(".")[2] not in _FIGURES else name
+
+    def text(row: RunRow, width: int) -> str:
+        return " ".join(map(grouping.shown, row.values(name)))
+
+    return Column(title, max(7, min(16, len(title) + 1)), text, "right", of_group=lambda g: g.spread(name), field=name)
+
+
+_FIGURES = ("acc", "asr", "ra", "base")
+
+
+def _verdict(group: Group) -> str:
+    return group.verdict
+
+
 def _last(value: float | None) -> tuple[bool, float]:
     """What has no figure comes last."""
     return value is None, value or 0.0
@@ -110,6 +161,8 @@ SORTS: dict[str, Callable[[RunRow], Any]] = {
     "preset": lambda row: (row.notes.name or row.preset).casefold(),
     "data": lambda row: row.dataset.casefold(),
     "seed": lambda row: _last(row.seed),
+    "run": lambda row: row.id,
+    "stage": lambda row: row.stage.casefold(),
     "state": lambda row: row.state,
     "ACC": lambda row: _last(None if row.acc[1] is None else -row.acc[1]),
     "ASR": lambda row: _last(row.asr[1] if row.asr[1] is not None else row.asr[0]),
@@ -118,8 +171,16 @@ SORTS: dict[str, Callable[[RunRow], Any]] = {
 """By the title of a column, in what order its rows come first: newest, best ACC, least ASR."""
 
 
+def sort_key(name: str) -> Callable[[RunRow], Any]:
+    """In what order the rows come first by the column of that name."""
+    return SORTS.get(name) or (lambda row: grouping.order(row, name))
+
+
 def _figures(title: str, name: str, width: int, digits: int) -> Column:
-    return Column(title, width, lambda row, _: _change(getattr(row, name), digits), "right", name)
+    def spread(group: Group) -> str:
+        return group.figure(name, digits)
+
+    return Column(title, width, lambda row, _: _change(getattr(row, name), digits), "right", name, spread)
 
 
 def _filled(chosen: list[Column], width: int, growing: Sequence[int]) -> list[Column]:
@@ -129,7 +190,7 @@ def _filled(chosen: list[Column], width: int, growing: Sequence[int]) -> list[Co
         share = spare // (len(growing) - turn)
         spare -= share
         column = chosen[place]
-        chosen[place] = Column(column.title, max(4, column.width + share), column.text, column.align, column.tone)
+        chosen[place] = replace(column, width=max(4, column.width + share))
     return chosen
 
 

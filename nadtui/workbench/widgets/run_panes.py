@@ -68,12 +68,14 @@ class RunPanes(Vertical):
     def show_titles(self, view: RunView, maps: ShownMaps, maps_view: str) -> None:
         """Say above each pane what it shows, and mark one with something in it that must not be missed."""
         dead = formatting.clean(", ".join(all_dead(view)))
-        self.query_one(PaneTabs).alarms = frozenset({"health"} if dead else ())
+        tabs = self.query_one(PaneTabs)
+        tabs.alarms = frozenset({"health"} if dead else ())
         self.query_one("#health").set_class(bool(dead), "-alarm")
         titles = dict.fromkeys(PANES, "") | {
             "maps": maps.title(view, maps_view),
             "health": f"attention health · ✗ DEAD: {dead}" if dead else "attention health",
         }
+        tabs.said = maps.title(view, maps_view, brief=True) if tabs.active == "maps" else ""
         for number, (name, said) in enumerate(titles.items(), start=1):
             pane = self.query_one(f"#{name}")
             title = f"{number} {said or name}"

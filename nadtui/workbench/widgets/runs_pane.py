@@ -1,10 +1,10 @@
-"""The workspace's list of runs, with its filter, and how many of them are at work."""
+"""The workspace's list of runs: its filter, columns, groups and order, and how many of them are at work."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -16,9 +16,10 @@ from textual.worker import get_current_worker
 from engine.record.state import RunState
 from nadtui.formatting import clean
 from nadtui.runs.catalog import RunRow
+from nadtui.runs.grouping import grouped
 from nadtui.runs.query import Query, parse
 from nadtui.workbench.threads import hand_over
-from nadtui.workbench.widgets.run_columns import SORTS
+from nadtui.workbench.widgets.run_columns import SORTS, sort_key
 from nadtui.workbench.widgets.run_table import RunTable
 
 NO_RUNS = "No runs yet.\n\nChoose a preset and press Enter, or n, to start one."
@@ -32,6 +33,13 @@ class Filter(Input):
         Binding("escape", "screen.clear_filter", "Clear", priority=True),
         Binding("down", "screen.focus_runs", "Runs", show=False),
     ]
+
+
+COLUMNS_NOTE = (
+    "Titles, or any field that a filter knows, a space between: preset seed ACC ASR nad.asr distill.p. "
+    "Empty: as the width allows."
+)
+GROUP_NOTE = "Any field that a filter knows: preset, dataset, attack.poisoning_rate. Empty: every run for itself."
 
 
 class RunsPane(Vertical):
@@ -50,11 +58,30 @@ class RunsPane(Vertical):
         self._count = "runs"
         self._kept: list[RunRow] = []
         """Those that the filter leaves, newest first."""
+        self.grouped_by = ""
+        """The field by whose values the runs are grouped; empty = they are not."""
+        self._unsaid: set[str] = set()
+        """Fields chosen just now: where no run has them, that is to be said once."""
 
     def compose(self) -> ComposeResult:
         """The filter, which is hidden at first, above the runs."""
         yield Filter(id="filter", placeholder="sig asr<5 dataset:cifar10", compact=True)
         yield RunTable(id="runs")
+
+    def on_mount(self) -> None:
+        """As it was left at the last start."""
+        kept, table = self.app.settings.workspace, self.table
+        chosen, group, order = (kept.get(name) for name in ("columns", "group", "sort"))
+        if isinstance(chosen, list) and all(isinstance(name, str) for name in chosen):
+            table.choose(chosen)
+        if isinstance(group, str):
+            self.grouped_by = group
+        match order:
+            case [str(name), bool(backwards)]:
+                table.sorted_by, table.backwards = name, backwards
+
+    def _keep(self, **values: Any) -> None:
+        self.app.change_settings(workspace={**self.app.settings.workspace, **values})
 
     @property
     def table(self) -> RunTable:
@@ -117,25 +144,65 @@ class RunsPane(Vertical):
 
     def _sift(self) -> None:
         """Show the runs that the filter leaves."""
-        if self._query.terms:
-            self._sift_in_thread(self._query, self.rows)
+        if self._query.terms or self._fields:
+            self._sift_in_thread(self._query, self.rows, self._fields)
         else:
             self._show(self._query, self.rows)
 
+    @property
+    def _fields(self) -> list[str]:
+        """What is shown, grouped or sorted by beside the list's own columns."""
+        names = [*self.table.chosen, self.grouped_by, self.table.sorted_by]
+        return [name for name in dict.fromkeys(names) if name and name not in SORTS]
+
     @work(thread=True, group="filter", exclusive=True, exit_on_error=False)
-    def _sift_in_thread(self, query: Query, rows: list[RunRow]) -> None:
-        """Fields of the configuration may have to be read from disk."""
+    def _sift_in_thread(self, query: Query, rows: list[RunRow], fields: Sequence[str]) -> None:
+        """Fields of the configuration may have to be read from disk; once read they are at hand."""
         worker = get_current_worker()
-        kept = []
+        kept, known = [], set()
         for row in rows:
             if worker.is_cancelled:
                 return
             if query.matches(row):
                 kept.append(row)
+            known |= {name for name in fields if row.values(name)}
         hand_over(self, partial(self._show, query, kept))
+        if unknown := self._unsaid & (set(fields) - known):
+            hand_over(self, partial(self._say_unknown, sorted(unknown)))
+
+    def _say_unknown(self, names: Sequence[str]) -> None:
+        self._unsaid.difference_update(names)
+        self.notify(clean(f"no run says anything of {', '.join(names)}"), severity="warning")
+
+    # --- columns, groups, order ---
+
+    @property
+    def columns(self) -> str:
+        """The columns that are shown, in one line, as `choose_columns` takes it."""
+        return " ".join(self.table.chosen or self.table.names)
+
+    def choose_columns(self, said: str | None) -> None:
+        """Show these columns, a space between; none of them = as the width allows; None = leave it."""
+        if said is None:
+            return
+        names = said.replace(",", " ").split()
+        self._unsaid |= set(names) - set(self.table.chosen)
+        self.table.choose(names)
+        self._keep(columns=names)
+        self._sift()
+
+    def group_by(self, said: str | None) -> None:
+        """Group by this field; empty = every run for itself; None = leave it."""
+        if said is None:
+            return
+        self.grouped_by = said.strip()
+        self._unsaid.add(self.grouped_by)
+        self._keep(group=self.grouped_by)
+        self._sift()
 
     @on(RunTable.Sorted)
-    def _sort(self) -> None:
+    def _sort(self, event: RunTable.Sorted) -> None:
+        self._keep(sort=[event.name, event.backwards])
         self._show(self._query, self._kept)
         self.table.refresh()
 
@@ -154,10 +221,12 @@ class RunsPane(Vertical):
         self._kept = list(kept)
         table = self.table
         if (table.sorted_by, table.backwards) != ("age", False):  # as they come, they are newest first
-            kept = sorted(kept, key=SORTS[table.sorted_by], reverse=table.backwards)
-        self.table.show(kept, NO_MATCH if self.rows else NO_RUNS)
+            kept = sorted(kept, key=sort_key(table.sorted_by), reverse=table.backwards)
+        groups = grouped(kept, self.grouped_by) if self.grouped_by else ()
+        table.show(kept, NO_MATCH if self.rows else NO_RUNS, groups)
         count = f"{len(kept)} of {len(self.rows)}" if query.terms else str(len(self.rows))
-        self._count = f"runs {count}" if self.rows else "runs"
+        by = f" by {clean(self.grouped_by)}" if self.grouped_by else ""
+        self._count = f"runs {count}{by}" if self.rows else "runs"
         self._entitle()
         live = [f"{sum(row.state == state for row in self.rows)} {state}" for state in RunState if state.alive]
         said = query.problem or " · ".join(part for part in live if not part.startswith("0"))

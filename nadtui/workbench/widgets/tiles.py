@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.geometry import Size
 from textual.strip import Strip
 
 from nadtui.draw import colors, half_blocks, trigger_pictures
 from nadtui.draw.half_blocks import Row
-from nadtui.formatting import clean
+from nadtui.formatting import clean, cut_in_front
 from nadtui.workbench import terminal
 from nadtui.workbench.widgets.remeasured import Remeasured
 
@@ -29,6 +30,8 @@ class Tile:
     cells: bytes
     top: float = 0.0
     """Of a map the value of its brightest color; 0 = the cells are RGB."""
+    short: str = ""
+    """The caption where there is little room; empty = the same."""
 
 
 class Tiles(Remeasured):
@@ -98,16 +101,27 @@ def lay_out(rows: Sequence[Sequence[Tile]], width: int, lines: int, *, blocks: b
     side = max(4, min(side - side % 2, LARGEST))
     native = max(tile.width for row in rows for tile in row)
     side = native if native <= side < 2 * native and native % 2 == 0 else side  # pixels as they are, not blurred
+    # Pictures stand as far apart as their captions want, where there is the room for it.
+    longest = max(cell_len(clean(tile.caption)) for row in rows for tile in row)
+    pitch = max(side, min(longest, (width - across + 1) // across))
     strips: list[Strip] = []
     for row in rows:
-        captions = " ".join(f"{clean(tile.caption)[:side]:<{side}}" for tile in row)
+        captions = " ".join(_captioned(tile, pitch) for tile in row)
         strips.append(Strip([Segment(captions)]))
         for line in zip(*(_pixels(tile, side, blocks) for tile in row), strict=True):
             joined: list[Segment] = []
             for part in line:
-                joined += [*part, Segment(" ")]
+                joined += [*part, Segment(" " * (pitch - side + 1))]
             strips.append(Strip(joined[:-1]))
     return strips
+
+
+def _captioned(tile: Tile, width: int) -> str:
+    """A picture's caption in so many cells: whole, in short, or with its end, which tells most, behind an ellipsis."""
+    said = clean(tile.caption)
+    if cell_len(said) > width and tile.short:
+        said = clean(tile.short)
+    return set_cell_size(said if cell_len(said) <= width else cut_in_front(said, width), width)
 
 
 def _pixels(tile: Tile, side: int, blocks: bool) -> list[Row]:

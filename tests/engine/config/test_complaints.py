@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from engine import attacks, defenses
+from engine.config.complaints import explained
 from engine.config.layers import merge, parse_override
-from engine.config.run import known_fields, validate
+from engine.config.run import RunConfig, known_fields, validate
 from engine.errors import RequestError
 from tests.engine.config.asking import message, refused, short, write
 from tests.plugins import installed
@@ -167,3 +171,31 @@ def test_a_broken_package_is_no_hindrance_to_a_suggestion(tmp_path: Path):
             with pytest.raises(RequestError, match=r"unknown field 'data\.nme': did you mean data\.name"):
                 validate({"attack": {"name": "broken" if "attacks" in group else "sig"}, "data": {"nme": 3}})
             assert "attack.name" in known_fields({"attack": {"name": "sig"}})
+
+
+WRONG = ("", "many", -1, 0, 1e300, 1.5, float("nan"), None, True, [], [[]], [1, 2, 3, 4], {"a": 1}, "x" * 300)
+
+
+def test_nothing_that_is_said_of_a_value_is_pydantics_way_to_put_it():
+    """Of every field of every section, attack and defense, given what it may not be."""
+    kinds = [RunConfig, *(attacks.settings_class(name) for name in attacks.ATTACKS.names())]
+    kinds += defenses.DEFENSES.loaded().values()
+    said = set()
+    while kinds:
+        kind = kinds.pop()
+        for name, field in kind.model_fields.items():
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                kinds.append(field.annotation)
+            for value in WRONG:
+                with contextlib.suppress(RequestError):
+                    said |= complaints(kind, {name: value})
+    assert len(said) > 1_000
+    assert [each for each in said if " should " in each or "Input" in each or "valid tuple" in each] == []
+
+
+def complaints(kind: type[BaseModel], values: dict) -> set[str]:
+    try:
+        kind.model_validate(values)
+    except ValidationError as error:
+        return {explained(error, values, kind)}
+    return set()

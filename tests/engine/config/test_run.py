@@ -27,7 +27,7 @@ from tests.engine.config.asking import message, refused, short
     [
         ("training.epochs=0", ["training.epochs", "0", "greater than or equal to 1"]),
         ("training.epochs=100000", ["training.epochs", "100000", "less than or equal to 10000"]),
-        ("training.epochs=1.5", ["training.epochs", "1.5", "integer"]),
+        ("training.epochs=1.5", ["training.epochs", "1.5", "a whole number is wanted"]),
         ("training.epochs=many", ["training.epochs", "'many'", "a whole number is wanted"]),
         ("training.epochs=", ["training.epochs", "None", "a whole number is wanted"]),
         ("training.epochs=[3]", ["training.epochs", "[3]", "a whole number is wanted"]),

@@ -161,3 +161,13 @@ def test_blur_keeps_flat_images_and_spreads_a_point_along_the_wide_axis():
     expected = torch.exp(-0.5 * torch.tensor([4.0, 1, 0, 1, 4])) / 2.48373
     assert torch.allclose(spread[16, 14:19], expected, atol=1e-4)
     assert spread[15, 16] < 1e-4
+
+
+def test_drawing_does_without_what_loads_sympy(monkeypatch):
+    """The first picture of a trigger waits for it: a third of a second for the shape of two grids."""
+
+    def loads_sympy(*shapes: object) -> None:
+        raise AssertionError("torch.broadcast_shapes")
+
+    monkeypatch.setattr(torch, "broadcast_shapes", loads_sympy)
+    signs.draw(train=10, test=1)

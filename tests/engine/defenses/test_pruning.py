@@ -43,23 +43,35 @@ def port() -> Port:
     return Port(Right(1.0), held, held, 11, (), CPU, 0)
 
 
-@pytest.mark.parametrize(("budget", "wanted"), [(10, 1), (20, 2), (0, 0), (100, 4)])
-def test_it_goes_to_the_last_before_the_first_that_is_over_the_budget(budget, wanted):
-    """ACC falls to 90, 80, 70, and is back at 100 for the last: beyond the first over the budget nothing is tried."""
-    shares = {0: 1.0, 1: 0.9, 2: 0.8, 3: 0.7, 4: 1.0}
+@pytest.mark.parametrize(
+    ("budget", "beyond", "wanted", "last"),
+    [
+        (10, 0, 1, 2),
+        (20, 0, 2, 3),
+        (0, 0, 0, 1),
+        (100, 0, 7, 7),
+        (20, 1, 2, 4),
+        (20, 2, 5, 7),
+        (10, 2, 1, 4),
+        (10, 3, 5, 7),
+    ],
+)
+def test_it_goes_to_the_last_within_the_budget_and_looks_past_a_few_that_are_not(budget, beyond, wanted, last):
+    """ACC falls to 90, 80, 70, is back at 100 for two, of which the first alone might be luck, and falls for good."""
+    shares = {0: 1.0, 1: 0.9, 2: 0.8, 3: 0.7, 4: 1.0, 5: 1.0, 6: 0.6, 7: 0.5}
     tried = []
 
     def make(strength: float) -> nn.Module:
         tried.append(strength)
         return Right(shares[strength])
 
-    work = furthest(port(), "stage", "how far", {str(each): each for each in shares}, make, budget)
+    work = furthest(port(), "stage", "how far", {str(each): each for each in shares}, make, budget, beyond=beyond)
     ask = next(work)
     assert isinstance(ask, Choose)
     scores = {name: ask.score(name) for name in ask.candidates}
     choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
     assert choice == str(wanted)
-    assert tried == list(range(min(wanted + 2, 5)))
+    assert tried == list(range(last + 1))
     with pytest.raises(StopIteration) as end:
         work.send(choice)
     assert end.value.value == wanted

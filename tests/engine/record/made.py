@@ -10,7 +10,7 @@ import yaml
 
 import engine
 from engine.errors import RequestError
-from engine.events import RunStarted, StageFinished, Step
+from engine.events import Evaluation, RunStarted, StageFinished, Step
 from engine.figures import Metrics
 from engine.record.folder import RunFolder
 from tests.scripted_run import PLAN
@@ -34,6 +34,10 @@ def step(number=1, stage="attack"):
     return Step(
         stage=stage, epoch=1, step=number, loss=0.5, parts={"cross-entropy": 0.5}, lr=0.1, images_per_second=1650.0
     )
+
+
+def evaluation(stage, epoch, acc, asr):
+    return Evaluation(stage=stage, epoch=epoch, step=9 * epoch, metrics=finished(stage, acc, asr).metrics)
 
 
 def finished(stage, acc, asr):

@@ -25,7 +25,7 @@ from engine.record.listing import find_run, head, list_runs, status
 from engine.record.reading import read_events
 from engine.record.summary import summarize
 from engine.record.view import fold
-from tests.engine.record.made import CONFIG, create, finished, refusal, started, step, summary
+from tests.engine.record.made import CONFIG, create, evaluation, finished, refusal, started, step, summary
 
 
 @pytest.mark.parametrize(
@@ -212,3 +212,24 @@ def test_what_can_be_gone_on_with_is_told(tmp_path):
     with create(tmp_path) as old:
         old.append(started(schema=1))
     assert head(old.path).status == "crashed" and not head(old.path).resumable
+
+
+def test_a_stage_under_way_shows_the_values_it_has(tmp_path):
+    """A teacher's until there is a purified model; no verdict on one that is not finished."""
+    with create(tmp_path) as run:
+        run.append(started())
+        run.append(finished("attack", 88.0, 99.5))
+        run.append(StageStarted(stage="teacher", epochs=2, steps=9))
+        run.append(evaluation("teacher", 1, 70.0, 40.0))
+        run.append(evaluation("teacher", 2, 71.0, 30.0))
+        run.append(step(3, "teacher"))
+        found = head(run.path)
+        assert (found.acc_after, found.acc_newest, found.asr_newest, found.stage) == (None, 71.0, 30.0, "teacher")
+        run.append(finished("teacher", 75.0, 20.0))
+        run.append(StageStarted(stage="nad", epochs=2, steps=9))
+        assert head(run.path).acc_newest == 75.0
+        run.append(evaluation("nad", 1, 80.0, 3.0))
+        found = head(run.path)
+        assert (found.acc_after, found.asr_after, found.acc_newest, found.verdict) == (80.0, 3.0, 80.0, "")
+        run.append(finished("nad", 81.0, 2.0))
+        assert head(run.path).verdict

@@ -296,3 +296,14 @@ def test_a_choice_is_kept_with_its_stage_and_one_made_again_replaces_the_first()
     assert view.stages["nad"].chosen == [other, again]
     view.apply(RunResumed(time=START, stage="teacher", epoch=0))
     assert view.stages["nad"].chosen == []
+
+
+def test_an_epoch_under_way_is_not_done():
+    view = fold([run_started(), StageStarted(stage="attack", epochs=1, steps=4)])
+    stage = view.stages["attack"]
+    assert stage.whole_epochs == 0
+    for done in (1, 3):
+        view.apply(Step(stage="attack", epoch=1, step=done, loss=1.0, parts={}, lr=0.1, images_per_second=9.0))
+        assert (stage.whole_epochs, stage.epoch) == (0, 1)
+    view.apply(Step(stage="attack", epoch=1, step=4, loss=1.0, parts={}, lr=0.1, images_per_second=9.0))
+    assert stage.whole_epochs == 1

@@ -6,7 +6,7 @@ import pytest
 
 from engine.events import SampleAnswered
 from engine.record.view import fold
-from nadtui.draw import attention_maps, map_grid
+from nadtui.draw import attention_maps, footprint, map_grid
 from nadtui.draw.attention_maps import Maps, ModelMaps
 from nadtui.draw.map_grid import compose
 from nadtui.draw.map_lines import Look
@@ -49,11 +49,12 @@ def test_the_trigger_lights_up_in_letters_too():
 
 def test_a_click_finds_the_cell_that_is_drawn_there():
     maps, width, height = grid(), 100, 30
-    side = map_grid.fitted(maps, width, height).side
+    fit = map_grid.fitted(maps, width, height)
+    side = fit.side
     for row in range(3):
         for group in range(3):
             x = side + map_grid.GAP + group * (2 * side + 1 + map_grid.GAP) + side // 2
-            y = 1 + row * (side // 2 + 1) + 2
+            y = fit.heads + row * fit.pitch + 2
             assert map_grid.cell_at(maps, width, height, x, y) == (row, group)
     assert map_grid.cell_at(maps, width, height, 1, 5) is None
     assert map_grid.cell_at(maps, width, height, 50, 0) is None
@@ -131,5 +132,33 @@ def test_what_each_model_answers_stands_by_its_name_where_there_is_room():
     maps = attention_maps.newest(view)
     [line] = [line for line in said(compose(maps, 100, 30, PLAIN)) if "yield .97 → stop 1.00" in line]
     assert "nad" in line
-    assert not [line for line in said(compose(maps, 36, 30, PLAIN)) if "→" in line]
+    assert not [line for line in said(compose(maps, 36, 30, PLAIN)) if "yield .97" in line]
     assert attention_maps.answered(view, view.stages["teacher"], 1, 0) == ""
+
+
+def test_columns_say_which_is_clean_and_below_each_map_stands_its_share_of_the_footprint():
+    lines = said(compose(grid(), 120, 50, PLAIN))
+    assert lines[1].split() == ["clean", "triggered"] * 3
+    first = grid().rows[0].maps[0]
+    assert sum(line.startswith("% in") for line in lines) == 3
+    assert footprint.shares(first, showcase.sample(0)) in next(line for line in lines if line.startswith("% in"))
+    assert lines[-1].startswith("% of attention in the trigger's footprint, widened by each tap's stride")
+    low = said(compose(grid(), 78, 17, PLAIN))  # no room: the maps stay as they are
+    assert not [line for line in low if line.startswith("% in")]
+    assert [line for line in low if "triggered" in line or "trigger" in line]
+    assert "trigger" not in said(compose(grid("clean"), 120, 50, PLAIN))[1]
+
+
+def test_the_cursor_is_seen_on_either_side_of_its_map_in_both_heads_and_without_color():
+    maps = grid(selected=(1, 1))
+    fit = map_grid.fitted(maps, 100, 30)
+    composed = compose(maps, 100, 30, PLAIN)
+    inside = [line for line in said(composed) if "[" in line and "]" in line]
+    assert len(inside) == fit.side // 2
+    left = inside[0].index("[")
+    assert inside[0].index("]") - left == 2 * fit.side + 2
+    assert [segment.text for line in composed for segment in line if segment.style.reverse] == [
+        "group2 16×16",
+        "teacher",
+    ]
+    assert not [line for line in said(compose(grid(), 100, 30, PLAIN)) if "[" in line]

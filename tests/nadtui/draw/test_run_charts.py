@@ -6,6 +6,7 @@ import pytest
 
 from engine.record.view import fold
 from nadtui.draw import run_charts
+from nadtui.draw.chart import nearest
 from nadtui.draw.terminal_plot import draw
 from tests import scripted_run, showcase
 
@@ -70,3 +71,15 @@ def test_the_picture_of_the_whole_run():
     begin, end = drawing.column(14.0 + 1), drawing.column(23.5)
     assert line_of(asr.color, end) > line_of(asr.color, begin) + drawing.lines / 4
     assert line_of(asr.color, end) >= drawing.lines - 2
+
+
+def test_a_zoomed_chart_holds_no_other_stages_values():
+    """Its legend reads the nearest point: at a stage's end that is the next one's first."""
+    view = fold(scripted_run.whole_run())
+    figures = run_charts.figures_chart(view, "step", zoom="teacher")
+    losses = run_charts.loss_chart(view, "step", zoom="teacher")
+    for chart in (figures, losses):
+        assert all(30 <= x <= 50 for each in chart.series for x in each.x)
+        assert chart.boundaries == ((30, "teacher"),)
+    asr = next(each for each in figures.series if each.name == "ASR")
+    assert asr.y[nearest(asr, 50)] == asr.y[nearest(asr, math.inf)] == 10.0

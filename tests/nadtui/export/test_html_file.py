@@ -62,3 +62,13 @@ def test_an_unfinished_run_says_so(tmp_path):
     assert "This run is not finished" in said
     assert "the loss is not finite" in said
     assert "not finished" in tex_file.render(failed)
+
+
+def test_a_comparison_holds_curves_maps_side_by_side_and_differing_fields(reports):
+    page = read(html_file.render_comparison(reports))
+    said = " ".join(page.said)
+    assert page.tags["svg"] == 2
+    assert page.tags["img"] == page.tags["figcaption"] == 3  # one sample, which all of them have recorded
+    assert "attack.poisoning_rate" in said and "attack.delta" in said
+    alike = " ".join(read(html_file.render_comparison(reports[:1] * 2)).said)
+    assert "In nothing." in alike

@@ -4,6 +4,7 @@ import re
 
 from nadtui.export import tex_file
 from nadtui.export.formats import of_comparison
+from nadtui.runs.comparison import fields
 from tests.nadtui.export.test_html_file import read
 
 
@@ -27,4 +28,4 @@ def test_tex_and_html_comparisons_are_whole(reports):
     document = of_comparison(reports, "tex")
     rows = [line for line in document.splitlines() if line.endswith(r"\\")]
     assert all(row.count("&") == 5 for row in rows)
-    assert read(of_comparison(reports, "html")).tags["tr"] == len(rows)
+    assert read(of_comparison(reports, "html")).tags["tr"] == len(rows) + len(fields(reports).rows) + 1

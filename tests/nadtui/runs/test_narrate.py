@@ -1,10 +1,10 @@
 """Lines of the log."""
 
-from engine.events import Chosen
+from engine.events import Chosen, StageStarted
 from engine.figures import Change
 from engine.record.view import RunView, fold
 from nadtui.runs import narrate
-from tests import run_folders
+from tests import run_folders, scripted_run
 
 
 def test_a_choice_is_told_with_its_scores():
@@ -31,3 +31,8 @@ def test_what_a_model_has_over_another_is_told_with_what_a_defender_wants():
     )
     unsure = Change(than="teacher", acc=-0.2, acc_ci=(-0.9, 0.5))
     assert narrate.change("nad", unsure) == "nad over teacher: ACC -0.2 (-0.9 to +0.5: no difference shown)"
+
+
+def test_an_epoch_under_way_is_not_told_as_done():
+    view = fold([scripted_run.run_started(), StageStarted(stage="attack", epochs=1, steps=4)])
+    assert narrate.epochs(view.stages["attack"], view) == "0/1"

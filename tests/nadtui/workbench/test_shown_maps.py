@@ -37,9 +37,10 @@ def test_every_model_has_a_row_and_a_reference_tells_whose_it_is():
 def test_where_there_is_no_room_one_defense_is_shown_and_the_title_says_which():
     shown, run = ShownMaps(), view()
     assert [row.title for row in grid(shown, run, 16).rows] == ["suspect", "teacher (for nad)", "nad"]
-    assert shown.title(run, "both").endswith("both · nad (w: others)")
+    assert shown.title(run, "both").startswith("attention maps · sample 1/1 · nad (w: others) · ")
     assert len(grid(shown, run, 40).rows) == 4
-    assert shown.title(run, "both") == "attention maps · sample 1/1 · both"
+    assert shown.title(run, "both") == "attention maps · sample 1/1 · clean | triggered · test image 17"
+    assert shown.title(run, "both", brief=True) == "sample 1/1 · test image 17"
 
 
 def test_where_there_is_no_room_the_key_goes_on_to_the_next_defense():

@@ -77,3 +77,22 @@ def test_the_comparison_is_exported_as_one_table(folders, tmp_path):
 
     drive(folders[0].parent, script)
     assert "| nad | ASR |" in target.read_text()
+
+
+def test_the_maps_of_two_runs_stand_side_by_side(folders):
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, shows(pilot, "100.0 (+0.0)"))
+        await pilot.press("m")
+        shown = await at_rest(pilot, "A · sample 1: class 1", "B · sample 1: class 1")
+        assert shown.count("suspect  epoch 3") == 2 and "100.0 (+0.0)" not in shown
+        await pilot.press("o", "n")
+        await at_rest(pilot, "A · sample 1: class 1", "C · sample 1: class 1", "group1")
+        await pilot.press("right", "right", "right")  # to the last: every tap comes into sight
+        assert screen_text(pilot.app).count("group3 8×8") == 2
+        await pilot.press("escape")
+        await until(pilot, shows(pilot, "100.0 (+0.0)"))
+        await pilot.press("escape")
+        assert not isinstance(pilot.app.screen, CompareScreen)
+
+    drive(folders[0].parent, script, size=(120, 36))

@@ -38,6 +38,6 @@ async def test_a_run_without_answers_says_so(tmp_path, settings_file):
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, "✓ finished")
         await pilot.press("c")
-        await until(pilot, shows(pilot, "kept no answers"))
+        await until(pilot, shows(pilot, "kept no answers", "has finished no stage."))
         await pilot.press("n", "escape")
         assert not isinstance(app.screen, ConfusionScreen)

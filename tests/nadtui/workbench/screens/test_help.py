@@ -49,3 +49,33 @@ async def test_the_palette_offers_what_the_keys_do(watching):
         assert "Log y (l)" in offered
         await offered["Log y (l)"].callback()
         assert app.settings.log_y
+
+
+@looks.piloted
+async def test_the_help_is_read_with_the_keys_of_every_list(watching):
+    app = watching()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("question_mark")
+        box = app.screen.query_one("VerticalScroll")
+        for down, up in (("G", "g"), ("end", "home"), ("j", "k")):
+            await pilot.press(down)
+            assert box.scroll_offset.y > 0, down
+            await pilot.press(up)
+            assert box.scroll_offset.y == 0, up
+
+
+@looks.piloted
+async def test_the_footer_lists_the_keys_of_the_pane_that_is_worked_in(watching):
+    app = watching()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        for pane, keys in (
+            ("1", ("s Smooth", "z Zoom")),
+            ("2", ("n Sample", "v View", "⏎ Cell")),
+            ("4", ("end Newest",)),
+        ):
+            await pilot.press(pane)
+            footer = looks.text_of(app).splitlines()[-1]
+            assert all(key in footer for key in (*keys, "? Help", "q Quit")), footer
+            assert "Pause" not in footer  # the run is finished

@@ -64,7 +64,7 @@ async def test_without_color_maps_are_letters_and_curves_differ_by_letter(watchi
         await pilot.press("2")
         shown = await looks.settle(pilot, "group1 32×32")
         assert "▀" not in shown
-        assert "@" in shown
+        assert "#" in shown
 
 
 @looks.piloted

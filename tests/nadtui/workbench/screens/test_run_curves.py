@@ -74,3 +74,29 @@ async def test_smoothing_log_and_zoom(watching):
             await pilot.press("z")
             assert screen.curves.zoom == zoom
         assert screen.query_one("#figures", Curves).chart.x_range == (0, 24)
+
+
+@looks.piloted
+async def test_a_cursor_outside_of_the_stage_that_is_zoomed_to_is_put_off(watching):
+    app = watching()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("comma", "z")  # epoch 23 is nad's, the zoom the attack's
+        assert (screen.curves.zoom, screen.cursor) == ("attack", None)
+        assert "ASR 99.6" in looks.text_of(app)
+        await pilot.press("z", "z", "comma")
+        assert (screen.curves.zoom, screen.cursor) == ("nad", pytest.approx(23))
+        await pilot.press("z")
+        assert (screen.curves.zoom, screen.cursor) == (None, pytest.approx(23))
+
+
+@looks.piloted
+async def test_what_is_said_in_passing_leaves_the_axis_free(watching):
+    app = watching()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await opened(pilot)
+        axis = looks.text_of(app).splitlines()[-3:]
+        assert "┴" in axis[0] and "20" in axis[1]
+        app.notify("said in passing", title="with a title", timeout=60)
+        shown = await looks.settle(pilot, "said in passing")
+        assert shown.splitlines()[-3:] == axis

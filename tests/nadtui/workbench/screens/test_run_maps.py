@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from engine.events import SampleAnswered
 from nadtui.draw import map_grid
 from nadtui.workbench.app import Workbench
 from nadtui.workbench.widgets.attention import AttentionGrid
@@ -133,3 +134,49 @@ async def test_every_tap_comes_into_sight_in_a_small_window(tmp_path, settings_f
         assert f"suspect · {many_taps.NAMES[count - 1]}" in await looks.settle(pilot, "suspect · ")
         await pilot.press("3")
         await looks.settle(pilot, f"{many_taps.NAMES[count - 1]} ")
+
+
+@looks.piloted
+async def test_a_sample_is_chosen_by_class_and_by_what_the_models_disagree_on(watching):
+    app = watching()
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        screen = await opened(pilot)
+        await pilot.press("2", "d")
+        await looks.settle(pilot, "what the models answer is not recorded here")
+        for stage in screen.host.view.stages.values():
+            for number in range(4):
+                stage.add_answer(answer(stage, number, 5 if (stage.name, number) == ("nad", 2) else 0))
+        await pilot.press("d")
+        assert screen.maps.sample == 2
+        await pilot.press("d")  # there is no other
+        assert screen.maps.sample == 2
+        assert "sample 3/4" in looks.text_of(app)
+        await pilot.press("i")
+        shown = await looks.settle(pilot, "A sample of the class")
+        assert "no entry · test image 20" in shown
+        await pilot.press("1")  # by name: no entry, priority, speed 30, yield
+        assert screen.maps.sample == 1
+
+
+def answer(stage, number: int, triggered: int) -> SampleAnswered:
+    return SampleAnswered(
+        stage=stage.name,
+        epoch=stage.last_epoch,
+        sample=number,
+        clean=number,
+        clean_confidence=0.9,
+        triggered=triggered,
+        triggered_confidence=0.9,
+    )
+
+
+@looks.piloted
+async def test_in_full_screen_the_maps_say_which_sample_they_are_of(watching):
+    app = watching()
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("2", "f")
+        said = "sample 1/4 · test image 3"
+        assert said in await looks.settle(pilot, said)
+        await pilot.press("right", "enter")
+        assert "suspect · group1  epoch 8  sample 1: yield" in await looks.settle(pilot, "sample 1: yield")

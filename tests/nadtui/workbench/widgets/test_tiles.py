@@ -11,3 +11,18 @@ def test_pictures_grow_with_the_room_and_keep_their_pixels():
     small = lay_out([[tile, tile, tile]], 20, 9)
     assert max(strip.cell_length for strip in small) <= 20
     assert lay_out([], 60, 9) == []
+
+
+def test_captions_are_whole_where_there_is_room_beside_the_pictures_else_short():
+    rows = [
+        [
+            Tile("triggered", 8, 8, bytes(192), short="trigger"),
+            Tile("fine-tuning g1", 8, 8, bytes(64), 255.0, "fin. g1"),
+        ]
+    ] * 2
+    roomy = lay_out(rows, 60, 10)
+    assert roomy[0].text.split("  ")[0] == "triggered" and "fine-tuning g1" in roomy[0].text
+    assert max(strip.cell_length for strip in roomy) <= 60
+    tight = lay_out(rows, 17, 10)
+    assert tight[0].text.split() == ["trigger", "fin.", "g1"]
+    assert lay_out([[Tile("a long name g3", 8, 8, bytes(192))] * 2] * 2, 17, 10)[0].text.startswith("…name g3")

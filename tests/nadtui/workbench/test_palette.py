@@ -1,0 +1,63 @@
+"""The palette finds runs, presets, fields and samples beside the keys."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from nadtui.workbench.palette import Places
+from nadtui.workbench.screens.new_run import NewRunScreen
+from nadtui.workbench.screens.run import RunScreen
+from tests import looks
+from tests.pilot import drive, shows, until
+from tests.run_screen import opened
+
+pytestmark = pytest.mark.usefixtures("truecolor")
+
+
+async def found(pilot, query: str) -> dict[str, object]:
+    """By title what the palette would do."""
+    provider = Places(pilot.app.screen)
+    await provider.startup()
+    hits = [hit async for hit in provider.search(query)]
+    return {hit.text: hit.command for hit in sorted(hits, reverse=True)}
+
+
+def test_runs_presets_and_fields_are_found_in_the_workspace(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4"))
+        titles = await found(pilot, "sig signs")
+        assert {"run 20260101-120100-sig-signs-s0", "run 20260101-120200-sig-signs-s1"} <= set(titles)
+        assert "preset wanet" in await found(pilot, "wanet")
+        assert next(iter(await found(pilot, "sig"))) == "preset sig"  # the word whole, before all that only have it
+        (await found(pilot, "field poisoning_rate"))["field attack.poisoning_rate"]()
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen) and pilot.app.focused.id == "value")
+        assert pilot.app.screen.every._path == "attack.poisoning_rate"
+        (await found(pilot, "clean_fraction"))["field data.clean_fraction"]()
+        assert pilot.app.screen.every._path == "data.clean_fraction"
+        await pilot.press("escape", "escape", "escape")
+
+    drive(runs, script)
+
+
+def test_a_run_that_is_found_is_opened_by_way_of_the_palette(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4"))
+        await pilot.press("ctrl+p", *"120000")
+        await until(pilot, shows(pilot, "run 20260101-120000-badnets-signs-s0"))
+        await asyncio.sleep(0.3)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+
+    drive(runs, script)
+
+
+@looks.piloted
+async def test_samples_are_found_by_class(watching):
+    app = watching()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = await opened(pilot)
+        (await found(pilot, "no entry"))["sample 2: no entry"]()
+        await looks.settle(pilot, "sample 2/4")
+        assert (screen.maps.sample, app.settings.pane) == (1, "maps")
