@@ -5,6 +5,7 @@ Each loads what it works with when it is called: help, listings and the first pa
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -134,6 +135,8 @@ def main() -> None:
     diagnostics.take_over()
     code = dispatch(sys.argv[1:])
     output.end()
+    # Else the collector looks through all that torch has loaded once more, and the shell waits a second for it.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -6,6 +6,7 @@ result to its standard output, and keeps it in the cache if there is one.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -94,5 +95,6 @@ def _child() -> None:
         preview = drawing.draw(attack, data, made)
         drawing.keep(attack, preview, data, made)
         sys.stdout.write(f"\n{drawing.packed(preview)}")  # on a line of its own: a package may have printed something
+        gc.freeze()  # or the picture waits until the collector has looked through all of torch
     except RequestError as error:
         sys.exit(str(error))

@@ -25,6 +25,7 @@ from engine.record.view import RunView
 from engine.running import processor_queue
 from nadtui import formatting
 from nadtui.runs import notes
+from nadtui.runs.apart import apart
 from nadtui.runs.digest import flatten
 from nadtui.runs.notes import NONE, Notes
 
@@ -59,6 +60,8 @@ class RunRow:
     """On that one; empty where there is none yet."""
     notes: Notes = NONE
     """What a person says of it."""
+    apart: str = ""
+    """Where another run would look like it: what sets its configuration off."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -68,7 +71,7 @@ class RunRow:
     def words(self) -> str:
         """What a bare word of a filter is looked for in."""
         known = (self.id, self.state, self.preset, self.dataset, self.stage, self.facts.get("model.name", ""))
-        return " ".join(str(word) for word in (*known, self.verdict, self.notes.words))
+        return " ".join(str(word) for word in (*known, self.verdict, self.apart, self.notes.words))
 
     def values(self, name: str) -> Sequence[Any]:
         """Every value that a filter knows by that name."""
@@ -148,6 +151,8 @@ class Catalog:
         self._followed: dict[Path, _Followed] = {}
         self._rest: dict[Path, tuple[RunHead, RunRow]] = {}
         """Rows of runs at rest: most runs are, and do not change from one look to the next."""
+        self._apart: dict[tuple[Path, ...], list[str]] = {}
+        """By the folders of runs that look alike, what sets each off: their configurations do not change."""
 
     def rows(self) -> list[RunRow]:
         """All runs, newest first."""
@@ -159,7 +164,21 @@ class Catalog:
         if len(self._rest) > len(heads):
             self._rest = {head.path: self._rest[head.path] for head in heads if head.path in self._rest}
         now = self._clock()
-        return [self._with_notes(self._row(head, waiting, now)) for head in heads]
+        return self._told_apart([self._with_notes(self._row(head, waiting, now)) for head in heads])
+
+    def _told_apart(self, rows: list[RunRow]) -> list[RunRow]:
+        """Runs of one name, preset, data set and seed, each with what differs."""
+        alike: dict[tuple[Any, ...], list[RunRow]] = {}
+        for row in rows:
+            if row.readable and not row.notes.name:
+                alike.setdefault((row.preset, row.dataset, row.seed), []).append(row)
+        said: dict[Path, str] = {}
+        for group in (group for group in alike.values() if len(group) > 1):
+            key = tuple(row.path for row in group)
+            if key not in self._apart:
+                self._apart[key] = apart([_settings(path) for path in key])
+            said |= zip(key, self._apart[key], strict=True)
+        return [replace(row, apart=said[row.path]) if said.get(row.path) else row for row in rows]
 
     def _with_notes(self, row: RunRow) -> RunRow:
         told = notes.of(row.path)

@@ -49,6 +49,15 @@ def _change(values: tuple[float | None, float | None], digits: int) -> str:
     return "" if before == after == "–" else before if after == "–" else f"{before}→{after}"
 
 
+def _named(row: RunRow, width: int) -> str:
+    """A run's name or preset, and what sets it off from one that looks alike, which is not cut for the other's sake."""
+    name = row.notes.name or row.preset or row.id
+    if not row.apart or len(name) + 1 + len(row.apart) <= width:
+        return f"{name} {row.apart}".rstrip()
+    room = max(3, width - len(row.apart) - 2)
+    return f"{name if len(name) <= room + 1 else f'{name[:room]}…'} {row.apart}"
+
+
 def _progress(row: RunRow, width: int) -> str:
     """How far the stage under way is, as a bar where there is room; of others the stage they ended in."""
     if row.state is RunState.QUEUED:
@@ -99,7 +108,7 @@ def columns(width: int, *, several: bool = False, chosen: Sequence[str] = ()) ->
     age = Column("age", 6, lambda row, _: row.age, "right")
     verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict", of_group=_verdict)
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
-    preset = Column("preset", 10, lambda row, _: row.notes.name or row.preset or row.id)
+    preset = Column("preset", 10, _named)
     data = Column("data", 8, lambda row, _: row.dataset)
     if width < 66:
         changes = [_figures("ACC", "acc", 9, 1), _figures("ASR", "asr", 7, 0), *more]

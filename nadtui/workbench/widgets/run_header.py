@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
@@ -124,6 +126,17 @@ def about(view: RunView) -> list[str]:
     return [part for part in parts if part]
 
 
+def whole(parts: Sequence[str], room: int) -> str:
+    """As many of the parts, in their order, as so many cells hold: none is cut."""
+    shown = ""
+    for part in parts:
+        longer = f"{shown} · {part}" if shown else part
+        if cell_len(longer) > room:
+            break
+        shown = longer
+    return shown
+
+
 class RunHeader(Widget):
     """Two lines; repainted where something in them changed."""
 
@@ -133,13 +146,20 @@ class RunHeader(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines: tuple = ("", "", "", "", "", "")
+        self._lines: tuple = ("", (), "", "", "", "")
 
     def show(self, host: Host, now: float) -> None:
         """Show the run of this host at `now` (seconds since the epoch)."""
         view, state = host.view, host.state
         known = facts(view, host.memory, now)
-        lines = (host.title, " · ".join(about(view)), state, activity(view, state), known, verdict(view))
+        lines = (
+            host.title,
+            tuple(map(formatting.clean, about(view))),
+            state,
+            activity(view, state),
+            known,
+            verdict(view),
+        )
         if lines != self._lines:
             self._lines = lines
             self.refresh()
@@ -149,12 +169,10 @@ class RunHeader(Widget):
         style, width = self.rich_style, self.size.width
         title, about, state, doing, known, word = self._lines
         if y == 0:
-            badge = LOOKS[state].title
-            left = [
-                Segment(f" {formatting.clean(title)}", style + Style(bold=True)),
-                Segment(f"  {formatting.clean(about)}", style),
-            ]
-            right = [Segment(f" {badge} ", style + state_style(state, dark=self.app.current_theme.dark))]
+            badge, name = f" {LOOKS[state].title} ", f" {formatting.clean(title)}"
+            room = width - cell_len(badge) - cell_len(name) - 2
+            left = [Segment(name, style + Style(bold=True)), Segment(f"  {whole(about, room)}", style)]
+            right = [Segment(badge, style + state_style(state, dark=self.app.current_theme.dark))]
         elif y == 1:
             left = [Segment(f" {formatting.clean(doing)}", style)]
             if word:

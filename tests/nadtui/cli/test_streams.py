@@ -223,3 +223,13 @@ def test_a_run_that_is_to_outlive_its_terminal_does(endless):
     _, err = process.communicate("\n", timeout=120)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "stopped in attack after epoch 1" in err
+
+
+def test_at_the_end_of_a_command_the_collector_looks_through_nothing():
+    """All that torch has loaded: a second in which the shell waits."""
+    code = (
+        "import atexit, gc, sys; atexit.register(lambda: print(gc.get_freeze_count()));"
+        "from nadtui.cli.main import main; sys.argv = ['nadtui', '--version']; main()"
+    )
+    done = shell(f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}")
+    assert int(done.stdout.split()[-1]) > 10_000

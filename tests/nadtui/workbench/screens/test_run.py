@@ -265,3 +265,13 @@ async def test_a_key_that_can_do_nothing_says_why(watching):
         for key, said in (("R", "extends a stage"), ("p", "nothing to pause"), ("x", "nothing to stop")):
             await pilot.press(key)
             await until(pilot, shows(pilot, said))
+
+
+@looks.piloted
+async def test_what_has_no_room_in_the_head_is_left_out_whole(watching):
+    app = watching()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        assert looks.text_of(app).splitlines()[0].split("  ")[1] == "badnets · signs · seed 0"
+        await pilot.resize_terminal(120, 24)
+        await looks.settle(pilot, "seed 0 · wrn-16-1 · to 'stop'")
