@@ -64,7 +64,7 @@ def strongest(
 
 
 def _certainty(images: int, lost: float, gained: tuple[float, float], budget: float) -> str:
-    low, high = -gained[1], -gained[0]
+    lost, low, high = lost + 0.0, -gained[1] + 0.0, -gained[0] + 0.0  # no minus before a nought
     said = f"which loses {lost:.1f} points of ACC on {images} held images (95 % interval {low:.1f} to {high:.1f})"
     if lost > budget + ROUNDING:
         return f"{said}: more than the budget of {budget:g}, and no other loses less"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
-from engine.defenses.base import LabeledImages, Watch, Work
+from engine.defenses.base import LabeledImages, Watch
 from engine.evaluation.metrics import Answers
 from engine.evaluation.paired import change
 from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
@@ -51,8 +51,6 @@ class StageRunner:
         """Epochs of it that are finished and saved."""
         self.step = 0
         """Steps of the next that are done and saved."""
-        self._ended = False
-        """Whether what is done to its model after the last step was done."""
         self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
         """Seconds spent on measurements after purified models, those before a resume included."""
         self.passes = Passes(tuple(session.data.x_train.shape[-2:]))
@@ -62,8 +60,7 @@ class StageRunner:
 
     def enter(self, stage: str) -> None:
         """From now on what happens belongs to that stage."""
-        if stage != self.stage:
-            self.stage, self.epoch, self.step, self._ended = stage, 0, 0, False
+        self.stage, self.epoch, self.step = stage, 0, 0
 
     def train(
         self,
@@ -77,7 +74,7 @@ class StageRunner:
         step: TrainStep | None = None,
         watch: Watch | None = None,
         beside: nn.Module | None = None,
-        end: Callable[[nn.Module], Work[None]] | None = None,
+        end: Callable[[nn.Module], object] | None = None,
     ) -> Generator[Event, None, nn.Module]:
         """Train `model` from the stage's last saved step on; its weights end up in the run folder.
 
@@ -105,6 +102,7 @@ class StageRunner:
             advice=self._advice(stage, settings),
             beside=beside,
             keep=partial(self._keep, watched=watched),
+            end=end,
         )
         if self.folder.state(stage).is_file():
             tensors, numbers = load_weights(self.folder.state(stage))
@@ -112,15 +110,11 @@ class StageRunner:
             watched.seconds = float(numbers["evaluation_seconds"])
             watched.epoch = int(numbers.get("evaluated", numbers["epoch"]))
             self.passes.total = float(numbers.get("image_steps", 0))
-            self._ended = bool(numbers.get("ended"))
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
         steps = loop.steps_per_epoch
         yield StageStarted(stage=stage, epochs=settings.epochs, steps=steps, epoch=self.epoch, step=self.step)
         try:
             yield from self._epochs(loop, watched, watch)
-            if end is not None and not self._ended:
-                yield from end(model)
-                self._ended = True
             yield from self._finish(loop, watched)
         except Stopped:
             if (self.epoch, self.step) != (loop.progress.epoch, loop.progress.step):
@@ -212,7 +206,7 @@ class StageRunner:
         check_finite(loop.stage, loop.model, loop.advice)
         tensors, numbers = loop.state()
         numbers |= {"evaluation_seconds": repr(watched.seconds), "evaluated": str(watched.epoch)}
-        numbers |= {"image_steps": repr(self.passes.total), "ended": "yes" if self._ended else ""}
+        numbers["image_steps"] = repr(self.passes.total)
         save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
 

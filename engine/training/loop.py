@@ -151,9 +151,11 @@ class Loop:
         advice: str = "a lower learning rate usually helps",
         beside: nn.Module | None = None,
         keep: Callable[[Loop], None] | None = None,
+        end: Callable[[nn.Module], object] | None = None,
     ) -> None:
         """`advice`: what usually helps where the loss diverges; `beside`: what learns together with the model; `keep`
-        saves the loop's state, called between two steps before it holds still or ends."""
+        saves the loop's state, called between two steps before it holds still or ends; `end` is done to the model
+        after its last step."""
         self.stage = stage
         self.model = model
         self.objective = objective
@@ -167,6 +169,7 @@ class Loop:
         self.advice = advice
         self.progress = Progress()
         self._keep = keep
+        self._end = end
         self._draws: Draws | None = None
         """Those of the epoch under way."""
         self.steps_per_epoch = steps_a_pass(len(images), settings.batch_size)
@@ -230,8 +233,11 @@ class Loop:
             yield from reporter.count(parts, len(batch.labels), lr, last=number + 1 == self.steps_per_epoch)
         self.progress.epoch += 1
         self.progress.step, self._draws = 0, None
-        if self.progress.epoch == self.settings.epochs and self._average.laid_over(self.model):
-            self._reestimate()
+        if self.progress.epoch == self.settings.epochs:
+            if self._average.laid_over(self.model):
+                self._reestimate()
+            if self._end is not None:
+                self._end(self.model)
 
     @torch.no_grad()
     def _reestimate(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from engine.defenses.base import Defense, Port, Stage, Watch, Work
+from engine.defenses.base import Defense, LabeledImages, Port, Stage, Watch, Work
 from engine.defenses.nad.settings import StudentSettings, TeacherSettings
 from engine.events import Message
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 LADDER = (1.0, 0.975, 0.95, 0.925, 0.9, 0.875, 0.85, 0.825, 0.8, 0.775, 0.75, 0.725, 0.7)
 """Shares of the student's reach that are tried where there is a budget, the strongest first. Nearer to the suspect,
 triggers come back faster than accuracy (nadtui results signs)."""
+TRIAL = "trial-"
+"""What the names of the trial's stages begin with."""
 PROBE = 64
 """Clean images on which the taps' health is measured."""
 
@@ -43,11 +44,12 @@ class Taught(Defense):
     teacher: Annotated[TeacherSettings, BeforeValidator(_file_alone)] = TeacherSettings()
     distill: StudentSettings = StudentSettings()
     budget: float | None = Field(None, ge=0, le=100)
-    """Points of ACC that it may cost, judged on clean images that it holds: the student goes no further from the
-    suspect than they allow (`distill.reach`); null = as far as `distill.reach` says. Of images on which the suspect was
-    trained the suspect knows more than of others, so that the loss seems larger than it is: `data.clean_from`."""
+    """Points of ACC that it may cost: a trial student, which never saw a share of the clean images, says by them how
+    far the student may go from the suspect (`distill.reach`), which then learns on all; null = no trial, as far as
+    `distill.reach` says. Of images on which the suspect was trained the suspect knows more than of others, so that the
+    loss seems larger than it is: `data.clean_from`."""
     held_share: float = Field(0.2, gt=0, lt=1)
-    """Of the clean images, those held for that, where there is a budget."""
+    """Of the clean images, those held for the trial."""
 
     @property
     def held(self) -> float:
@@ -55,12 +57,16 @@ class Taught(Defense):
         return 0.0 if self.budget is None else self.held_share
 
     def stages(self) -> tuple[Stage, ...]:
-        """The teacher, a reference; the student, which is the purified model."""
-        return Stage(self.taught_by, "reference"), Stage(self.name, "purified", needs=(self.taught_by,))
+        """The teacher, a reference; the student, which is the purified model; before them those of the trial."""
+        final = Stage(self.taught_by, "reference"), Stage(self.name, "purified", needs=(self.taught_by,))
+        if self.budget is None:
+            return final
+        taught_by, student = (f"{TRIAL}{stage.name}" for stage in final)
+        return Stage(taught_by, "reference"), Stage(student, "reference", needs=(taught_by,)), *final
 
     def epochs_field(self, stage: str) -> str | None:
         """The teacher's and the student's."""
-        return f"{'teacher' if stage == self.taught_by else 'distill'}.training.epochs"
+        return f"{'teacher' if stage.removeprefix(TRIAL) == self.taught_by else 'distill'}.training.epochs"
 
     def files(self) -> list[Path]:
         """The teacher's, where it is given."""
@@ -99,11 +105,38 @@ class Taught(Defense):
         Raises:
             RequestError: what it is to follow can say nothing.
         """
-        from engine.models.inference import as_input, copy_of, freeze
+        from engine.models.inference import freeze
+
+        if self.budget is None:
+            return freeze((yield from self._student(port, "", None, self.distill.reach)))
+        trial = yield from self._student(port, TRIAL, None, 1.0)
+        reach = yield from self._affordable(port, trial)
+        return freeze((yield from self._student(port, "", joined(port.clean, port.held), reach)))
+
+    def _affordable(self, port: Port, trial: nn.Module) -> Work[float]:
+        """How far a student may go, by what the trial's is on the held images at each reach."""
+        from engine.defenses.budget import strongest
+        from engine.models.inference import copy_of, toward
+
+        ladder = {f"{share * self.distill.reach:.3g}": share * self.distill.reach for share in LADDER}
+        return (
+            yield from strongest(
+                port,
+                f"{TRIAL}{self.name}",
+                "reach",
+                ladder,
+                lambda reach: toward(copy_of(trial), port.suspect, reach),
+                self.budget,
+            )
+        )
+
+    def _student(self, port: Port, prefix: str, data: LabeledImages | None, reach: float) -> Work[nn.Module]:
+        """A teacher and its student; `prefix`: of their stages' names; `data`: None = the images that are not held."""
+        from engine.models.inference import as_input, copy_of, freeze, toward
         from engine.training.loop import batch_of
 
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
-        teacher = freeze((yield from self._teacher(port, probe.images)))
+        teacher = freeze((yield from self._teacher(port, f"{prefix}{self.taught_by}", data, probe.images)))
         wanted = self.distill.start == "teacher"
         student = copy_of(teacher) if wanted and self.teacher.of_the_suspect else port.copy()
         if wanted and not self.teacher.of_the_suspect:
@@ -114,45 +147,33 @@ class Taught(Defense):
         if distance is not None:
             distance.begin(student, port.seed)
         objective = self.objective(port.suspect, student, teacher, probe)
-        trained = yield from port.train(
-            self.name,
-            student,
-            objective if distance is None else distance.pushing(objective),
-            self.distill.training,
-            step=None if distance is None else distance.step(),
-            watch=self.watch(objective, teacher, probe),
-            end=partial(self._drawn_back, port),
+        return (
+            yield from port.train(
+                f"{prefix}{self.name}",
+                student,
+                objective if distance is None else distance.pushing(objective),
+                self.distill.training,
+                step=None if distance is None else distance.step(),
+                watch=self.watch(objective, teacher, probe),
+                data=data,
+                end=lambda model: toward(model, port.suspect, reach),
+            )
         )
-        return freeze(trained)
 
-    def _drawn_back(self, port: Port, student: nn.Module) -> Work[None]:
-        """Take the student's weights as far back to the suspect's as the settings say, or the budget asks for."""
-        from engine.defenses.budget import strongest
-        from engine.models.inference import copy_of, toward
-
-        def at(reach: float) -> nn.Module:
-            return toward(copy_of(student), port.suspect, reach)
-
-        reach = self.distill.reach
-        if self.budget is not None:
-            ladder = {f"{share * reach:.3g}": share * reach for share in LADDER}
-            reach = yield from strongest(port, self.name, "reach", ladder, at, self.budget)
-        toward(student, port.suspect, reach)
-
-    def _teacher(self, port: Port, images: Tensor) -> Work[nn.Module]:
+    def _teacher(self, port: Port, stage: str, data: LabeledImages | None, images: Tensor) -> Work[nn.Module]:
         """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""
         from engine.defenses.nad.teacher import made
         from engine.training.objectives import CleanObjective
 
         model = made(self.teacher, port.suspect, images, port.seed, self.name)
         if self.teacher.file is not None:
-            return (yield from port.adopt(self.taught_by, model, given=True))
-        objective = CleanObjective(self.teacher.objective, port.suspect)
+            return (yield from port.adopt(stage, model, given=True))
+        objective, training = CleanObjective(self.teacher.objective, port.suspect), self.teacher.training
         distance = self._distance("teacher", port.suspect, images)
         if distance is None:
-            return (yield from port.train(self.taught_by, model, objective, self.teacher.training))
+            return (yield from port.train(stage, model, objective, training, data=data))
         model, objective = distance.begin(model, port.seed), distance.pushing(objective)
-        return (yield from port.train(self.taught_by, model, objective, self.teacher.training, step=distance.step()))
+        return (yield from port.train(stage, model, objective, training, step=distance.step(), data=data))
 
     def _distance(self, where: str, suspect: nn.Module, images: Tensor) -> Distance | None:
         """From the suspect's weights, where a stage's settings want one; `where`: teacher or distill."""
@@ -162,3 +183,10 @@ class Taught(Defense):
         if not settings.active or (where == "teacher" and not self.teacher.of_the_suspect):
             return None
         return Distance.of_layers(settings, suspect, images, f"defenses.{self.name}.{where}.distance")
+
+
+def joined(some: LabeledImages, others: LabeledImages) -> LabeledImages:
+    """Both together, the first in front."""
+    import torch
+
+    return LabeledImages(torch.cat([some.images, others.images]), torch.cat([some.labels, others.labels]))

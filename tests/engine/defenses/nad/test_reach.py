@@ -8,7 +8,7 @@ import torch
 from engine import events as ev
 from engine import run
 from engine.control import Control
-from engine.defenses.base import Choose
+from engine.defenses.base import Choose, Train
 from engine.defenses.nad.defense import Nad
 from engine.defenses.nad.taught import LADDER
 from engine.running.request import RunRequest
@@ -54,8 +54,15 @@ def test_with_a_budget_it_is_chosen_on_the_held_images_and_no_further_than_its_r
     if wanted:
         assert scores["0.9"] >= 0
     (message,) = [event for event in driver.events if isinstance(event, ev.Message)]
-    assert message.text.startswith("nad: reach ")
+    assert message.text.startswith("trial-nad: reach ")
     assert "on 6 held images" in message.text
+
+
+def test_the_trial_never_sees_what_is_held_and_the_student_learns_on_all():
+    driver = Driver(nad(budget=0), port(held=6))
+    driver.run()
+    trained = {ask.stage: len(ask.data or driver.port.clean) for ask in driver.asked if isinstance(ask, Train)}
+    assert trained == {"trial-teacher": 14, "trial-nad": 14, "teacher": 20, "nad": 20}
 
 
 def test_stopped_while_it_is_chosen_or_measured_a_run_ends_as_the_undisturbed_one(module_cache, monkeypatch, tmp_path):
@@ -76,4 +83,4 @@ def test_stopped_while_it_is_chosen_or_measured_a_run_ends_as_the_undisturbed_on
         assert outcome(runs_in(out)[0]) == outcome(runs_in(tmp_path / "whole")[0])
 
     stop_at("choosing", lambda event: isinstance(event, ev.Preparing) and event.what == "choosing reach")
-    stop_at("chosen", lambda event: isinstance(event, ev.Message) and "nad: reach" in event.text)
+    stop_at("chosen", lambda event: isinstance(event, ev.Message) and "trial-nad: reach" in event.text)
