@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.control import Control
-from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
+from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train, Work
 from engine.device import Device
 from engine.events import Event, Step
 from engine.figures import TapHealth
@@ -122,13 +122,17 @@ class Driver:
 
     def run(self) -> nn.Module:
         """What the defense comes to, each of its stages done."""
-        work, answer = self.defense.defend(self.port), None
         names = {stage.name for stage in self.defense.stages()}
+        model = self._carried_out(self.defense.defend(self.port), names)
+        assert set(self.models) == names, "it has to go through the stages that it declares, and no others"
+        return model
+
+    def _carried_out(self, work: Work[Any], names: set[str]) -> Any:
+        answer = None
         while True:
             try:
                 said = work.send(answer)
             except StopIteration as end:
-                assert set(self.models) == names, "it has to go through the stages that it declares, and no others"
                 return end.value
             answer = self._answer(said, names) if isinstance(said, Ask) else self.events.append(said)
 
@@ -141,7 +145,7 @@ class Driver:
         self.asked.append(ask)
         match ask:
             case Train():
-                return self._train(ask)
+                return self._train(ask, names)
             case Adopt():
                 self.curves[ask.stage] = {at: make() for at, make in sorted(ask.curve.items())}
                 self.models[ask.stage] = ask.model
@@ -156,7 +160,7 @@ class Driver:
                 return self.isolated[ask.stage]
         raise TypeError(f"nobody carries out {type(ask).__name__}")
 
-    def _train(self, ask: Train) -> nn.Module:
+    def _train(self, ask: Train, names: set[str]) -> nn.Module:
         clean, training = ask.data or self.port.clean, ask.settings
         loop = Loop(
             ask.stage,
@@ -180,6 +184,8 @@ class Driver:
             self.events += loop.run_epoch()
         if ask.watch is not None:
             watched.append(ask.watch(ask.model))
+        if ask.end is not None:
+            self._carried_out(ask.end(ask.model), names)
         self.models[ask.stage] = ask.model
         return ask.model
 

@@ -25,6 +25,7 @@ from engine.events import (
     RunStopped,
     SampleShown,
     StageFinished,
+    Verified,
 )
 from engine.record.codec import encode
 from engine.record.layout import answers_file
@@ -175,6 +176,17 @@ def side_by_side(*, attacked: bool = True, run: str = scripted_run.RUN, **change
         for each in (attention(event.stage, event.epoch, 0.5) if isinstance(event, AttentionCaptured) else [event])
     ]
     return scripted_run.timed(shown if attacked else [_untriggered(event) for event in shown])
+
+
+def verified(stage: str) -> list[Verified]:
+    """What a verification says of a stage's model: woken without a control, and without an existence coefficient."""
+    way = {"t": (0.0, 0.5, 1.0), "acc": (97.0, 90.0, 93.0), "asr": (100.0, 40.0, 60.0)}
+    return [
+        Verified(stage=stage, test="retuning", figures={"asr_after": 34.5}, control={"asr_after": 1.25}),
+        Verified(stage=stage, test="linear-path", figures={"t50": 0.3}, points=way),
+        Verified(stage=stage, test="existence", figures={}, unfit="its layers are others"),
+        Verified(stage=stage, test="perturbation", figures={"asr": math.nan}, uncontrolled="the zoo has none"),
+    ]
 
 
 def _untriggered(event: Event) -> Event:

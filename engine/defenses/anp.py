@@ -34,7 +34,7 @@ class Anp(MaskPruning):
         "equations 4-6; code: csdongxian/ANP_backdoor"
     )
 
-    steps: int = Field(500, ge=1, le=100_000)
+    steps: int = Field(450, ge=1, le=100_000)
     """Steps of the masks; each looks at its batch three times (the source: 2,000)."""
     batch_size: int = Field(32, ge=1, le=65_536)
     """Images a step (the source: 128)."""

@@ -84,6 +84,8 @@ class Train(Ask):
     """None = the clean images."""
     beside: nn.Module | None
     """Trained with it, and no part of what the stage comes to."""
+    end: Callable[[nn.Module], Work[None]] | None
+    """Done to the model after its last step, in place; it may ask for a choice."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class Port:
         watch: Watch | None = None,
         data: LabeledImages | None = None,
         beside: nn.Module | None = None,
+        end: Callable[[nn.Module], Work[None]] | None = None,
     ) -> Work[nn.Module]:
         """Train `model` by the settings: one stage, measured at epoch ends, saved after each.
 
@@ -193,8 +196,9 @@ class Port:
             data: the images it learns on (the poisoned set less what was isolated, say); None = `clean`.
             beside: what the objective uses and what learns with the model (projections, say): saved while it trains,
                 left out of what the stage comes to.
+            end: what is done to the model after its last step, in place (its weights drawn back as far as is chosen).
         """
-        return (yield Train(stage, model, objective, settings, optimizer, step, watch, data, beside))
+        return (yield Train(stage, model, objective, settings, optimizer, step, watch, data, beside, end))
 
     def optimize(
         self,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
-from engine.defenses.base import Port, Work
+from engine.defenses.base import Port, T, Work
+from engine.evaluation.paired import paired
+from engine.events import Message
 from engine.models.inference import predict
 
 TRIED = 64
@@ -21,8 +23,54 @@ ROUNDING = 1e-4
 
 def held_accuracy(port: Port, model: nn.Module) -> float:
     """ACC on the held images, in percent."""
-    right = predict(model, port.held.images, port.device) == port.held.labels
-    return 100 * float(right.float().mean())
+    return 100 * float(_right(port, model).float().mean())
+
+
+def _right(port: Port, model: nn.Module) -> Tensor:
+    """Which of the held images it knows, bool [N]."""
+    return predict(model, port.held.images, port.device) == port.held.labels
+
+
+def strongest(
+    port: Port, stage: str, what: str, ladder: Mapping[str, T], make: Callable[[T], nn.Module], budget: float
+) -> Work[T]:
+    """The first of a ladder's rungs whose model loses no more than `budget` points of ACC on the held images; where
+    none keeps to it, the one that loses least. A message says how certain that is.
+
+    What is recorded as a candidate's score is how far below the budget it stays, those beyond the budget below 0;
+    nothing for rungs after the first that keeps to it, which are not tried.
+
+    Args:
+        what: is chosen, in a word or two.
+        ladder: rungs by the name under which they are recorded, from the strongest erasing to the gentlest.
+        make: the model of a rung.
+    """
+    before = _right(port, port.suspect)
+    kept = False
+
+    def score(rung: T) -> float:
+        nonlocal kept
+        if kept:
+            return math.nan
+        spare = budget + paired(before, _right(port, make(rung)))[0]
+        kept = spare >= -ROUNDING
+        return max(spare, 0.0) if kept else spare
+
+    chosen = yield from port.choose(stage, what, ladder, score)
+    name = next(name for name, rung in ladder.items() if rung is chosen)
+    gained, interval = paired(before, _right(port, make(chosen)))
+    yield Message(text=f"{stage}: {what} {name}, {_certainty(len(before), -gained, interval, budget)}")
+    return chosen
+
+
+def _certainty(images: int, lost: float, gained: tuple[float, float], budget: float) -> str:
+    low, high = -gained[1], -gained[0]
+    said = f"which loses {lost:.1f} points of ACC on {images} held images (95 % interval {low:.1f} to {high:.1f})"
+    if lost > budget + ROUNDING:
+        return f"{said}: more than the budget of {budget:g}, and no other loses less"
+    if high > budget:
+        return f"{said}: within the budget of {budget:g}, but so few images cannot tell it from {high:.1f}"
+    return f"{said}: within the budget of {budget:g}"
 
 
 def rungs(most: int, of: int) -> dict[str, float]:
@@ -38,12 +86,23 @@ def rungs(most: int, of: int) -> dict[str, float]:
 
 
 def furthest(
-    port: Port, stage: str, what: str, strengths: Mapping[str, float], make: Callable[[float], nn.Module], budget: float
+    port: Port,
+    stage: str,
+    what: str,
+    strengths: Mapping[str, float],
+    make: Callable[[float], nn.Module],
+    budget: float,
+    *,
+    beyond: int = 0,
 ) -> Work[float]:
-    """The last strength before the first whose model loses more than `budget` points of ACC on the held images.
+    """The last strength whose model loses no more than `budget` points of ACC on the held images, as far as is looked:
+    until more than `beyond` in a row lose more.
 
-    What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which
-    the first exceeds it, and nothing for those beyond, which are not tried.
+    ACC need not fall with every step: norms settle, and what one neuron's end disturbs that of others may put right. Of
+    so few images a single one that is back inside may be luck: a strength counts by the worse of it and the one before.
+
+    What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which it
+    exceeds it, and nothing for those that are not tried.
 
     Args:
         what: is chosen, in a word or two.
@@ -51,14 +110,15 @@ def furthest(
         make: the model of that strength.
     """
     floor = held_accuracy(port, port.suspect) - budget - ROUNDING
-    over = False
+    over, before = 0, math.inf
 
     def score(strength: float) -> float:
-        nonlocal over
-        if over:
+        nonlocal over, before
+        if over > beyond:
             return math.nan
-        points = held_accuracy(port, make(strength)) - floor
-        over = points < 0
+        now = held_accuracy(port, make(strength)) - floor
+        points, before = min(now, before), now
+        over = over + 1 if points < 0 else 0
         return points if over else strength
 
     return (yield from port.choose(stage, what, strengths, score))

@@ -65,7 +65,7 @@ class Clp(Defense):
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
         from engine.defenses.budget import furthest, rungs
-        from engine.defenses.pruning import without
+        from engine.defenses.pruning import BEYOND, without
         from engine.defenses.tracing import convolutions_before_norms
         from engine.models.inference import as_input
 
@@ -79,7 +79,7 @@ class Clp(Defense):
         if self.spread is not None:
             return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))
         counts = rungs(int((above > LEAST).sum()), len(above))
-        count = yield from furthest(port, self.name, "channels pruned", counts, most, self.budget)
+        count = yield from furthest(port, self.name, "channels pruned", counts, most, self.budget, beyond=BEYOND)
         return (yield from port.adopt(self.name, most(count)))
 
 

@@ -19,8 +19,8 @@ class MaskPruning(Defense):
 
     threshold: float | None = Field(None, ge=0, le=1)
     """Masks below it are pruned (ANP's source: 0.2; RNP's: 0.7); null = as many as the budget allows."""
-    budget: float = Field(5.0, ge=0, le=100)
-    """Points of ACC on the held images that pruning may cost."""
+    budget: float = Field(4.0, ge=0, le=100)
+    """Points of ACC on the held images that pruning may cost; on others the most that keeps to it costs more."""
     settle: bool = True
     """Whether norms take their statistics anew from clean images after pruning (the sources: no): those behind a pruned
     neuron fit no more, which costs ACC before the backdoor is gone."""

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.defenses.base import Port, Work
-from engine.defenses.budget import furthest
+from engine.defenses.budget import furthest, rungs
 from engine.defenses.neurons import pruned
 from engine.models.inference import as_input, freeze, settled
 
-STEPS, MOST = 400, 160
-"""The shares of all neurons between which is chosen: so many parts, up to so many of them."""
-
-
+MOST = 0.4
+"""Share of all neurons beyond which none is pruned."""
+BEYOND = 8
+"""Counts in a row that may exceed the budget before no further one is tried."""
 SETTLING = 256
 """Clean images from which a pruned network's norms take their statistics anew."""
 
@@ -51,7 +51,6 @@ def prune_by_masks(
 
     if threshold is not None:
         return (yield from port.adopt(stage, lowest(float((masks < threshold).sum()))))
-    counts = dict.fromkeys(round(len(masks) * part / STEPS) for part in range(MOST + 1))
-    named = {f"{count}/{len(masks)}": count for count in counts}
-    count = yield from furthest(port, stage, "neurons pruned", named, lowest, budget)
+    counts = rungs(round(MOST * len(masks)), len(masks))
+    count = yield from furthest(port, stage, "neurons pruned", counts, lowest, budget, beyond=BEYOND)
     return (yield from port.adopt(stage, lowest(count)))

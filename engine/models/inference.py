@@ -79,6 +79,17 @@ def reestimated(model: nn.Module, images: Tensor, device: Device) -> nn.Module:
     Each is the mean over the batches of what they are in one, as Garipov et al. (2018, section 4) do it for models that
     no training has passed through. A network without batch norms stays as it is.
     """
+    with reestimating(model) as any_norms:
+        for chunk in images.split(BATCH) if any_norms else ():
+            with device.autocast():
+                model(as_input(chunk))
+    return model
+
+
+@contextmanager
+def reestimating(model: nn.Module) -> Iterator[bool]:
+    """The statistics of its batch norms are taken anew from the batches that it sees meanwhile, all else in eval mode,
+    as they are afterwards; whether it has any."""
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     kept = [norm.momentum for norm in norms]
     model.eval()
@@ -86,9 +97,20 @@ def reestimated(model: nn.Module, images: Tensor, device: Device) -> nn.Module:
         norm.reset_running_stats()
         norm.momentum = None  # an average over all batches, each alike
         norm.train()
-    for chunk in images.split(BATCH) if norms else ():
-        with device.autocast():
-            model(as_input(chunk))
-    for norm, momentum in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    return model.eval()
+    try:
+        yield bool(norms)
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        model.eval()
+
+
+@torch.no_grad()
+def toward(model: nn.Module, origin: nn.Module, share: float) -> nn.Module:
+    """The model itself, its weights and its batch norms' statistics set on the straight line from those of `origin`, a
+    network like it, to its own: at 0 the origin's, at 1 its own."""
+    mine = model.state_dict()
+    for name, there in origin.state_dict().items():
+        if share != 1 and mine[name].is_floating_point():
+            mine[name].copy_(torch.lerp(there, mine[name], share))
+    return model

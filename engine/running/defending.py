@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.config.run import RunConfig
 from engine.data.clean import CleanImages
-from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
+from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, T, Train, Work
 from engine.errors import RequestError, StageError
 from engine.events import Chosen, Event
 from engine.running.isolating import isolated
@@ -104,7 +104,12 @@ class _Defender:
         stages = [each.name for each in self._defense.stages()]
         unfinished = (name for name in stages if name not in self._runner.finished)
         self._runner.enter(next(unfinished, stages[-1]))  # what it does before it first asks is of that stage, too
-        work = self._defense.defend(self._port)
+        model = yield from self._carried_out(self._defense.defend(self._port))
+        self._check_done()
+        return model
+
+    def _carried_out(self, work: Work[T]) -> Generator[Event, None, T]:
+        """What it comes to; whatever it asks for on the way is done and answered."""
         answer: Any = None
         try:
             while True:
@@ -112,7 +117,6 @@ class _Defender:
                     with self._runner.passes.counting():
                         said = work.send(answer)
                 except StopIteration as end:
-                    self._check_done()
                     return end.value
                 answer = (yield from self._answer(said)) if isinstance(said, Ask) else (yield said)
         finally:
@@ -136,6 +140,7 @@ class _Defender:
                     step=ask.step,
                     watch=ask.watch,
                     beside=ask.beside,
+                    end=None if ask.end is None else (lambda model: self._carried_out(ask.end(model))),
                 )
             case Adopt():
                 return self._runner.adopt(ask.stage, ask.model, given=ask.given, curve=ask.curve)

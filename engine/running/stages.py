@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from engine.attacks.joint import Joint
 from engine.control import Stopped
 from engine.data.base import fingerprint
-from engine.defenses.base import LabeledImages, Watch
+from engine.defenses.base import LabeledImages, Watch, Work
 from engine.evaluation.metrics import Answers
 from engine.evaluation.paired import change
 from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
@@ -51,6 +51,8 @@ class StageRunner:
         """Epochs of it that are finished and saved."""
         self.step = 0
         """Steps of the next that are done and saved."""
+        self._ended = False
+        """Whether what is done to its model after the last step was done."""
         self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
         """Seconds spent on measurements after purified models, those before a resume included."""
         self.passes = Passes(tuple(session.data.x_train.shape[-2:]))
@@ -60,7 +62,8 @@ class StageRunner:
 
     def enter(self, stage: str) -> None:
         """From now on what happens belongs to that stage."""
-        self.stage, self.epoch, self.step = stage, 0, 0
+        if stage != self.stage:
+            self.stage, self.epoch, self.step, self._ended = stage, 0, 0, False
 
     def train(
         self,
@@ -74,10 +77,12 @@ class StageRunner:
         step: TrainStep | None = None,
         watch: Watch | None = None,
         beside: nn.Module | None = None,
+        end: Callable[[nn.Module], Work[None]] | None = None,
     ) -> Generator[Event, None, nn.Module]:
         """Train `model` from the stage's last saved step on; its weights end up in the run folder.
 
-        `beside` learns with it; its weights are kept only as long as the stage lasts.
+        `beside` learns with it; its weights are kept only as long as the stage lasts. `end` is done to the model after
+        its last step.
         """
         self.enter(stage)
         if stage in self.finished:
@@ -107,11 +112,15 @@ class StageRunner:
             watched.seconds = float(numbers["evaluation_seconds"])
             watched.epoch = int(numbers.get("evaluated", numbers["epoch"]))
             self.passes.total = float(numbers.get("image_steps", 0))
+            self._ended = bool(numbers.get("ended"))
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
         steps = loop.steps_per_epoch
         yield StageStarted(stage=stage, epochs=settings.epochs, steps=steps, epoch=self.epoch, step=self.step)
         try:
             yield from self._epochs(loop, watched, watch)
+            if end is not None and not self._ended:
+                yield from end(model)
+                self._ended = True
             yield from self._finish(loop, watched)
         except Stopped:
             if (self.epoch, self.step) != (loop.progress.epoch, loop.progress.step):
@@ -203,7 +212,7 @@ class StageRunner:
         check_finite(loop.stage, loop.model, loop.advice)
         tensors, numbers = loop.state()
         numbers |= {"evaluation_seconds": repr(watched.seconds), "evaluated": str(watched.epoch)}
-        numbers["image_steps"] = repr(self.passes.total)
+        numbers |= {"image_steps": repr(self.passes.total), "ended": "yes" if self._ended else ""}
         save_weights(self.folder.state(loop.stage), tensors, numbers, within=self.folder.path)
         self.epoch, self.step = loop.progress.epoch, loop.progress.step
 

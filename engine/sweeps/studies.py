@@ -45,6 +45,8 @@ class Study(Section):
     question: str
     source: str = ""
     """Where the paper asks it."""
+    setting: str = ""
+    """What is the same in all of it, where that is another than the default recipe has it."""
     reproduces: bool = False
     """Whether it is a table or figure of the paper's."""
     axes: dict[str, list[Any]]

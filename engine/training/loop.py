@@ -21,7 +21,7 @@ from engine.data.augment import Augment
 from engine.device import Device
 from engine.errors import StageError
 from engine.events import Event, Step
-from engine.models.inference import as_input, reestimated
+from engine.models.inference import as_input, reestimating
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
 from engine.training.averaging import Average
 from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, shorten, state_of
@@ -231,7 +231,16 @@ class Loop:
         self.progress.epoch += 1
         self.progress.step, self._draws = 0, None
         if self.progress.epoch == self.settings.epochs and self._average.laid_over(self.model):
-            reestimated(self.model, self.images, self.device)
+            self._reestimate()
+
+    @torch.no_grad()
+    def _reestimate(self) -> None:
+        """Have the batch norms see what training shows them: by the bare images' statistics a model that learned on
+        decoys, say, is brought back near its trigger."""
+        with reestimating(self.model) as any_norms:
+            for batch in self.batches(self.settings.epochs) if any_norms else ():
+                with self.device.autocast():
+                    self.objective(self.model, batch)
 
     def step(self, batch: Batch, lr: float) -> dict[str, Tensor]:
         """One step of the optimizer; the loss's summands, detached."""

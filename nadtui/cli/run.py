@@ -29,7 +29,7 @@ def run(
     settings: Settings = None,
     recipe: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FILE", help="How the defender works: default, paper, thorough."),
+        typer.Option(metavar="NAME|FILE", help="How the defender works: default, paper, thorough, classic."),
     ] = None,
     suspect: Annotated[
         str | None,
@@ -52,6 +52,9 @@ def run(
     config: Annotated[
         Path | None,
         typer.Option(parser=expanded, metavar="FILE", help="A configuration, such as a run's config.yaml."),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="POINTS|none", help="Points of ACC that the defenses may cost.")
     ] = None,
     verify: Annotated[
         bool,
@@ -88,6 +91,7 @@ def run(
         defenses=tuple(defense or ()),
         model=model,
         config=config,
+        budget=budget,
         verify=verify,
         threads=threads,
         out=out,

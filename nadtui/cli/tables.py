@@ -62,8 +62,8 @@ def _row(title: str, stage: Mapping[str, Any], *, intervals: bool) -> list[str]:
 
 def defenses(summary: Mapping[str, Any], order: str) -> Table | None:
     """A run's defenses side by side, in that order; None where there are not several."""
-    rows = side_by_side.rows(summary, order)
-    return make(side_by_side.COLUMNS, rows, figures=side_by_side.FIGURES) if rows else None
+    found = side_by_side.table(summary, order)
+    return None if found is None else make(found.columns, found.cells, figures=found.figures)
 
 
 def note(summary: Mapping[str, Any], stage: Mapping[str, Any]) -> str:

@@ -130,9 +130,14 @@ def answered(view: RunView, stage: StageView, epoch: int | None, sample: int) ->
     return " → ".join(f"{name} {formatting.confidence(sure)}" for name, sure in told)
 
 
-def newest(view: RunView, sample: int = 0) -> Maps:
-    """The newest maps of one sample in all models."""
-    models = models_of(view)
+def newest(
+    view: RunView,
+    sample: int = 0,
+    models: Sequence[tuple[str, StageView]] | None = None,
+    look: ViewMode = "both",
+) -> Maps:
+    """The newest maps of one sample in these models, by default in all."""
+    models = models_of(view) if models is None else models
     taps = taps_of(view, models)
     rows = []
     for title, stage in models:
@@ -141,4 +146,4 @@ def newest(view: RunView, sample: int = 0) -> Maps:
         when = "no maps" if epoch is None else f"epoch {epoch}"
         rows.append(ModelMaps(title, when, maps, answered(view, stage, epoch, sample)))
     shown = view.samples.get(sample)
-    return Maps(taps, tuple(rows), shown, class_name(view, shown), seen(view, "both"))
+    return Maps(taps, tuple(rows), shown, class_name(view, shown), seen(view, look))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
@@ -67,11 +67,20 @@ def figures_chart(view: RunView, axis: Axis, *, zoom: str | None = None, dark: b
 
 def way_chart(stage: StageView, *, attacked: bool = True, dark: bool = True) -> Chart:
     """ACC and, if there is a trigger, ASR of the models on the way to a stage's."""
-    at = [point.at for point in stage.curve]
+    columns = {figure: [getattr(point.metrics, figure) for point in stage.curve] for _, figure, _ in _PLACES}
+    return _by_t({"t": [point.at for point in stage.curve], **columns}, attacked=attacked, dark=dark)
+
+
+def path_chart(stage: StageView, *, dark: bool = True) -> Chart:
+    """ACC and ASR on the straight line from the suspect to a stage's model, where its verification has measured it."""
+    event = stage.verified.get("linear-path")
+    return _by_t(event.points if event is not None else {}, dark=dark)
+
+
+def _by_t(columns: Mapping[str, Sequence[float]], *, attacked: bool = True, dark: bool) -> Chart:
+    """ACC and, if there is a trigger, ASR over t, from columns of numbers by name: t, acc, asr."""
     series = tuple(
-        Series(
-            name, colors.series(place, dark=dark), at, [getattr(p.metrics, figure) for p in stage.curve], MARKS[place]
-        )
+        Series(name, colors.series(place, dark=dark), columns.get("t", ()), columns.get(figure, ()), MARKS[place])
         for name, figure, place in _PLACES[: 2 if attacked else 1]
     )
     return Chart(series, (), "t", (0.0, 100.0), unit=" %")

@@ -35,7 +35,7 @@ class Drawing:
 
     def column(self, x: float) -> int | None:
         """The column of `x` in the drawing; None where it lies outside of it."""
-        place = _place(x, self.low, self.high, self.columns)
+        place = place_on(x, self.low, self.high, self.columns)
         return None if place is None else self.left + place
 
     def x(self, column: int) -> float:
@@ -46,7 +46,7 @@ class Drawing:
         return self.low + max(0.0, min(1.0, share)) * (self.high - self.low)
 
 
-def _place(value: float, low: float, high: float, places: int) -> int | None:
+def place_on(value: float, low: float, high: float, places: int) -> int | None:
     """Where on a line of `places` the value lies, between the middles of its ends."""
     if not low <= value <= high:
         return None
@@ -94,7 +94,7 @@ def draw(chart: Chart, width: int, height: int, *, color: bool = True) -> Drawin
     named = chart.named and bool(chart.boundaries) and height >= 6
     labeled = chart.labeled and height >= 4
     lines = max(1, height - 2 * labeled - named)
-    marks = _y_marks(bottom, top, lines, chart.log_y)
+    marks = y_marks(bottom, top, lines, chart.log_y)
     left = max([GUTTER, *map(len, marks.values())]) + 1
     columns = max(1, width - left)
     canvas = _canvas(chart, columns, lines, (low, high, bottom, top), color=color)
@@ -107,16 +107,16 @@ def draw(chart: Chart, width: int, height: int, *, color: bool = True) -> Drawin
         edge = "┤" if label else "│"
         rows.append([(letter, "axis") for letter in f"{label:>{gutter}}{edge}"] + canvas[line])
     if labeled:
-        rows += _x_axis(low, high, left, columns)
+        rows += x_axis(low, high, left, columns)
     return Drawing(tuple(tuple(row[:width]) for row in rows[:height]), left, int(named), columns, lines, low, high)
 
 
-def _y_marks(bottom: float, top: float, lines: int, log: bool) -> dict[int, str]:
+def y_marks(bottom: float, top: float, lines: int, log: bool) -> dict[int, str]:
     """The labels of the y axis by line."""
     marks: dict[int, str] = {}
     most = max(2, min(6, lines // 2))
     for value in log_ticks(bottom, top, most) if log else ticks(bottom, top, most):
-        place = _place(value, bottom, top, lines)
+        place = place_on(value, bottom, top, lines)
         if place is not None:
             shown = 10.0 ** min(value, 308) if log else value
             marks.setdefault(lines - 1 - place, f"{shown:.3g}")
@@ -129,7 +129,7 @@ def _canvas(
     low, high = ranges[:2]
     cells: list[list[tuple[str, str | None]]] = [[(" ", None)] * columns for _ in range(lines)]
     for x, _ in chart.boundaries:
-        place = _place(x, low, high, columns)
+        place = place_on(x, low, high, columns)
         if place:
             for line in range(lines):
                 cells[line][place] = ("┊", "axis")
@@ -163,7 +163,7 @@ def _shade(
             edges = [_at(below, x), _at(above, x)]
             if None in edges:
                 continue
-            first, last = (_place(max(bottom, min(top, edge)), bottom, top, lines) or 0 for edge in edges)
+            first, last = (place_on(max(bottom, min(top, edge)), bottom, top, lines) or 0 for edge in edges)
             for place in range(first, last + 1):
                 line = lines - 1 - place
                 if cells[line][column][0] in (" ", "┊"):
@@ -236,7 +236,7 @@ def _dots(
     for stretch in stretches:
         if few or len(stretch) == 1:
             for x, y in stretch:
-                column, place = _place(x, *ranges[:2], columns), _place(y, *ranges[2:], lines)
+                column, place = place_on(x, *ranges[:2], columns), place_on(y, *ranges[2:], lines)
                 if column is None or place is None:
                     continue
                 line = lines - 1 - place
@@ -254,9 +254,9 @@ def _names(chart: Chart, columns: int, low: float, high: float) -> list[tuple[st
     row: list[tuple[str, str | None]] = [(" ", None)] * columns
     starts = [(max(x, low), name) for x, name in chart.boundaries]
     for number, (x, name) in enumerate(starts):
-        begin = _place(x, low, high, columns)
+        begin = place_on(x, low, high, columns)
         after = starts[number + 1][0] if number + 1 < len(starts) else high
-        end = _place(min(after, high), low, high, columns)
+        end = place_on(min(after, high), low, high, columns)
         if begin is None or end is None or after <= x:
             continue
         room = end - begin - 1 if number + 1 < len(starts) else columns - begin
@@ -265,13 +265,13 @@ def _names(chart: Chart, columns: int, low: float, high: float) -> list[tuple[st
     return row
 
 
-def _x_axis(low: float, high: float, left: int, columns: int) -> list[list[tuple[str, str | None]]]:
+def x_axis(low: float, high: float, left: int, columns: int) -> list[list[tuple[str, str | None]]]:
     """The line under the canvas, and its labels."""
     line = [" "] * (left - 1) + ["└"] + ["─"] * columns
     labels = [" "] * (left + columns)
     taken = -1
     for value in ticks(low, high, max(2, columns // 12)):
-        place = _place(value, low, high, columns)
+        place = place_on(value, low, high, columns)
         if place is None:
             continue
         label = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:g}"

@@ -103,8 +103,8 @@ def _figures(report: Report) -> str:
 
 def _side_by_side(report: Report) -> list[str]:
     """The defenses, where there are several."""
-    rows = side_by_side.rows(report.summary)
-    return [f"<h2>{side_by_side.TITLE}</h2>{_table(side_by_side.COLUMNS, rows)}"] if rows else []
+    found = side_by_side.table(report.summary)
+    return [f"<h2>{side_by_side.TITLE}</h2>{_table(found.columns, found.cells)}"] if found else []
 
 
 def _confusions(report: Report) -> list[str]:

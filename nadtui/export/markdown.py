@@ -24,8 +24,8 @@ def render(report: Report) -> str:
         parts.append(f"**Failed in {escape(report.view.failure.stage)}: {escape(report.view.failure.message)}**")
     parts.append("\n".join(f"- {name}: {escape(value)}" for name, value in report.facts()[1:]))
     parts += [_figures(report), escape(explained.figures(report))]
-    if rows := side_by_side.rows(report.summary):
-        parts += [f"## {side_by_side.TITLE}", _table(side_by_side.COLUMNS, [list(map(escape, row)) for row in rows])]
+    if found := side_by_side.table(report.summary):
+        parts += [f"## {side_by_side.TITLE}", _table(found.columns, [list(map(escape, row)) for row in found.cells])]
     if report.choices():
         parts.append("\n".join(f"- {escape(said)}" for said in report.choices()))
     for way in report.ways():

@@ -42,7 +42,7 @@ def render(report: Report) -> str:
         plain = [tex(formatting.percentage(stage[key])) for key in ("ra", "base")]
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
     lines += [r"\hline", r"\end{tabular}", _CAPTION, *(f"% {formatting.clean(said)}" for said in report.missing())]
-    lines += _side_by_side(side_by_side.rows(report.summary))
+    lines += _side_by_side(side_by_side.table(report.summary))
     for said in report.choices():
         lines.append(f"% {formatting.clean(said)}")
     for way in report.ways():
@@ -50,14 +50,13 @@ def render(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _side_by_side(rows: Sequence[Sequence[str]]) -> list[str]:
+def _side_by_side(found: side_by_side.Table | None) -> list[str]:
     """The defenses, where there are several, as a `tabular` of its own."""
-    if not rows:
+    if found is None:
         return []
-    columns = side_by_side.COLUMNS
-    form = f"l{'r' * (side_by_side.FIGURES - 1)}{'l' * (len(columns) - side_by_side.FIGURES)}"
+    form = f"l{'r' * (found.figures - 1)}{'l' * (len(found.columns) - found.figures)}"
     head = [f"% {side_by_side.TITLE}", f"\\begin{{tabular}}{{{form}}}", r"\hline"]
-    return [*head, _row(columns), r"\hline", *map(_row, rows), r"\hline", r"\end{tabular}"]
+    return [*head, _row(found.columns), r"\hline", *map(_row, found.cells), r"\hline", r"\end{tabular}"]
 
 
 def _way(way: Way) -> list[str]:

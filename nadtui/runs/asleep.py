@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from engine.events import Verified
 from engine.record.stage_view import StageView
@@ -11,7 +12,34 @@ from engine.record.view import RunView
 from nadtui import formatting
 
 TITLE = "Erased, or only asleep?"
-COLUMNS = ("model", "retuned ASR", "clean", "t50", "existence", "woken ASR", "clean")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure that a verification comes to."""
+
+    title: str
+    test: str
+    figure: str
+    percent: bool = True
+    controlled: bool = False
+    """Whether a clean model's stands beside it."""
+
+    def said(self, figures: Mapping[str, float | None] | None) -> str:
+        """The figure among those of its test; a dash where there is none."""
+        value = (figures or {}).get(self.figure)
+        if value is None or math.isnan(value):
+            return formatting.percentage(None)
+        return formatting.percentage(value) if self.percent else f"{value:.2f}"
+
+
+MEASURES = (
+    Measure("retuned ASR", "retuning", "asr_after", controlled=True),
+    Measure("t50", "linear-path", "t50", percent=False),
+    Measure("existence", "existence", "coefficient", percent=False),
+    Measure("woken ASR", "perturbation", "asr", controlled=True),
+)
+COLUMNS = ("model", *(title for each in MEASURES for title in (each.title, *["clean"] * each.controlled)))
 LEGEND = (
     "retuned: ASR after 5 epochs on 2 % of the training data with five triggered images. t50: how far from the suspect "
     "to the model, on the straight line, ASR falls below 50 %. existence: 1 = the trigger's channels answer as the "
@@ -26,37 +54,23 @@ def rows(view: RunView) -> list[tuple[str, ...]]:
 
 
 def _row(stage: StageView) -> tuple[str, ...]:
-    found = stage.verified
-    return (
-        stage.name,
-        _percent(found, "retuning", "asr_after"),
-        _percent(found, "retuning", "asr_after", control=True),
-        _plain(found, "linear-path", "t50"),
-        _plain(found, "existence", "coefficient"),
-        _percent(found, "perturbation", "asr"),
-        _percent(found, "perturbation", "asr", control=True),
-    )
-
-
-def _figure(found: Mapping[str, Verified], test: str, name: str, *, control: bool = False) -> float:
-    event = found.get(test)
-    figures = {} if event is None else event.control if control else event.figures
-    return figures.get(name, math.nan)
-
-
-def _percent(found: Mapping[str, Verified], test: str, name: str, *, control: bool = False) -> str:
-    return formatting.percentage(_figure(found, test, name, control=control))
-
-
-def _plain(found: Mapping[str, Verified], test: str, name: str) -> str:
-    value = _figure(found, test, name)
-    return formatting.percentage(None) if math.isnan(value) else f"{value:.2f}"
+    cells = [stage.name]
+    for each in MEASURES:
+        event = stage.verified.get(each.test)
+        cells.append(each.said(event and event.figures))
+        if each.controlled:
+            cells.append(each.said(event and event.control))
+    return tuple(cells)
 
 
 def remarks(view: RunView) -> list[str]:
     """Why there are dashes in the table, a line each, none twice."""
-    said = (line for stage in view.stages.values() for event in stage.verified.values() for line in _why(stage, event))
-    return list(dict.fromkeys(said))
+    return list(dict.fromkeys(line for stage in view.stages.values() for line in remarks_on(stage)))
+
+
+def remarks_on(stage: StageView) -> list[str]:
+    """The same of one model."""
+    return list(dict.fromkeys(line for event in stage.verified.values() for line in _why(stage, event)))
 
 
 def _why(stage: StageView, event: Verified) -> Iterator[str]:

@@ -118,20 +118,7 @@ class Report:
 
     def ways(self) -> list[Way]:
         """The figures of the models on the way to a stage's, of the stages that were measured so."""
-        figures = {"ACC": "acc", "ASR": "asr"} if self.view.attacked else {"ACC": "acc"}
-        return [
-            Way(
-                stage,
-                f"On the way to {stage.name}",
-                ("t", *figures),
-                tuple(
-                    (f"{at.at:g}", *(formatting.percentage(getattr(at.metrics, name)) for name in figures.values()))
-                    for at in stage.curve
-                ),
-            )
-            for stage in self.view.stages.values()
-            if stage.curve
-        ]
+        return [way_of(self.view, stage) for stage in self.view.stages.values() if stage.curve]
 
     def confusions(self, stages: Sequence[str] | None = None) -> list[Confusion]:
         """What models answer to the images of each class, clean and triggered, where the run has kept it.
@@ -150,6 +137,16 @@ class Report:
 
         lines = yaml.safe_dump(self.view.config, sort_keys=False, allow_unicode=True).splitlines()
         return "\n".join(map(formatting.clean, lines))
+
+
+def way_of(view: RunView, stage: StageView) -> Way:
+    """The figures of the models on the way to a stage's."""
+    figures = {"ACC": "acc", "ASR": "asr"} if view.attacked else {"ACC": "acc"}
+    rows = tuple(
+        (f"{at.at:g}", *(formatting.percentage(getattr(at.metrics, name)) for name in figures.values()))
+        for at in stage.curve
+    )
+    return Way(stage, f"On the way to {stage.name}", ("t", *figures), rows)
 
 
 def _suspect(view: RunView) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ class RunOptions:
     defenses: Sequence[str] = ()
     model: str | None = None
     config: Path | None = None
+    budget: str | None = None
     verify: bool = False
     threads: int | None = None
     out: Path | None = None
@@ -81,9 +82,10 @@ def build_config(options: RunOptions) -> RunConfig:
         diagnostics.note("--defense fine-tuning stands for itself now; --defense nad,fine-tuning sets it beside NAD")
     overrides = _overrides(options)
     config = _resolved(options, overrides, names)
-    if options.epochs:
-        config = _resolved(options, [*overrides, *_epochs(options.epochs, config)], list(config.defenses))
-    return config
+    planned = _epochs(options.epochs, config)
+    if options.budget is not None:
+        planned += _budget(options.budget, config)
+    return _resolved(options, [*overrides, *planned], list(config.defenses)) if planned else config
 
 
 def _resolved(options: RunOptions, overrides: Sequence[Mapping[str, Any]], defenses: Sequence[str] | None) -> RunConfig:
@@ -226,6 +228,32 @@ def _epochs(texts: Sequence[str], config: RunConfig) -> list[dict[str, Any]]:
             raise RequestError(f"--epochs {text}: STAGE=N is wanted, one of {allowed}")
         layers.append(nested(known[stage], int(number)))
     return layers
+
+
+def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
+    """What `--budget` sets, for the defenses of the run that can keep to one; `none` for those that can do without.
+
+    Raises:
+        RequestError: there are none, or it is no number.
+    """
+    from engine.config.layers import nested, parse_override
+    from engine.defenses import DEFENSES
+
+    def ask(names: Iterable[str]) -> list[str]:
+        fields = {name: DEFENSES.get(name).model_fields.get("budget") for name in names}
+        return [
+            name for name, field in fields.items() if field is not None and (text != "none" or field.default is None)
+        ]
+
+    names = ask(config.defenses)
+    if not names:
+        said = "has a budget of ACC" if text != "none" else "can do without a budget"
+        raise RequestError(
+            f"--budget {text}: of {', '.join(config.defenses)}, none {said}; {', '.join(ask(DEFENSES))} can"
+        )
+    if text == "none":
+        return [nested(f"defenses.{name}.budget", None) for name in names]
+    return [parse_override(f"defenses.{name}.budget={text}") for name in names]
 
 
 def suspect(name: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import RequestError
 from nadtui import formatting
+from nadtui.runs import asleep
 
 TITLE = "Side by side"
-COLUMNS = ("defense", "ACC", "ASR", "RA", "base", "image steps", "chosen")
-FIGURES = COLUMNS.index("chosen")
-"""Columns in front of this one are figures, but for the first."""
 AS_RUN = "run"
+SUSPECT = "(suspect)"
+_FIGURES = ("acc", "asr", "ra", "base")
+_HEAD = ("defense", "ACC", "ASR", "RA", "base", "image steps")
+_LETTERS = string.ascii_letters
 
 _By = Callable[[Mapping[str, Any]], Any]
 
@@ -43,42 +47,98 @@ def check_order(order: str) -> None:
         raise RequestError(f"--sort {order}: allowed: {', '.join(ORDERS)}")
 
 
-def rows(summary: Mapping[str, Any], order: str = AS_RUN) -> list[tuple[str, ...]]:
-    """A row for each defense that has figures, below the suspect's, and one for each that is n/a; none where the run
-    has but one of them.
+@dataclass(frozen=True)
+class Row:
+    """A defense's purified model, the suspect, or a defense that the network cannot bear."""
 
-    ACC, ASR, RA and base are the purified model's, the cost that of all its stages.
+    defense: str
+    cells: tuple[str, ...]
+    stage: str = ""
+    """Whose model it is; empty where there is none."""
+    letter: str = ""
+    """What stands for it in a picture, whatever the order of the rows; of the suspect and of no model none."""
+    lost: float | None = None
+    """Points of ACC, as soon as its figures are final."""
+    left: float | None = None
+    """ASR in percent, likewise."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows below their titles."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def figures(self) -> int:
+        """Columns in front of this one are figures, but for the first."""
+        return len(self.columns) - 1
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        """What stands in the rows."""
+        return [row.cells for row in self.rows]
+
+
+def table(summary: Mapping[str, Any], order: str = AS_RUN) -> Table | None:
+    """The whole table; None where the run has but one defense: there is nothing beside it."""
+    found = whole(summary, order)
+    return found if sum(row.defense != SUSPECT for row in found.rows) > 1 else None
+
+
+def whole(summary: Mapping[str, Any], order: str = AS_RUN) -> Table:
+    """A row for each defense that has figures, below the suspect's, and one for each that is n/a.
+
+    ACC, ASR, RA and base are the purified model's, the cost that of all its stages. What the verification says of them
+    has columns where there was one.
     """
     found = list(_found(summary))
     unfit = summary.get("unfit") or {}
-    if len(found) + len(unfit) < 2:
-        return []
-    first = [_row("(suspect)", stage) for stage in summary["stages"] if stage.get("role") == "suspect"]
-    absent = formatting.percentage(None)
-    none = [(name, *[absent] * (FIGURES - 1), f"n/a: {why}") for name, why in unfit.items()]
-    return [*first, *(_row(row["defense"], row) for row in sorted(found, key=ORDERS[order])), *none]
+    measures = [each for each in asleep.MEASURES if any(each.test in row.get("verified", ()) for row in found)]
+    columns = (*_HEAD, *(each.title for each in measures), "chosen")
+    suspect = next((stage for stage in summary["stages"] if stage.get("role") == "suspect"), None)
+    rows = [] if suspect is None else [Row(SUSPECT, _cells(SUSPECT, suspect, measures), suspect["stage"])]
+    for row in sorted(found, key=ORDERS[order]):
+        cells = _cells(row["defense"], row, measures)
+        rows.append(Row(row["defense"], cells, row["stage"], row["letter"], *_place(suspect, row)))
+    absent = [formatting.percentage(None)] * (len(columns) - 2)
+    rows += [Row(name, (name, *absent, f"n/a: {why}")) for name, why in unfit.items()]
+    return Table(columns, tuple(rows))
 
 
 def _found(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """By defense, its last purified model's entry, with what all of its stages chose and cost."""
-    for name in dict.fromkeys(stage["defense"] for stage in summary["stages"] if stage.get("defense")):
+    names = dict.fromkeys(stage["defense"] for stage in summary["stages"] if stage.get("defense"))
+    for place, name in enumerate(names):
         own = [stage for stage in summary["stages"] if stage["defense"] == name]
         purified = next((stage for stage in reversed(own) if stage["role"] == "purified"), None)
         if purified is not None:
             steps = [stage.get("image_steps") or 0 for stage in own]
             yield {
                 **purified,
+                "letter": _LETTERS[place % len(_LETTERS)],
                 "image_steps": sum(steps) or None,
                 "chosen": [c for stage in own for c in stage["chosen"]],
             }
 
 
-def _row(name: str, stage: Mapping[str, Any]) -> tuple[str, ...]:
+def _place(suspect: Mapping[str, Any] | None, row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """ACC lost and ASR left, of a model that is done and where both are known."""
+    known = suspect is not None and row["state"] == "finished"
+    if not known or None in (suspect["acc"], row["acc"], row["asr"]):
+        return None, None
+    return suspect["acc"] - row["acc"], row["asr"]
+
+
+def _cells(name: str, stage: Mapping[str, Any], measures: Sequence[asleep.Measure]) -> tuple[str, ...]:
     chosen = "; ".join(f"{each['what']} {each['choice']}" for each in stage.get("chosen") or ())
     unfinished = "" if stage["state"] == "finished" else f"after epoch {stage['epochs']}"
+    verified = stage.get("verified") or {}
     return (
         name,
-        *(formatting.percentage(stage[figure]) for figure in ("acc", "asr", "ra", "base")),
+        *(formatting.percentage(stage[figure]) for figure in _FIGURES),
         formatting.count(stage.get("image_steps") or None),
+        *(each.said((verified.get(each.test) or {}).get("figures")) for each in measures),
         "; ".join(filter(None, (chosen, unfinished))),
     )

@@ -222,6 +222,14 @@ class Workbench(WorkbenchBase):
             if screen is self.screen:
                 self.push_screen(ConfusionScreen(screen.host))
 
+    def action_defenses(self) -> None:
+        """What the defenses of the run on top have come to, side by side."""
+        from nadtui.workbench.screens.defenses import DefensesScreen
+
+        for screen in self._run_screens():
+            if screen is self.screen:
+                self.push_screen(DefensesScreen(screen.host))
+
     def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
         """The palette: what the screen's keys do, then what Textual brings along."""
         for active in screen.active_bindings.values():

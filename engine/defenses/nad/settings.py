@@ -77,6 +77,10 @@ class StudentSettings(Section):
     would have come from elsewhere."""
     distance: DistanceSettings = DistanceSettings()
     """Kept from the suspect's weights while the student learns; its start is laid over the student's."""
+    reach: float = Field(1.0, gt=0, le=2)
+    """How far it goes in the end along the straight line from the suspect's weights to its own (Wortsman et al., Robust
+    Fine-Tuning of Zero-Shot Models, CVPR 2022): 1 = all the way; a little less is more accurate, and erases less.
+    Where the defense keeps to a budget, the furthest it may go."""
     teacher_anchor: AnchorSettings = AnchorSettings()
     """The same as the anchor, to the teacher's logits."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from engine.defenses.base import Defense, Port, Stage, Watch, Work
 from engine.defenses.nad.settings import StudentSettings, TeacherSettings
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from engine.training.distance import Distance
     from engine.training.loop import Batch
 
+LADDER = (1.0, 0.975, 0.95, 0.925, 0.9, 0.875, 0.85, 0.825, 0.8, 0.775, 0.75, 0.725, 0.7)
+"""Shares of the student's reach that are tried where there is a budget, the strongest first. Nearer to the suspect,
+triggers come back faster than accuracy (nadtui results signs)."""
 PROBE = 64
 """Clean images on which the taps' health is measured."""
 
@@ -38,6 +42,17 @@ class Taught(Defense):
 
     teacher: Annotated[TeacherSettings, BeforeValidator(_file_alone)] = TeacherSettings()
     distill: StudentSettings = StudentSettings()
+    budget: float | None = Field(None, ge=0, le=100)
+    """Points of ACC that it may cost, judged on clean images that it holds: the student goes no further from the
+    suspect than they allow (`distill.reach`); null = as far as `distill.reach` says. Of images on which the suspect was
+    trained the suspect knows more than of others, so that the loss seems larger than it is: `data.clean_from`."""
+    held_share: float = Field(0.2, gt=0, lt=1)
+    """Of the clean images, those held for that, where there is a budget."""
+
+    @property
+    def held(self) -> float:
+        """How much it holds: nothing without a budget."""
+        return 0.0 if self.budget is None else self.held_share
 
     def stages(self) -> tuple[Stage, ...]:
         """The teacher, a reference; the student, which is the purified model."""
@@ -106,8 +121,23 @@ class Taught(Defense):
             self.distill.training,
             step=None if distance is None else distance.step(),
             watch=self.watch(objective, teacher, probe),
+            end=partial(self._drawn_back, port),
         )
         return freeze(trained)
+
+    def _drawn_back(self, port: Port, student: nn.Module) -> Work[None]:
+        """Take the student's weights as far back to the suspect's as the settings say, or the budget asks for."""
+        from engine.defenses.budget import strongest
+        from engine.models.inference import copy_of, toward
+
+        def at(reach: float) -> nn.Module:
+            return toward(copy_of(student), port.suspect, reach)
+
+        reach = self.distill.reach
+        if self.budget is not None:
+            ladder = {f"{share * reach:.3g}": share * reach for share in LADDER}
+            reach = yield from strongest(port, self.name, "reach", ladder, at, self.budget)
+        toward(student, port.suspect, reach)
 
     def _teacher(self, port: Port, images: Tensor) -> Work[nn.Module]:
         """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.cells import cell_len
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -18,6 +17,7 @@ from textual.widgets import DataTable, Static
 
 from nadtui.formatting import clean
 from nadtui.runs.confusion import Confusion, confusions
+from nadtui.workbench.aligned import aligned
 from nadtui.workbench.threads import hand_over
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class ConfusionScreen(ModalScreen[None]):
             return
         shown = self._found[self._place]
         said.update(Content(f"{clean(shown.title)}  ({self._place + 1}/{len(self._found)})"))
-        head, *rows = _aligned([shown.columns, *shown.rows()])
+        head, *rows = aligned([shown.columns, *shown.rows()])
         table.add_columns(*head)
         table.add_rows([_marked(shown, row) for row in rows])
         table.focus()
@@ -95,16 +95,6 @@ class ConfusionScreen(ModalScreen[None]):
         if self._found:
             self._place = (self._place + step) % len(self._found)
             self._show()
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The names to the left, all else to the right: a table's own columns know no sides."""
-    told = [list(map(clean, row)) for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*told, strict=True)]
-    return [
-        [cell if place == 0 else " " * (widths[place] - cell_len(cell)) + cell for place, cell in enumerate(row)]
-        for row in told
-    ]
 
 
 def _marked(shown: Confusion, row: Sequence[str]) -> list[Text]:

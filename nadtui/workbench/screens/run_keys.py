@@ -6,7 +6,7 @@ from textual.binding import Binding
 
 STEER, PANES, CURVES, MAPS, OTHER = "Steer the run", "Panes", "Curves", "Attention maps", "This screen"
 
-_SHOWN = {"pause", "stop", "resume", "export", "back", "app.help", "next_pane(1)"}
+_SHOWN = {"pause", "stop", "resume", "export", "app.defenses", "back", "app.help", "next_pane(1)"}
 """Actions that the footer shows, whichever pane is worked in."""
 _OF_PANE = {
     "curves": ("axis", "smooth", "zoom", "log_y"),
@@ -16,7 +16,7 @@ _OF_PANE = {
 """By pane, the actions that the footer shows while it is worked in; those in front where there is little room."""
 ROOMY = 100
 """Columns from which the footer has room for all of them, and for what can wait (`_SPARE`)."""
-_NARROW, _SPARE = 3, {"export"}
+_NARROW, _SPARE = 3, {"export", "app.defenses"}
 
 
 def in_footer(binding: Binding, *, enabled: bool, pane: str, width: int) -> bool:
@@ -36,6 +36,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
             ("plus", "extend", "Extend", "Extend a stage by n epochs (done: in a new run)"),
             ("c", "app.confusion", "Confusion", "What each model takes each class for"),
+            ("D", "app.defenses", "Defenses", "The defenses side by side: ACC lost, ASR left, maps, erased or asleep"),
             ("e", "export", "Export", "Export the run to a file"),
             ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
         ),

@@ -32,7 +32,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("dataset", list(data.SOURCES))
-@pytest.mark.parametrize("recipe", ["default", "paper", "thorough"])
+@pytest.mark.parametrize("recipe", ["default", "paper", "thorough", "classic"])
 @pytest.mark.parametrize("preset", KINDS)
 def test_every_combination_resolves_and_its_record_says_everything(
     preset: str, recipe: str, dataset: str, tmp_path: Path
@@ -48,7 +48,7 @@ def test_every_combination_resolves_and_its_record_says_everything(
 
 def test_built_in_presets_and_recipes_are_all_there():
     assert {preset.name: preset.kind for preset in list_presets()} == KINDS
-    assert {"default", "paper", "thorough"} <= set(list_recipes())
+    assert {"default", "paper", "thorough", "classic"} <= set(list_recipes())
     for preset in list_presets():
         assert preset.origin == "built in"
         assert preset.values["attack"]["name"] in attacks.ATTACKS
@@ -98,7 +98,7 @@ def test_paper_recipe_has_the_settings_of_each_paper():
 
 
 @pytest.mark.parametrize("dataset", list(data.SOURCES))
-@pytest.mark.parametrize("recipe", ["default", "thorough"])
+@pytest.mark.parametrize("recipe", ["default", "thorough", "classic"])
 def test_in_our_recipes_nads_kin_differ_from_it_by_their_loss_alone(recipe: str, dataset: str):
     defenses = resolve("badnets", dataset=dataset, recipe=recipe, defenses=["nad", *KIN]).defenses
     for name in KIN:
@@ -124,7 +124,7 @@ def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epo
 
 
 @pytest.mark.parametrize("dataset", list(data.SOURCES))
-@pytest.mark.parametrize("recipe", ["default", "paper", "thorough"])
+@pytest.mark.parametrize("recipe", ["default", "paper", "thorough", "classic"])
 def test_in_every_recipe_fine_tuning_is_the_stage_of_nad_that_begins_as_the_suspect(recipe: str, dataset: str):
     defenses = resolve("badnets", dataset=dataset, recipe=recipe, defenses=BOTH).defenses
     tuning, nad = defenses["fine-tuning"], defenses["nad"]

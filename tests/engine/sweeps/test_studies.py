@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.config.run import known_fields
+from engine.config.shapes import ALL, shaping
 from engine.defenses import DEFENSES
 from engine.defenses.d3 import D3
 from engine.errors import RequestError
@@ -55,6 +59,57 @@ def test_points_that_differ_are_different_runs():
     assert len({cell.id for cell in beta if cell.axes["defense"] == "nad"}) == 8
 
 
+def flat(values: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields that a layer of configuration sets, by their dotted paths."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+@pytest.mark.parametrize("name", [name for name, study in OURS.items() if "nad" in study.axes["defense"]])
+def test_its_runs_of_nad_differ_in_what_it_varies_and_in_nothing_else(name):
+    study = OURS[name]
+    one = {axis: study.axes[axis][:1] for axis in ("preset", "recipe") if axis in study.axes}
+    found = expand(study.grid({**SMALL, **one, "defense": ["nad"]})).index
+    axes = {axis for axis in study.axes if axis not in NAMED}
+    assert len({cell.id for cell in found.cells}) == len(found.cells) == prod(len(study.axes[axis]) for axis in axes)
+    varied = {axis for axis in axes if axis not in study.variants}
+    varied |= {path for axis in study.variants.values() for layer in axis.values() for path, _ in flat(layer)}
+    fields = [dict(flat(shaping(found.config(cell), ALL))) for cell in found.cells]
+    different = {path for each in fields for path in each if each[path] != fields[0].get(path)}
+    assert {path for path in different if not path.startswith(tuple(varied))} == set()
+    for axis in axes - set(study.variants):
+        assert any(path.startswith(axis) for path in different)
+
+
+@pytest.mark.parametrize("name", [name for name, study in OURS.items() if "nad" in study.axes["defense"]])
+def test_it_is_classical_nad_that_is_studied(name):
+    """Whatever the default recipe does: a gentle student that begins as its teacher would show nothing of it."""
+    study = OURS[name]
+    found = expand(study.grid({**SMALL, "preset": study.axes["preset"][:1], "defense": ["nad"]})).index
+    for cell in found.cells:
+        nad = found.config(cell).defenses["nad"]
+        assert (nad.distill.start, nad.distill.distance.active) == ("suspect", False)
+        if name != "paired":  # whose pairs have the recipe's images
+            assert nad.distill.objective.decoys.share == 0
+        if name == "paired" or cell.axes.get("teacher") in ("d3", "on decoys"):
+            continue
+        assert (nad.teacher.distance.active, nad.teacher.objective.decoys.share) == (False, 0)
+    if study.axes["dataset"] == ["signs"] and name != "paired":
+        assert study.axes["recipe"] == ["classic"] and "classical NAD" in study.setting
+
+
+def test_fine_tuning_is_nad_without_its_attention_in_the_studies_of_both():
+    cells = expand(OURS["clean-share"].grid({**SMALL, "preset": ["badnets"], "data.clean_fraction": [0.05]}))
+    settings = {
+        cell.axes["defense"]: cells.index.config(cell).defenses[cell.axes["defense"]] for cell in cells.index.cells
+    }
+    assert settings["fine-tuning"].training == settings["nad"].distill.training
+    assert settings["fine-tuning"].objective == settings["nad"].distill.objective
+
+
 def test_a_variant_is_the_layer_it_stands_for():
     asked = {**SMALL, "preset": ["badnets"], "teacher": ["clean", "wrn-10-2", "d3"]}
     found = expand(OURS["teacher"].grid(asked)).index
@@ -62,7 +117,9 @@ def test_a_variant_is_the_layer_it_stands_for():
     assert (clean.file, other.model, other.objective.anchor.weight) == ("zoo:clean-signs-0", "wrn-10-2", 0)
     assert (other.training.epochs, taught.distance, taught.objective.hinge) == (60, D3().distance, 0.1)
     assert taught.training == D3().training
-    with pytest.raises(RequestError, match="study teacher: teacher = 'x'; allowed: recipe, fine-tuned, d3, wrn-10-1"):
+    with pytest.raises(
+        RequestError, match="study teacher: teacher = 'x'; allowed: fine-tuned, on decoys, d3, wrn-10-1"
+    ):
         OURS["teacher"].grid({"teacher": ["x"]})
 
 

@@ -113,3 +113,15 @@ def test_a_teacher_is_nads(tmp_path: Path):
     file.touch()
     assert build_config(RunOptions(preset="sig", teacher=str(file))).defenses["nad"].teacher.file == str(file)
     assert "--defense nad adds it" in refused(teacher=str(file), defenses=["fine-tuning"])
+
+
+def test_a_budget_is_that_of_every_defense_which_can_keep_to_one():
+    config = build_config(RunOptions(preset="sig", defenses=["nad,unit,fine-tuning"], budget="2.5", epochs=["nad=3"]))
+    assert config.defenses["nad"].budget == config.defenses["unit"].budget == 2.5
+    assert config.defenses["nad"].distill.training.epochs == 3
+    without = build_config(RunOptions(preset="sig", defenses=["nad,unit"], budget="none"))
+    assert without.defenses["nad"].budget is None
+    assert without.defenses["unit"].budget is not None, "it always keeps to one"
+    assert "of fine-tuning, none has a budget of ACC" in refused(budget="2", defenses=["fine-tuning"])
+    assert "of unit, none can do without a budget" in refused(budget="none", defenses=["unit"])
+    assert "defenses.nad.budget" in refused(budget="much")

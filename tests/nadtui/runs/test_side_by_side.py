@@ -7,7 +7,7 @@ import pytest
 from engine.errors import RequestError
 from engine.record.summary import summarize
 from engine.record.view import fold
-from nadtui.runs.side_by_side import COLUMNS, ORDERS, check_order, rows
+from nadtui.runs.side_by_side import ORDERS, check_order, table, whole
 from tests import run_folders
 
 DASH = "–"
@@ -17,17 +17,39 @@ def summary(**changes) -> dict:
     return {**summarize(fold(run_folders.side_by_side())), **changes}
 
 
-def names(table) -> list[str]:
-    return [row[0] for row in table]
+def rows(summary: dict, *order: str) -> list[tuple[str, ...]]:
+    found = table(summary, *order)
+    assert found is not None and all(len(row) == len(found.columns) for row in found.cells)
+    return found.cells
+
+
+def names(rows: list[tuple[str, ...]]) -> list[str]:
+    return [row[0] for row in rows]
 
 
 def test_each_defense_stands_below_the_suspect_with_what_it_chose():
-    table = rows(summary())
-    assert names(table) == ["(suspect)", "nad", "fine-tuning"]
-    assert all(len(row) == len(COLUMNS) for row in table)
-    assert table[0][1:3] == ("97.0", "100.0")
-    assert (table[1][1:3], table[2][1:3]) == (("96.5", "1.0"), ("93.0", "60.0"))
-    assert (table[1][-1], table[2][-1]) == ("", "bound 4")
+    found = rows(summary())
+    assert names(found) == ["(suspect)", "nad", "fine-tuning"]
+    assert found[0][1:3] == ("97.0", "100.0")
+    assert (found[1][1:3], found[2][1:3]) == (("96.5", "1.0"), ("93.0", "60.0"))
+    assert (found[1][-1], found[2][-1]) == ("", "bound 4")
+
+
+def test_what_a_defense_lost_and_left_is_known_once_it_is_done_and_its_letter_stays():
+    found = summary()
+    told = {row.defense: (row.letter, row.lost, row.left) for row in table(found, "name").rows}
+    assert told == {"(suspect)": ("", None, None), "nad": ("a", 0.5, 1.0), "fine-tuning": ("b", 4.0, 60.0)}
+    next(stage for stage in found["stages"] if stage["stage"] == "fine-tuning")["state"] = "running"
+    assert [(row.lost, row.left) for row in table(found).rows][2] == (None, None)
+
+
+def test_what_a_verification_says_has_columns_where_there_was_one():
+    found = summary()
+    nad = next(stage for stage in found["stages"] if stage["stage"] == "nad")
+    nad["verified"] = {"retuning": {"figures": {"asr_after": 12.34}}, "linear-path": {"figures": {"t50": None}}}
+    told = table(found)
+    assert told.columns[-4:] == ("image steps", "retuned ASR", "t50", "chosen")
+    assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3", DASH), (DASH, DASH)]
 
 
 def test_what_a_defense_cost_is_what_all_its_stages_did():
@@ -39,9 +61,9 @@ def test_what_a_defense_cost_is_what_all_its_stages_did():
 
 
 def test_what_the_network_cannot_bear_is_named_with_the_reason():
-    table = rows(summary(unfit={"anp": "the network has no batch norm"}), "asr")
-    assert names(table) == ["(suspect)", "nad", "fine-tuning", "anp"]
-    assert table[-1] == ("anp", *[DASH] * 5, "n/a: the network has no batch norm")
+    found = rows(summary(unfit={"anp": "the network has no batch norm"}), "asr")
+    assert names(found) == ["(suspect)", "nad", "fine-tuning", "anp"]
+    assert found[-1] == ("anp", *[DASH] * 5, "n/a: the network has no batch norm")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +86,8 @@ def test_a_figure_that_does_not_exist_comes_last():
 def test_a_run_of_one_defense_has_no_such_table_and_other_orders_are_refused():
     found = summary()
     found["stages"] = [stage for stage in found["stages"] if stage["defense"] != "fine-tuning"]
-    assert rows(found) == []
+    assert table(found) is None
+    assert [row.defense for row in whole(found).rows] == ["(suspect)", "nad"]
     for order in ORDERS:
         check_order(order)
     with pytest.raises(RequestError, match=r"^--sort best: allowed: run, name, acc, asr, ra, steps$"):

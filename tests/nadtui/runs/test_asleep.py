@@ -1,0 +1,42 @@
+"""Erased or only asleep: the verification's figures as every reader shows them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from engine.record.view import RunView, fold
+from nadtui.runs import asleep, one_model
+from tests import run_folders
+
+
+def view() -> RunView:
+    *events, end = run_folders.side_by_side()
+    told = run_folders.verified("fine-tuning")
+    numbered = [dataclasses.replace(each, seq=end.seq + at, time=end.time) for at, each in enumerate(told)]
+    return fold([*events, *numbered, dataclasses.replace(end, seq=end.seq + len(told))])
+
+
+def test_a_row_for_each_model_that_was_verified_beside_a_clean_one():
+    assert asleep.COLUMNS == ("model", "retuned ASR", "clean", "t50", "existence", "woken ASR", "clean")
+    assert asleep.rows(view()) == [("fine-tuning", "34.5", "1.2", "0.30", "–", "–", "–")]
+    assert asleep.remarks(view()) == ["fine-tuning, existence: its layers are others.", "No control: the zoo has none."]
+    assert asleep.rows(fold(run_folders.side_by_side())) == []
+
+
+def test_one_model_has_its_verification_as_a_table_of_its_own():
+    run = view()
+    assert one_model.verified(run.stages["fine-tuning"]) == [
+        ("retuned ASR", "34.5", "1.2"),
+        ("t50", "0.30", ""),
+        ("existence", "–", ""),
+        ("woken ASR", "–", "–"),
+    ]
+    assert one_model.verified(run.stages["nad"]) == []
+
+
+def test_one_model_tells_its_figures_its_verdict_and_what_it_chose():
+    run = view()
+    figures, verdict, chosen = one_model.told(run, run.stages["fine-tuning"])
+    assert figures == "ACC 93.0  ASR 60.0"
+    assert verdict.startswith("not erased: ASR +59.5 over its base rate of 0.5")
+    assert chosen.startswith("fine-tuning chose bound 4 (score 0.93")
