@@ -13,8 +13,8 @@ _SEEN = {"preset", "seed", "data.name"}
 """Fields that a list shows anyway."""
 
 
-def apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """For each configuration (flat, by dotted path) what sets it off from the others: `lr 0.1 epochs 4`.
+def apart(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """For each configuration (flat, by dotted path) what sets it off from the others: `lr 0.1`, `epochs 4`.
 
     Fields go by the last part of their path, or by as much of it as tells them apart, defenses that not all have by
     their names alone; empty where nothing differs.
@@ -26,11 +26,9 @@ def apart(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     differing = [name for name in names if len({str(config.get(name, _ABSENT)) for config in compared}) > 1][:MOST]
     titles = _shortest(differing)
     return [
-        " ".join(
-            [
-                *(name for name in own if name not in shared),
-                *(f"{titles[name]} {_shown(config[name])}" for name in differing if config.get(name) is not None),
-            ]
+        (
+            *(name for name in own if name not in shared),
+            *(f"{titles[name]} {_shown(config[name])}" for name in differing if config.get(name) is not None),
         )
         for own, config in zip(defended, compared, strict=True)
     ]

@@ -60,8 +60,8 @@ class RunRow:
     """On that one; empty where there is none yet."""
     notes: Notes = NONE
     """What a person says of it."""
-    apart: str = ""
-    """Where another run would look like it: what sets its configuration off."""
+    apart: tuple[str, ...] = ()
+    """Where another run would look like it: what sets its configuration off, as `lr 0.1`."""
     figures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
     """By stage: acc, asr, ra, base."""
     facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -71,7 +71,7 @@ class RunRow:
     def words(self) -> str:
         """What a bare word of a filter is looked for in."""
         known = (self.id, self.state, self.preset, self.dataset, self.stage, self.facts.get("model.name", ""))
-        return " ".join(str(word) for word in (*known, self.verdict, self.apart, self.notes.words))
+        return " ".join(str(word) for word in (*known, self.verdict, *self.apart, self.notes.words))
 
     def values(self, name: str) -> Sequence[Any]:
         """Every value that a filter knows by that name."""
@@ -151,7 +151,7 @@ class Catalog:
         self._followed: dict[Path, _Followed] = {}
         self._rest: dict[Path, tuple[RunHead, RunRow]] = {}
         """Rows of runs at rest: most runs are, and do not change from one look to the next."""
-        self._apart: dict[tuple[Path, ...], list[str]] = {}
+        self._apart: dict[tuple[Path, ...], list[tuple[str, ...]]] = {}
         """By the folders of runs that look alike, what sets each off: their configurations do not change."""
 
     def rows(self) -> list[RunRow]:
@@ -172,7 +172,7 @@ class Catalog:
         for row in rows:
             if row.readable and not row.notes.name:
                 alike.setdefault((row.preset, row.dataset, row.seed), []).append(row)
-        said: dict[Path, str] = {}
+        said: dict[Path, tuple[str, ...]] = {}
         for group in (group for group in alike.values() if len(group) > 1):
             key = tuple(row.path for row in group)
             if key not in self._apart:

@@ -14,7 +14,7 @@ _OF_PANE = {
     "log": ("edge(1)", "edge(-1)"),
 }
 """By pane, the actions that the footer shows while it is worked in; those in front where there is little room."""
-ROOMY = 100
+ROOMY = 116
 """Columns from which the footer has room for all of them, and for what can wait (`_SPARE`)."""
 _NARROW, _SPARE = 3, {"export", "app.defenses"}
 

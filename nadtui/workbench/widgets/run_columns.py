@@ -50,12 +50,18 @@ def _change(values: tuple[float | None, float | None], digits: int) -> str:
 
 
 def _named(row: RunRow, width: int) -> str:
-    """A run's name or preset, and what sets it off from one that looks alike, which is not cut for the other's sake."""
+    """A run's name or preset, and what sets it off from one that looks alike: that is not cut for the name's sake."""
     name = row.notes.name or row.preset or row.id
-    if not row.apart or len(name) + 1 + len(row.apart) <= width:
-        return f"{name} {row.apart}".rstrip()
-    room = max(3, width - len(row.apart) - 2)
-    return f"{name if len(name) <= room + 1 else f'{name[:room]}…'} {row.apart}"
+    if not row.apart:
+        return name
+    whole = " ".join(row.apart)
+    said = whole if len(whole) + _LEAST <= width else " ".join(part.partition(" ")[2] or part for part in row.apart)
+    room = max(_LEAST, width - len(said) - 1)
+    return f"{name if len(name) <= room else f'{name[: room - 1]}…'} {said}"
+
+
+_LEAST = 5
+"""Cells that are left to a name, and to the space behind it."""
 
 
 def _progress(row: RunRow, width: int) -> str:
@@ -92,12 +98,13 @@ def _condition_or_verdict(row: RunRow, width: int) -> str:
     return _condition(row, width)
 
 
-def columns(width: int, *, several: bool = False, chosen: Sequence[str] = ()) -> list[Column]:
+def columns(width: int, *, several: bool = False, alike: bool = False, chosen: Sequence[str] = ()) -> list[Column]:
     """The columns that `width` cells hold, between single spaces, the preset's and the data set's taking the rest.
 
     Args:
         width: cells there are.
         several: some run has more than one purified model; how many more than is shown has a column then.
+        alike: some runs look alike but for what their configurations differ in: that wants the room of the data set.
         chosen: a person's own columns, by title, or by any field that a filter knows; those that have no room are left
             out, the last ones first. Empty = as the width allows.
     """
@@ -109,21 +116,23 @@ def columns(width: int, *, several: bool = False, chosen: Sequence[str] = ()) ->
     verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict", of_group=_verdict)
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
     preset = Column("preset", 10, _named)
-    data = Column("data", 8, lambda row, _: row.dataset)
-    if width < 66:
+    data = Column("data", 5 if alike else 8, lambda row, _: row.dataset)
+    if width < (70 if alike else 66):
         changes = [_figures("ACC", "acc", 9, 1), _figures("ASR", "asr", 7, 0), *more]
         state = Column("state", 10, _condition_or_verdict, tone="verdict")
-        narrow = [mark, preset, Column("data", 7, data.text), seed, state, *changes, age]
+        narrow = [mark, preset, replace(data, width=min(7, data.width)), seed, state, *changes, age]
         return _filled(narrow, width, (1,))
     changes = [_figures("ACC", "acc", 11, 1), _figures("ASR", "asr", 11, 1), *more]
     state = Column("state", 8, lambda row, _: row.state, tone="state")
     if width < 104:
         both = Column("state", 12, _condition, tone="state")
-        return _filled([mark, preset, data, seed, both, *changes, *[verdict] * (width >= 84), age], width, (1, 2))
+        medium = [mark, preset, data, seed, both, *changes, *[verdict] * (width >= 84), age]
+        return _filled(medium, width, (1,) if alike else (1, 2))
     stage = Column("stage", 28 if width >= 118 else 20, _progress)
     identity = Column("run", 20, lambda row, _: row.id)
     wide = [mark, identity, state, preset, data, seed, stage, *changes, verdict, age]
-    return _filled(wide if width >= 132 else [*wide[:1], *wide[2:]], width, (1,))
+    wide = wide if width >= 132 else [*wide[:1], *wide[2:]]
+    return _filled(wide, width, (wide.index(preset) if alike else 1,))
 
 
 def _own(width: int, chosen: Sequence[str]) -> list[Column]:

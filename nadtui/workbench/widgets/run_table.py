@@ -295,8 +295,8 @@ class RunTable(ScrollView, can_focus=True):
     def _measure(self) -> None:
         width = self.scrollable_content_region.width or self.size.width
         if width:
-            several = any(row.more for row in self.rows)
-            self._columns = columns(width, several=several, chosen=self.chosen)
+            several, alike = (any(getattr(row, name) for row in self.rows) for name in ("more", "apart"))
+            self._columns = columns(width, several=several, alike=alike, chosen=self.chosen)
         self.virtual_size = Size(width, len(self.lines) + 1)
 
     def _follow(self) -> None:

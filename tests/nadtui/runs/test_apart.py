@@ -13,14 +13,14 @@ from tests import run_folders
 def test_what_differs_is_said_as_shortly_as_tells_it_apart():
     one = {"seed": 0, "training.lr": 0.1, "training.epochs": 4, "defenses.nad.distill.p": 2.0}
     other = {"seed": 1, "training.lr": 0.1, "training.epochs": 8, "defenses.nad.distill.p": 2.0}
-    assert apart([one, other]) == ["epochs 4", "epochs 8"]
+    assert apart([one, other]) == [("epochs 4",), ("epochs 8",)]
     both = {"a.lr": 1, "b.lr": 2}
-    assert apart([both, {"a.lr": 2, "b.lr": 3}]) == ["a.lr 1 b.lr 2", "a.lr 2 b.lr 3"]
-    assert apart([one, one]) == ["", ""]
+    assert apart([both, {"a.lr": 2, "b.lr": 3}]) == [("a.lr 1", "b.lr 2"), ("a.lr 2", "b.lr 3")]
+    assert apart([one, one]) == [(), ()]
     tuned = {"seed": 0, "training.lr": 0.2, "training.epochs": 4, "defenses.fine-tuning.training.lr": 1.0}
-    assert apart([one, tuned]) == ["nad lr 0.1", "fine-tuning lr 0.2"]
+    assert apart([one, tuned]) == [("nad", "lr 0.1"), ("fine-tuning", "lr 0.2")]
     many = [{f"field{place}": number for place in range(9)} for number in range(2)]
-    assert all(len(said.split()) == 2 * MOST for said in apart(many))
+    assert all(len(said) == MOST for said in apart(many))
 
 
 def test_in_the_list_two_runs_that_look_alike_are_told_apart_at_any_width(tmp_path):
@@ -29,12 +29,14 @@ def test_in_the_list_two_runs_that_look_alike_are_told_apart_at_any_width(tmp_pa
         run_folders.write(tmp_path, name, attack={"poisoning_rate": rate})
     run_folders.write(tmp_path, "20260101-120100-sig-signs-s0", preset="sig")
     listed = Catalog(tmp_path).rows()
-    assert sorted(row.apart for row in listed) == ["", "poisoning_rate 0.1", "poisoning_rate 0.2"]
-    assert next(row for row in listed if row.preset == "sig").apart == ""
-    shown = next(column for column in columns(180) if column.title == "preset")
-    told = {row.apart: shown.text(row, 40) for row in listed if row.apart}
-    assert told["poisoning_rate 0.1"] == "badnets poisoning_rate 0.1"
+    assert sorted(row.apart for row in listed) == [(), ("poisoning_rate 0.1",), ("poisoning_rate 0.2",)]
+    assert next(row for row in listed if row.preset == "sig").apart == ()
     badnets = next(row for row in listed if row.apart)
-    short = dataclasses.replace(badnets, apart="lr 0.1")
-    assert shown.text(short, 12) == "badn… lr 0.1"
-    assert shown.text(dataclasses.replace(badnets, apart=""), 12) == "badnets"
+    two = dataclasses.replace(badnets, apart=("lr 0.1", "epochs 8"))
+    for width, said in ((40, "badnets lr 0.1 epochs 8"), (20, "badn… lr 0.1 epochs 8"), (12, "badne… 0.1 8")):
+        [shown] = [column for column in columns(180, alike=True) if column.title == "preset"]
+        assert shown.text(two, width) == said, width
+    for width in (60, 66, 80, 104, 132, 180):  # in the list itself the values are never cut
+        [shown] = [column for column in columns(width, alike=True) if column.title == "preset"]
+        assert shown.text(two, shown.width).endswith(("0.1 8", "lr 0.1 epochs 8"))
+        assert len(shown.text(two, shown.width)) <= shown.width

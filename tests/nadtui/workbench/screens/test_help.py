@@ -7,7 +7,7 @@ import pytest
 from nadtui.workbench.screens.help import HelpScreen
 from tests import looks
 from tests.pilot import at_rest
-from tests.run_screen import SIZES, opened
+from tests.run_screen import SIZES, opened, started
 
 
 @looks.piloted
@@ -79,3 +79,15 @@ async def test_the_footer_lists_the_keys_of_the_pane_that_is_worked_in(watching)
             footer = looks.text_of(app).splitlines()[-1]
             assert all(key in footer for key in (*keys, "? Help", "q Quit")), footer
             assert "Pause" not in footer  # the run is finished
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (116, 30)])
+@looks.piloted
+async def test_the_footer_of_a_run_under_way_has_room_for_all_that_it_shows(running, size):
+    app, jobs = running()
+    async with app.run_test(size=size) as pilot:
+        await started(pilot, jobs)
+        for pane in ("1", "2", "4"):
+            await pilot.press(pane)
+            footer = looks.text_of(app).splitlines()[-1]
+            assert all(key in footer for key in ("p Pause", "x Stop", "esc Back", "? Help", "q Quit")), footer
