@@ -1,30 +1,37 @@
 """What a sweep over suspects of the zoo comes to, in the terms a recipe is judged by; prints, asserts nothing.
 
     nadtui sweep --preset all --suspect zoo --seeds 0-1 --attack-seeds 0-1 --dataset signs --workers 2 --out DIR
-    python -m tests.measure_recipe DIR...
+    python -m tests.measure_recipe [--reach R] DIR...
 
 Excess: ASR less what the same trigger does to a clean model of the zoo after the same recipe with the same clean subset
 (the sweep has to hold cells of preset clean, with their last checkpoint). A suspect's figure is the mean over its clean
 subsets; the worst decile is the 90th percentile of those means, the worst is of single cells.
+
+--reach: what the same models come to on the way back to their suspects, at that share of the way from them (the field
+`defenses.nad.distill.reach`), without training any anew.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from engine import zoo
 from engine.device import choose
 from engine.record.layout import SUMMARY
 from engine.storage.checkpoints import load_weights
+from engine.zoo.contents import load
 from engine.zookeeping.measuring import measured_with
 
 
@@ -43,6 +50,22 @@ class Cell:
     """ACC and ASR of the suspect."""
     after: tuple[float, float | None]
     checkpoint: Path
+    reach: float = 1.0
+
+    def weights(self) -> dict[str, Tensor]:
+        """The purified model's, drawn back to the suspect's as far as `reach` says."""
+        own = load_weights(self.checkpoint)[0]
+        if self.reach == 1:
+            return own
+        origin = load(zoo.card(self.suspect)).weights
+        drawn = {name: torch.lerp(origin[name].float(), there.float(), self.reach) for name, there in own.items()}
+        return {name: drawn[name].to(there.dtype) for name, there in own.items()}
+
+    def drawn_back(self, reach: float) -> Cell:
+        """The cell as it would have ended at another reach: measured."""
+        there = replace(self, reach=reach)
+        found = measured_with(zoo.card(self.suspect), there.weights(), choose("cpu", "fp32"))
+        return replace(there, after=(found.acc, None if self.after[1] is None else found.asr))
 
 
 def cells(sweep: Path) -> Iterator[Cell]:
@@ -72,7 +95,7 @@ def references(found: list[Cell]) -> dict[tuple[str, str, int, str], float]:
     """What each trigger does to the clean model of its kind, purified with the same subset: ASR in percent."""
     device = choose("cpu", "fp32")
     clean = {(each.place, each.seed, each.defense): each for each in found if each.preset == "clean"}
-    weights = {key: load_weights(each.checkpoint)[0] for key, each in clean.items() if each.checkpoint.is_file()}
+    weights = {key: each.weights() for key, each in clean.items() if each.checkpoint.is_file()}
     asr = {}
     for each in found:
         key = (each.place, each.seed, each.defense)
@@ -129,4 +152,9 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    report([each for folder in sys.argv[1:] for each in cells(Path(folder))])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--reach", type=float, default=1.0)
+    options = parser.parse_args()
+    found = [each for folder in options.folders for each in cells(folder)]
+    report([each.drawn_back(options.reach) for each in found] if options.reach != 1 else found)
