@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LADDER = (1.0, 0.975, 0.95, 0.925, 0.9, 0.875, 0.85, 0.825, 0.8, 0.775, 0.75, 0.725, 0.7)
 """Shares of the student's reach that are tried where there is a budget, the strongest first. Nearer to the suspect,
-triggers come back faster than accuracy (nadtui results signs)."""
+triggers come back faster than accuracy (`python -m tests.measure_recipe --reach`)."""
 TRIAL = "trial-"
 """What the names of the trial's stages begin with."""
 PROBE = 64
