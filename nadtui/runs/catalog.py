@@ -142,6 +142,23 @@ def _settings_as_of(folder: Path, _changed: int) -> Mapping[str, Any]:
         return {}
 
 
+def _said_apart(folders: Sequence[Path]) -> list[tuple[str, ...]]:
+    """What sets the configuration of each off; files alike are read as one, for there may be hundreds of them."""
+    texts = [_text(folder) for folder in folders]
+    distinct = dict(zip(texts, folders, strict=True))
+    if len(distinct) == 1:
+        return [()] * len(texts)
+    said = dict(zip(distinct, apart([_settings(folder) for folder in distinct.values()]), strict=True))
+    return [said[text] for text in texts]
+
+
+def _text(folder: Path) -> bytes:
+    try:
+        return (folder / CONFIG).read_bytes()
+    except OSError:
+        return b""
+
+
 class Catalog:
     """The runs under `root`."""
 
@@ -176,7 +193,7 @@ class Catalog:
         for group in (group for group in alike.values() if len(group) > 1):
             key = tuple(row.path for row in group)
             if key not in self._apart:
-                self._apart[key] = apart([_settings(path) for path in key])
+                self._apart[key] = _said_apart(key)
             said |= zip(key, self._apart[key], strict=True)
         return [replace(row, apart=said[row.path]) if said.get(row.path) else row for row in rows]
 
