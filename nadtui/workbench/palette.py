@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from textual.command import Hit, Hits, Provider
 
-from engine.config.presets import Preset, list_presets
 from engine.errors import RequestError
 from nadtui.formatting import clean
 from nadtui.runs.catalog import Catalog, RunRow
-from nadtui.workbench.form import Field, RunForm
 
 if TYPE_CHECKING:
+    from engine.config.presets import Preset
     from nadtui.workbench.base import WorkbenchBase
+    from nadtui.workbench.form import Field
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,9 @@ WHOLE, MERELY = 100.0, 0.1
 
 def _read(app: WorkbenchBase) -> tuple[list[Preset], list[RunRow], list[Field]]:
     """A folder of presets may be broken: what is left is offered."""
+    from engine.config.presets import list_presets
+    from nadtui.workbench.form import RunForm
+
     runs = Catalog(app.runs_root, app.now).rows()
     try:
         presets = list_presets()

@@ -36,8 +36,9 @@ def broken(line: LogLine, width: int) -> tuple[tuple[str, str], ...]:
     """
     clock = time.strftime("%H:%M:%S ", time.localtime(line.time)) if line.time else " " * CLOCK
     text, room = formatting.clean(line.text), max(NARROWEST, width - CLOCK)
-    if len(text) > room:
-        text = _ETA.sub("", text)
+    if len(text) <= room:
+        return ((clock, text),)
+    text = _ETA.sub("", text)
     parts = [part.replace(" ", _TIED) if len(part) <= room else part for part in text.split("  ")]
     rows = textwrap.wrap("  ".join(parts) if len(parts) > 1 else text, room) or [""]
     return tuple((" " * CLOCK if number else clock, row.replace(_TIED, " ")) for number, row in enumerate(rows))
@@ -60,7 +61,8 @@ class LogPane(ScrollView, can_focus=False):
     def _lay_out(self) -> None:
         """Break the lines to the width there is: none is cut."""
         width = self.scrollable_content_region.width or self.size.width
-        self._rows = [(line, *row) for line in self.lines for row in broken(line, width)]
+        lines = self.lines if width else ()  # before it has any width there is nothing to break them to
+        self._rows = [(line, *row) for line in lines for row in broken(line, width)]
         self.virtual_size = Size(self.size.width, len(self._rows))
 
     def add(self, lines: Iterable[LogLine]) -> None:
