@@ -14,11 +14,9 @@ import base64
 import os
 import random
 import re
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from engine.config.presets import list_presets, resolve
@@ -27,7 +25,7 @@ from engine.events import RunResumed, Step
 from engine.record.reading import read_events
 from nadtui.draw import trigger_process
 from tests.kill_resume import twice
-from tests.measure_workbench import opened, say
+from tests.measure_workbench import main, opened, say
 from tests.terminal import PATIENCE_S, PtyTerminal
 from tests.tiny import SET, begin, outcome, runs_in
 
@@ -147,15 +145,5 @@ def preview(folder: Path) -> None:
 MEASUREMENTS: dict[str, Callable[[Path], None]] = {"typing": typing, "leaving": leaving, "preview": preview}
 
 
-def main(names: Sequence[str]) -> None:
-    """Measure what is named, or everything."""
-    folder = Path(tempfile.mkdtemp(prefix="nadtui-measure-"))
-    try:
-        for name in names or MEASUREMENTS:
-            MEASUREMENTS[name](folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], MEASUREMENTS)

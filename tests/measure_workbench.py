@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.config.presets import resolve
@@ -143,15 +143,15 @@ MEASUREMENTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def main(names: Sequence[str]) -> None:
+def main(names: Sequence[str], measurements: Mapping[str, Callable[[Path], None]]) -> None:
     """Measure what is named, or everything."""
     folder = Path(tempfile.mkdtemp(prefix="nadtui-measure-"))
     try:
-        for name in names or MEASUREMENTS:
-            MEASUREMENTS[name](folder)
+        for name in names or measurements:
+            measurements[name](folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(sys.argv[1:], MEASUREMENTS)

@@ -9,8 +9,10 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
+
+from nadtui.workbench.reading import ReadingScreen
 
 KEY_WIDTH = 14
 
@@ -41,7 +43,7 @@ def _owner(node: object, app: App) -> str:
     return getattr(node, "HELP_GROUP", None) or ("This screen" if isinstance(node, Screen) else type(node).__name__)
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ReadingScreen):
     """All keys of the screen below."""
 
     DEFAULT_CSS = """
@@ -52,15 +54,7 @@ class HelpScreen(ModalScreen[None]):
     }
     HelpScreen Static { width: 1fr; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark", "dismiss", "Close"),
-        Binding("down,j", "scroll(1)", "Down", show=False),
-        Binding("up,k", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,space", "scroll(10)", "Page down", show=False),
-        Binding("pageup", "scroll(-10)", "Page up", show=False),
-        Binding("home,g", "scroll(-1000)", "Top", show=False),
-        Binding("end,G", "scroll(1000)", "Bottom", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "dismiss", "Close", show=False)]
 
     def __init__(self, title: str, groups: Iterable[tuple[str, list[tuple[str, str]]]], about: str = "") -> None:
         super().__init__()
@@ -82,7 +76,3 @@ class HelpScreen(ModalScreen[None]):
             parts += [Content.assemble((f"  {keys:<{KEY_WIDTH}} ", "bold"), said) for keys, said in rows]
             parts.append(Content(""))
         return Content("\n").join(parts[:-1])
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)

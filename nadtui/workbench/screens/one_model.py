@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import DataTable, Static
 
 from engine.record.stage_view import StageView
@@ -19,6 +18,7 @@ from nadtui.formatting import clean
 from nadtui.runs import asleep, one_model
 from nadtui.runs.digest import way_of
 from nadtui.workbench.aligned import aligned
+from nadtui.workbench.reading import ReadingScreen
 from nadtui.workbench.widgets.curves import Curves
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nadtui.workbench.base import WorkbenchBase
 
 
-class OneModelScreen(ModalScreen[None]):
+class OneModelScreen(ReadingScreen):
     """Over the run's defenses; as far as it was known when it was opened."""
 
     app: WorkbenchBase
@@ -42,13 +42,7 @@ class OneModelScreen(ModalScreen[None]):
     OneModelScreen Curves { height: 14; }
     OneModelScreen DataTable { width: auto; height: auto; background: $surface; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter", "dismiss", "Close"),
-        Binding("down,j", "scroll(1)", "Down", show=False),
-        Binding("up,k", "scroll(-1)", "Up", show=False),
-        Binding("pagedown,space", "scroll(10)", "Page down", show=False),
-        Binding("pageup", "scroll(-10)", "Page up", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "dismiss", "Close", show=False)]
 
     def __init__(self, host: Host, stage: StageView) -> None:
         super().__init__()
@@ -75,10 +69,6 @@ class OneModelScreen(ModalScreen[None]):
                     yield _curves(path, "path")
                 remarks = [*asleep.remarks_on(stage), asleep.LEGEND]
                 yield Static(Content("\n".join(map(clean, remarks))), classes="remark")
-
-    def action_scroll(self, lines: int) -> None:
-        """Scroll by lines."""
-        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
 def _curves(chart: run_charts.Chart, name: str) -> Curves:
