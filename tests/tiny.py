@@ -19,7 +19,7 @@ from engine.running.request import RunRequest
 TINY: dict[str, Any] = {
     "precision": "fp32",
     "threads": 1,
-    "data": {"train_images": 300, "test_images": 120, "clean_fraction": 0.2},
+    "data": {"train_images": 300, "test_images": 120, "clean_fraction": 0.2, "size": 16},
     "model": {"name": "wrn-10-1"},
     "training": {"epochs": 3, "batch_size": 64, "lr": 0.1},
     "defenses": {
@@ -35,6 +35,7 @@ TINY: dict[str, Any] = {
 SET = [
     *("--set", "precision=fp32", "--threads", "1"),
     *("--set", "data.train_images=300", "--set", "data.test_images=120", "--set", "data.clean_fraction=0.2"),
+    *("--set", "data.size=16"),
     *("--set", "model.name=wrn-10-1"),
     *("--set", "training.batch_size=64", "--set", "training.lr=0.1"),
     *("--set", "defenses.nad.teacher.training.batch_size=32"),

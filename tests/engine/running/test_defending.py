@@ -71,7 +71,7 @@ class Noise(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         model = port.copy()
-        noise = torch.zeros(1, 3, 32, 32, device=port.device.torch, requires_grad=True)
+        noise = torch.zeros(1, 3, 16, 16, device=port.device.torch, requires_grad=True)
 
         def loss(batch: Any) -> dict[str, Tensor]:
             return {"certainty": port.suspect(batch.images + noise).logsumexp(1).mean()}

@@ -25,7 +25,8 @@ def _one_cache(module_cache, monkeypatch) -> None:
 
 
 SMALL = (
-    *("data.train_images=100", "data.test_images=40", "data.size=16", "evaluation.samples=1"),
+    *("data.train_images=100", "data.test_images=40", "data.size=16"),
+    *("evaluation.samples=1", "evaluation.every=1"),
     *("defenses.nad.teacher.training.epochs=1", "defenses.nad.distill.training.epochs=1"),
 )
 

@@ -50,7 +50,7 @@ def test_emits_the_documented_stream(whole):
     health = [event for event in recorded if isinstance(event, ev.AttentionHealth)]
     # At first the student is its teacher, from which no tap is apart.
     assert [(event.stage, event.epoch) for event in health] == [("nad", 2)]
-    assert [(tap.tap, tap.height) for tap in health[0].taps] == [("group1", 32), ("group2", 16), ("group3", 8)]
+    assert [(tap.tap, tap.height) for tap in health[0].taps] == [("group1", 16), ("group2", 8), ("group3", 4)]
 
 
 def test_the_record_is_the_stream(whole):
@@ -171,10 +171,10 @@ def test_attention_is_recorded_for_every_point(whole):
     assert len(samples) == 2
     for sample in samples:
         changed = [
-            place for place in range(32 * 32 * 3) if sample.clean[place] != sample.triggered[place]
+            place for place in range(16 * 16 * 3) if sample.clean[place] != sample.triggered[place]
         ]  # the grid, nowhere else
-        rows = {place // (32 * 3) for place in changed}
-        assert rows <= {29, 30, 31}
+        rows = {place // (16 * 3) for place in changed}
+        assert rows <= {13, 14, 15}
         assert sample.label != 0
 
 

@@ -56,7 +56,7 @@ def test_too_few_images_are_said_and_the_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_clean_model_of_the_zoo_stands_beside_and_is_measured_once(tmp_path):
-    config = of(tmp_path, "model.name=wrn-16-1")
+    config = of(tmp_path, "model.name=wrn-16-1", "data.size=32")  # the zoo's
     first = {event.test: event for event in verified(run_all(config, tmp_path / "a"))}
     assert all(event.control and not event.uncontrolled for event in first.values())
     assert first["existence"].figures["coefficient"] == pytest.approx(

@@ -15,7 +15,7 @@ from engine.storage.checkpoints import load_weights
 from engine.zoo.contents import load
 from tests.tiny import tiny_config
 
-FEW = {"data": {"test_images": 400}, "model": {"name": "wrn-16-1"}}
+FEW = {"data": {"test_images": 400, "size": 32}, "model": {"name": "wrn-16-1"}}
 
 
 def zoo_config(preset: str, *overrides: str, **layers: object) -> RunConfig:

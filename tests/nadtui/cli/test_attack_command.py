@@ -112,7 +112,7 @@ def test_the_files_are_the_attack(tmp_path, capsys):
 
 
 def test_the_files_are_those_of_a_run(tmp_path):
-    overrides = ["training.epochs=2", "attack.width=4", "attack.mask_steps=3"]
+    overrides = ["training.epochs=2", "data.size=32", "attack.width=4", "attack.mask_steps=3"]
     config = tiny_config(
         "dynamic", *overrides, "defenses.nad.teacher.training.epochs=1", "defenses.nad.distill.training.epochs=1"
     )

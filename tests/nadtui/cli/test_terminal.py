@@ -62,7 +62,8 @@ def test_a_run_is_started_from_the_keyboard_and_shows_asr_before_and_after(tmp_p
 
 
 def test_a_run_goes_on_without_the_workbench(tmp_path, opened):
-    screen = opened("run", "--preset", "zz-tiny", "--no-cache", "--epochs", "attack=500")
+    looked_at = ("--epochs", "attack=500", "--set", "evaluation.every=1")
+    screen = opened("run", "--preset", "zz-tiny", "--no-cache", *looked_at)
     screen.until("running", "images/s")
     screen.press("q")
     screen.until("keep it going")

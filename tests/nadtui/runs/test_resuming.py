@@ -121,7 +121,7 @@ def test_the_cache_knows_a_network_by_the_content_of_its_file(tmp_path, network)
 def test_a_network_without_maps_can_be_fine_tuned_but_not_distilled(tmp_path):
     file = tmp_path / "flat.py"
     file.write_text(
-        "from torch import nn\n\ndef flat(classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(3072, classes))\n"
+        "from torch import nn\n\ndef flat(classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(768, classes))\n"
     )
     name = f"{file}:flat"
     config = tiny_config("badnets", f"model.name={name}", defended_by=["fine-tuning"])
