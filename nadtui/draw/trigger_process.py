@@ -1,7 +1,8 @@
 """A preset's trigger, drawn by a process of its own.
 
-Drawing it needs torch, whose import would hold the interface up for a second: a child process does that, writes the
-result to its standard output, and keeps it in the cache if there is one.
+Drawing it needs torch, whose import would hold the interface up for a second: a child process does that once, draws,
+and waits a while for the next trigger, which is then there in a tenth of the time. Pictures are kept in the cache if
+there is one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from engine import zoo
 from engine.attacks import preview as drawing
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 300
 """Seconds after which a drawing process is given up."""
+IDLE_S = 120
+"""Seconds for which a drawing process waits for another trigger."""
 
 
 def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
@@ -59,42 +65,129 @@ def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
         RequestError: it cannot be drawn.
     """
     wanted = {"attack": attack.model_dump(mode="json"), "data": data.model_dump(mode="json") if data else None}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", "from nadtui.draw.trigger_process import _child; _child()"],
-            input=json.dumps(wanted),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RequestError(f"the trigger cannot be drawn: {error}") from None
-    preview = None if done.returncode else drawing.unpacked(done.stdout.rpartition("\n")[2])
+    answer: dict[str, str] | None = None
+    while answer is None:
+        artist, fresh = _hired()
+        answer = artist.ask(wanted)
+        if answer is None and fresh:  # else it had gone while it waited: another is asked
+            raise RequestError(f"the trigger cannot be drawn: {artist.last_words()}")
+    _waiting.append(artist)
+    preview = drawing.unpacked(answer.get("preview", ""))
     if preview is None:
-        last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise RequestError(f"the trigger cannot be drawn: {last[0]}")
+        raise RequestError(f"the trigger cannot be drawn: {answer.get('error', 'its picture is damaged')}")
     return preview
 
 
+class _Artist:
+    """A drawing process; it goes by itself when it has long had nothing to draw, or whoever started it is gone."""
+
+    def __init__(self) -> None:
+        self.surroundings = _surroundings()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
+        self._late = threading.Event()
+        self._process = subprocess.Popen(
+            # Collecting garbage while torch is imported costs a fifth of the time.
+            [sys.executable, "-c", "import gc; gc.disable(); from nadtui.draw.trigger_process import _child; _child()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def ask(self, wanted: dict[str, Any]) -> dict[str, str] | None:
+        """What it says; None where it ended instead."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        patience = threading.Timer(PATIENCE_S, self._give_up)
+        patience.daemon = True
+        patience.start()
+        try:
+            self._process.stdin.write(f"{json.dumps(wanted)}\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+        except (OSError, ValueError):
+            return None
+        finally:
+            patience.cancel()
+
+    def _give_up(self) -> None:
+        self._late.set()
+        self._process.kill()
+
+    def fits(self) -> bool:
+        """Whether it is there, and would find the files and settings that a new process finds."""
+        return self._process.poll() is None and self.surroundings == _surroundings()
+
+    def end(self) -> None:
+        """Let it go."""
+        self._process.kill()
+        self._process.wait()
+
+    def last_words(self) -> str:
+        """Why it ended."""
+        code = self._process.wait()
+        if self._late.is_set():
+            return f"it took more than {PATIENCE_S} s"
+        self._complaints.seek(0)
+        said = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return said[-1] if said else f"exit code {code}"
+
+
+_waiting: list[_Artist] = []
+"""Drawing processes that have nothing to do."""
+
+
+def _surroundings() -> tuple[Path, dict[str, str]]:
+    return Path.cwd(), dict(os.environ)
+
+
+def _hired() -> tuple[_Artist, bool]:
+    """A process that draws, and whether it is a new one.
+
+    Raises:
+        RequestError: none can be started.
+    """
+    while _waiting:
+        artist = _waiting.pop()
+        if artist.fits():
+            return artist, False
+        artist.end()
+    try:
+        return _Artist(), True
+    except OSError as error:
+        raise RequestError(f"the trigger cannot be drawn: {error}") from None
+
+
 def _child() -> None:
-    """The drawing process: settings of attack and data on standard input, the preview on standard output."""
+    """The drawing process: a line of settings of attack and data on standard input, a line with the picture out."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a package prints is no answer
+    if hasattr(os, "nice"):
+        os.nice(10)  # a training may be running on the same processor
+    gone = threading.Timer(IDLE_S, os._exit, (0,))
+    for line in sys.stdin:
+        gone.cancel()
+        answers.write(f"{json.dumps(_answer(json.loads(line)))}\n")
+        answers.flush()
+        gc.freeze()  # what is there now stays: the collector need not look through all of torch
+        gc.enable()
+        gone = threading.Timer(IDLE_S, os._exit, (0,))
+        gone.daemon = True
+        gone.start()
+
+
+def _answer(wanted: dict[str, Any]) -> dict[str, str]:
     from engine.attacks import settings_class
     from engine.config.run import DataSettings
     from engine.zoo.contents import load
 
-    if hasattr(os, "nice"):
-        os.nice(10)  # a training may be running on the same processor
     try:
-        wanted = json.load(sys.stdin)
         attack = settings_class(wanted["attack"]["name"]).model_validate(wanted["attack"])
         data = DataSettings.model_validate(wanted["data"]) if wanted["data"] else None
         card = _in_zoo(attack, data)
         made = card and Made(card.name, card.sha256, load(card).trigger)
         preview = drawing.draw(attack, data, made)
         drawing.keep(attack, preview, data, made)
-        sys.stdout.write(f"\n{drawing.packed(preview)}")  # on a line of its own: a package may have printed something
-        gc.freeze()  # or the picture waits until the collector has looked through all of torch
     except RequestError as error:
-        sys.exit(str(error))
+        return {"error": str(error)}
+    return {"preview": drawing.packed(preview)}

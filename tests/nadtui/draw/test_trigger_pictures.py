@@ -142,6 +142,54 @@ def test_a_process_of_its_own_draws_and_says_what_is_wrong():
         trigger_process.preview(badnets(target=10))
 
 
+@pytest.fixture
+def started(monkeypatch) -> list[subprocess.Popen]:
+    """The drawing processes that a test starts."""
+    started: list[subprocess.Popen] = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *arguments: object, **more: object) -> None:
+            super().__init__(*arguments, **more)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return started
+
+
+def test_one_process_draws_one_trigger_after_another(started, tmp_path, monkeypatch):
+    for number in (1, 2):
+        assert trigger_process.preview(badnets(size=number)) == preview.draw(badnets(size=number))
+    assert len(started) == 1
+    started[0].kill()
+    started[0].wait()
+    assert trigger_process.preview(badnets(size=4)) == preview.draw(badnets(size=4))
+    monkeypatch.setenv("NADTUI_CACHE", str(tmp_path))  # which a process that was started before would not know
+    trigger_process.preview(badnets(size=5))
+    assert preview.cached(badnets(size=5))
+    assert len(started) == 3
+    assert started[1].returncode is not None
+
+
+def test_a_process_that_ends_says_why(started, monkeypatch):
+    monkeypatch.setattr(trigger_process, "_waiting", [])
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(RequestError, match="cannot be drawn: exit code 1"):
+        trigger_process.preview(badnets(size=6))
+    monkeypatch.setattr("sys.executable", "/bin/cat")
+    with pytest.raises(RequestError, match=r"cannot be drawn: .*cat"):
+        trigger_process.preview(badnets(size=6))
+
+
+def test_a_process_that_does_not_end_is_given_up(started, monkeypatch, tmp_path):
+    sleeper = tmp_path / "sleeper"
+    sleeper.write_text("#!/bin/sh\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(sleeper))
+    monkeypatch.setattr(trigger_process, "PATIENCE_S", 0.2)
+    with pytest.raises(RequestError, match=r"it took more than 0\.2 s"):
+        trigger_process.preview(badnets(size=6))
+
+
 def test_a_trigger_is_drawn_without_a_cache(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("NADTUI_CACHE", str(tmp_path / "file"))

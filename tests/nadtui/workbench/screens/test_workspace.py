@@ -15,6 +15,7 @@ from nadtui.workbench.screens.run import RunScreen
 from nadtui.workbench.screens.workspace import WorkspaceScreen
 from nadtui.workbench.widgets.preset_list import PresetList
 from nadtui.workbench.widgets.run_table import RunTable
+from nadtui.workbench.widgets.runs_pane import RunsPane
 from tests import looks, run_folders
 from tests.pilot import at_rest, drive, screen_text, shows, until
 from tests.scripted_run import START
@@ -26,6 +27,11 @@ SIZES = ((80, 24), (120, 36), (200, 60))
 
 def table(pilot) -> RunTable:
     return pilot.app.screen.query_one(RunTable)
+
+
+def listed(pilot) -> set[str]:
+    """The runs that the list knows of, hidden or not."""
+    return {row.id for row in pilot.app.screen.query_one(RunsPane).rows}
 
 
 @pytest.mark.parametrize(
@@ -203,9 +209,11 @@ def test_delete_never_hits_what_the_filter_hides_unless_asked_for_and_is_taken_b
         await pilot.press("escape")
         assert (runs / hidden).is_dir()
         await pilot.press("d", "1")
-        await until(pilot, lambda: not (runs / hidden).exists())
+        await until(pilot, lambda: hidden not in listed(pilot))  # gone from the folder, and the list has seen it
+        assert not (runs / hidden).exists()
         await pilot.press("u")
-        await until(pilot, lambda: (runs / hidden).is_dir())
+        await until(pilot, lambda: hidden in listed(pilot))
+        assert (runs / hidden).is_dir()
         await pilot.press("escape")
         await until(pilot, lambda: table(pilot).select(hidden))
         await pilot.press("space", "slash", *"blend", "enter")
