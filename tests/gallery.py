@@ -50,7 +50,7 @@ SCREENS: dict[str, tuple[str, Keys]] = {
     "map": ("run", ("2", "down", "right", "enter")),
     "maps-full": ("run", ("2", "f")),
     "log": ("run", ("4",)),
-    "confusion": ("defenses", ("c",)),
+    "confusion": ("run", ("c",)),
     "help": ("run", ("question_mark",)),
     "export": ("run", ("e",)),
     "compare": ("", ("space", "space", "c")),
@@ -69,7 +69,7 @@ def _written(folder: Path) -> dict[str, tuple[Path, Path | None]]:
     events = record()
     defended = run_folders.write_events(folder / "defended", events[0].run, events[0].config, events)
     for stage in ("attack", "nad"):
-        run_folders.keep_answers(defended, stage)
+        run_folders.keep_answers(newest, stage, 10)
     sweep = screenshots.write_sweep(folder / "night")
     return {
         "": (runs, None),

@@ -17,6 +17,7 @@ WIDEST = len("99.9 → 99.9")
 _HEADINGS = (
     "% of attention in the trigger's footprint, widened by each tap's stride: clean → triggered",
     "% of attention in the footprint, widened by a tap's stride",
+    "% of attention in the widened footprint",
 )
 
 

@@ -43,7 +43,8 @@ def _apart(capture: AttentionCaptured, side: int, look: Look) -> list[Line]:
     heads: dict[Which, str] = {"clean": "clean"}
     if capture.triggered:
         heads["triggered"] = "triggered"
-        heads["difference"] = "triggered − clean" if look.blocks else "|triggered − clean|"
+        difference = "triggered − clean" if look.blocks else "|triggered − clean|"
+        heads["difference"] = difference if len(difference) <= side else "difference"
     gap = Segment(" " * GAP, look.base)
     parts = [
         [[Segment(cut(head, side), look.base + Style(dim=True))], *map_lines(capture, name, side, side // 2, look)]

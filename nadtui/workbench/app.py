@@ -54,6 +54,7 @@ class Workbench(WorkbenchBase):
     TITLE = "nadtui"
     CSS = """
     Screen { background: $background; color: $foreground; }
+    ModalScreen { background: $background 60%; }  /* what is asked about stays in sight */
     Toast { width: auto; max-width: 70%; padding: 0 1; }
     /* Above the keys and above a chart's axis with its labels. */
     ToastRack { margin-bottom: 3; }

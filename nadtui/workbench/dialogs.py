@@ -29,6 +29,7 @@ _BOX = """
     {name} .wrong {{ color: $text-error; min-height: 1; }}
     {name} Horizontal {{ height: auto; align-horizontal: right; margin-top: 1; }}
     {name} Button {{ min-width: 10; margin-left: 1; }}
+    {name} #yes {{ color: $text-warning; }}
 """
 
 
@@ -58,7 +59,7 @@ class Confirm(ModalScreen[bool]):
             if self._note:
                 yield _label(self._note, "note")
             with Horizontal():
-                yield Button(f"{self._yes} (y)", id="yes", variant="warning", compact=True)
+                yield Button(f"{self._yes} (y)", id="yes", compact=True)
                 yield Button(f"{self._no} (n)", id="no", compact=True)
 
     def on_mount(self) -> None:

@@ -68,7 +68,7 @@ class NewRunScreen(Screen[None]):
         #own Input, #own Select { width: 1fr; }
         #zoo { color: $text-muted; }
         #below { height: auto; padding: 0 1; }
-        #verdict { height: 1; }
+        #verdict { height: auto; max-height: 2; }
         #command { height: auto; max-height: 4; color: $text-accent; }
         #buttons { height: 1; margin-top: 0; }
         #buttons Button { margin-right: 2; min-width: 8; }

@@ -36,7 +36,7 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("R", "resume", "Resume", "Go on with a stopped, failed or crashed run"),
             ("plus", "extend", "Extend", "Extend a stage by n epochs (done: in a new run)"),
             ("c", "app.confusion", "Confusion", "What each model takes each class for"),
-            ("D", "app.defenses", "Defenses", "The defenses side by side: ACC lost, ASR left, maps, erased or asleep"),
+            ("D", "app.defenses", "Defenses", "The defenses side by side: ACC lost, ASR left, maps"),
             ("e", "export", "Export", "Export the run to a file"),
             ("S", "screenshot", "Screenshot", "Save a screenshot (SVG)"),
         ),

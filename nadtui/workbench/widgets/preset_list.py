@@ -37,6 +37,8 @@ class PresetList(OptionList):
     PresetList {
         height: 1fr; border: none; padding: 0; background: transparent;
         scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+        /* Toned down: the attack's kind keeps its own color on it. */
+        &:focus > .option-list--option-highlighted { background: $block-cursor-background 45%; color: $foreground; }
     }
     """
 
