@@ -74,7 +74,7 @@ def _copied(terminal: PtyTerminal) -> str:
 
 def leaving(folder: Path) -> None:
     """Each run is left once; it goes on in a process of its own."""
-    options = ["--preset", "badnets", *SET, "--set", "training.epochs=8"]
+    options = ["--preset", "badnets", *SET, "--set", "data.size=32", "--set", "training.epochs=8"]
     process, whole = begin(folder / "whole", *options)
     process.wait()
     record, expected = read_events(whole).events, outcome(whole)
