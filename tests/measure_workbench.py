@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from engine.config.presets import resolve
+from nadtui.runs import notes
 from tests import scripted_run, showcase
 from tests.terminal import PtyTerminal
 
@@ -58,18 +59,32 @@ def start(folder: Path) -> None:
 
 
 def many_runs(folder: Path) -> None:
-    """To a workspace of 500 runs."""
+    """To a workspace of 500 runs, no two of one configuration, each with a note; then sorted, then grouped."""
     runs = folder / "many"
     events = showcase.record()
     config = resolve("badnets", dataset="signs").to_yaml()
     for number in range(500):
         made = showcase.write(runs, events, f"20231114-{number:06}-badnets-signs-s{number}")
-        (made / "config.yaml").write_text(config)
+        (made / "config.yaml").write_text(config.replace("\nseed: 0", f"\nseed: {number}"))
+        notes.keep(made, notes.parsed(f"number {number} #{number % 7} -- one of many"))
     for which in ("first", "second"):
         terminal = opened(folder, NADTUI_RUNS=str(runs))
         terminal.until("runs 500")
         say(f"500 runs, {which} time: {time.perf_counter() - terminal.began:.2f} s from the shell")
+        if which == "second":
+            _arranged(terminal)
         terminal.close()
+
+
+def _arranged(terminal: PtyTerminal) -> None:
+    """The list in view sorted by its first column, then grouped by a field of the configuration."""
+    terminal.press("2")
+    terminal.drain(1)
+    for what, keys, wanted in (("sorted", "s", "▾"), ("grouped", ("b", *"seed", "Enter"), "500 by seed")):
+        began = time.perf_counter()
+        terminal.press(*keys)
+        terminal.until(wanted)
+        say(f"500 runs, {what}: {time.perf_counter() - began:.2f} s from the key")
 
 
 def long_record(folder: Path) -> None:
