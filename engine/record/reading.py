@@ -167,13 +167,18 @@ def read_settings(path: Path) -> dict[str, Any]:
     """
     text = read_config_yaml(path)
     try:
-        # The library in C takes no escapes of bytes that are no letters, which a path may have.
-        settings = yaml.load(text, Loader=yaml.SafeLoader if "\\uDC" in text else _YAML)
+        settings = load_yaml(text)
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         settings = None
     if not isinstance(settings, dict):
         raise RequestError(f"{Path(path) / CONFIG} cannot be read: it is no table in YAML")
     return old_schema.configuration(settings)
+
+
+def load_yaml(text: str) -> Any:
+    """What a YAML document holds, in plain types; whatever PyYAML raises where it holds none."""
+    # The library in C takes no escapes of bytes that are no letters, which a path may have.
+    return yaml.load(text, Loader=yaml.SafeLoader if "\\uDC" in text else _YAML)
 
 
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from engine.record.reading import load_yaml
 from engine.storage.paths import write_atomically
 
 FILE = "notes.yaml"
@@ -61,8 +62,8 @@ NONE = Notes()
 def _as_of(run: Path, _changed: int) -> Notes:
     """A file that a person edited may hold anything: what makes no sense is left out."""
     try:
-        values = yaml.safe_load((run / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        values = load_yaml((run / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError, LookupError, AttributeError, TypeError):
         return NONE
     values = values if isinstance(values, Mapping) else {}
     tags = values.get("tags")
