@@ -31,6 +31,8 @@ PATIENCE_S = 300
 """Seconds after which a drawing process is given up."""
 IDLE_S = 120
 """Seconds for which a drawing process waits for another trigger."""
+ANSWER = '{"'
+"""How a line that is an answer begins."""
 
 
 def cached(attack: Attack, data: DataSettings | None = None) -> TriggerPreview | None:
@@ -69,7 +71,7 @@ def _drawn(attack: Attack, data: DataSettings | None) -> TriggerPreview:
     while answer is None:
         artist, fresh = _hired()
         answer = artist.ask(wanted)
-        if answer is None and fresh:  # else it had gone while it waited: another is asked
+        if answer is None and (fresh or artist.late.is_set()):  # else it had gone while it waited: another is asked
             raise RequestError(f"the trigger cannot be drawn: {artist.last_words()}")
     _waiting.append(artist)
     preview = drawing.unpacked(answer.get("preview", ""))
@@ -84,7 +86,7 @@ class _Artist:
     def __init__(self) -> None:
         self.surroundings = _surroundings()
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  (as long as the process)
-        self._late = threading.Event()
+        self.late = threading.Event()
         self._process = subprocess.Popen(
             # Collecting garbage while torch is imported costs a fifth of the time.
             [sys.executable, "-c", "import gc; gc.disable(); from nadtui.draw.trigger_process import _child; _child()"],
@@ -92,6 +94,8 @@ class _Artist:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
@@ -104,14 +108,15 @@ class _Artist:
         try:
             self._process.stdin.write(f"{json.dumps(wanted)}\n")
             self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
-        except (OSError, ValueError):
+            # What a package prints while Python starts comes before it.
+            return next((json.loads(line) for line in self._process.stdout if line.startswith(ANSWER)), None)
+        except OSError:
             return None
         finally:
             patience.cancel()
 
     def _give_up(self) -> None:
-        self._late.set()
+        self.late.set()
         self._process.kill()
 
     def fits(self) -> bool:
@@ -126,7 +131,7 @@ class _Artist:
     def last_words(self) -> str:
         """Why it ended."""
         code = self._process.wait()
-        if self._late.is_set():
+        if self.late.is_set():
             return f"it took more than {PATIENCE_S} s"
         self._complaints.seek(0)
         said = self._complaints.read().decode(errors="replace").strip().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -168,6 +169,12 @@ def test_one_process_draws_one_trigger_after_another(started, tmp_path, monkeypa
     assert preview.cached(badnets(size=5))
     assert len(started) == 3
     assert started[1].returncode is not None
+
+
+def test_what_is_printed_while_python_starts_is_no_answer(tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text("print('hello from a package')\n")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    assert trigger_process.preview(badnets(size=7)) == preview.draw(badnets(size=7))
 
 
 def test_a_process_that_ends_says_why(started, monkeypatch):
