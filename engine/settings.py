@@ -147,7 +147,7 @@ class AverageSettings(Section):
 
 
 class TrainingSettings(Section):
-    """One training loop's schedule: SGD with momentum."""
+    """One training loop's schedule."""
 
     epochs: int = Field(10, ge=1, le=10_000)
     """Passes over the training images."""
@@ -155,12 +155,16 @@ class TrainingSettings(Section):
     """Images a step."""
     lr: float = Field(0.4, gt=0, le=100)
     """Peak learning rate."""
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    """sgd, adam (Kingma & Ba 2015), or adamw, whose weight decay is apart from its gradient (Loshchilov & Hutter 2019):
+    transformers learn little by the first. Of the two, the rate is a hundredth of what it is of sgd."""
     schedule: ScheduleSettings = ScheduleSettings()
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Of sgd; of the others the first beta."""
     nesterov: bool = True
-    """Nesterov's momentum; needs a momentum above 0."""
+    """Nesterov's momentum, which needs one above 0; of adam and adamw it makes NAdam (Dozat 2016)."""
     weight_decay: float = Field(5e-4, ge=0, le=1)
-    """L2 penalty on all parameters."""
+    """L2 penalty on all parameters; of adamw the share of them, times the rate, that a step takes away."""
     clip: float | None = Field(None, gt=0)
     """Largest L2 norm of a step's gradient over all parameters; a longer one is shortened to it. null = any."""
     augment: AugmentSettings = AugmentSettings()

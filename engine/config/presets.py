@@ -1,4 +1,5 @@
-"""Presets (what the attacker did), recipes (how the defender works) and data set profiles: YAML, safe-loaded.
+"""Presets (what the attacker did), recipes (how the defender works), profiles of data sets and of families of networks:
+YAML, safe-loaded.
 
 Built in ones ship as package data in `presets`; a user's own folder (NADTUI_PRESETS, else the user's configuration
 folder) overlays them file by file, with the same layout. A recipe may say `based_on: NAME`: it is laid over that one.
@@ -13,7 +14,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from engine import attacks, data
+from engine import attacks, data, models, zoo
 from engine.config import shelf
 from engine.config.complaints import refuse_renamed, shown
 from engine.config.layers import merge, merged
@@ -93,8 +94,9 @@ def resolve(
     complete = set(RunConfig.model_fields) <= set(given)
     top = merged(overrides if complete else (given, *overrides))
     chosen = _chosen(preset, None if complete else top.get("preset"))
-    named = [_named(layer) for layer in (top, given, chosen.values if chosen else {})]
-    name = dataset or next(filter(None, named), "signs")
+    naming = (top, given, chosen.values if chosen else {})
+    name = dataset or next(filter(None, [_named(layer, "data") for layer in naming]), "signs")
+    network = next(filter(None, [_named(layer, "model") for layer in naming]), zoo.DEFAULT_MODEL)
     names = selected(defenses, given, overrides)
     if "defenses" in top:  # one that is named, and nothing said of it, works as the recipe says
         top["defenses"] = {each: said for each, said in _table(top, "defenses").items() if said is not None}
@@ -108,8 +110,8 @@ def resolve(
         # A defense that the recorded run did not have works as that run's recipe says.
         by_recipe = _table(merged(_for_dataset(layer, name) for layer in _recipe(asked)[1]), "defenses")
         layers.append({"defenses": {each: by_recipe[each] for each in further if each in by_recipe}})
+    layers += _attackers(chosen, {} if complete else _network_profile(network))
     if chosen is not None:
-        layers += [chosen.values, {"preset": chosen.name}]
         top = {key: value for key, value in top.items() if key != "preset"}
     values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
     values["defenses"] = {name: _table(values, "defenses").get(name) for name in names}
@@ -127,17 +129,25 @@ def resolve(
     return config
 
 
+def _attackers(chosen: Preset | None, network: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The layers of the preset and of the network's profile: a preset knows the network only if it names one."""
+    if chosen is None:
+        return [network]
+    own = [chosen.values, {"preset": chosen.name}]
+    return [network, *own] if _named(chosen.values, "model") else [*own, network]
+
+
 def _chosen(preset: str | None, named: Any) -> Preset | None:
     """The preset that was asked for, else the one a configuration names, unless it stands for none."""
     name = preset or named
     return None if name in (None, "custom") else load_preset(str(name))
 
 
-def _named(layer: Mapping[str, Any]) -> str | None:
-    """The data set that a layer names, or None."""
-    name = _table(layer, "data").get("name")
+def _named(layer: Mapping[str, Any], section: str) -> str | None:
+    """What a layer names as its `data` or its `model`, or None."""
+    name = _table(layer, section).get("name")
     if name is not None and not isinstance(name, str):
-        raise RequestError(f"data.name = {shown(name)}: a string is wanted")
+        raise RequestError(f"{section}.name = {shown(name)}: a string is wanted")
     return name
 
 
@@ -162,6 +172,13 @@ def _profile(dataset: str) -> dict[str, Any]:
         return {}
     file = shelf.files("datasets").get(dataset)
     return shelf.read(file, f"profile of {dataset}") if file else {}
+
+
+def _network_profile(name: str) -> dict[str, Any]:
+    """What holds for a family of networks whatever the attack and the recipe; a network of a person's own has none."""
+    family = models.family_of(name)
+    file = shelf.files("models").get(family or "")
+    return shelf.read(file, f"profile of {family}") if file else {}
 
 
 def _recipe(name: str) -> tuple[str, list[dict[str, Any]]]:

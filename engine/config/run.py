@@ -1,8 +1,9 @@
 """A run's whole configuration: its fields, what each may be, and what each shapes.
 
 It is put together from layers, later ones win: the defaults below, the data set's profile (`presets/datasets/`), the
-recipe (how the defender works), the preset (what the attacker did), a configuration file, overrides. A recipe and a
-preset may each carry a `datasets:` table whose entry for the run's data set follows the layer itself (see
+recipe (how the defender works), the preset (what the attacker did), the profile of the network's family
+(`presets/models/`; before a preset that names its network), a configuration file, overrides. A recipe, a preset and a
+family's profile may each carry a `datasets:` table whose entry for the run's data set follows the layer itself (see
 `engine.config.presets`). Free of torch.
 """
 

@@ -190,7 +190,7 @@ class Port:
 
         Args:
             objective: the loss's summands for a batch (see `engine.training.objectives`).
-            optimizer: makes another than SGD.
+            optimizer: makes another than the settings name.
             step: another step than down the gradient once (a sharpness-aware one, say).
             watch: what is recorded of each tap at the first step and at the end.
             data: the images it learns on (the poisoned set less what was isolated, say); None = `clean`.

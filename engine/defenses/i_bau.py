@@ -30,7 +30,7 @@ INNER_STEP = 0.1
 
 
 class IBau(Defense):
-    """Settings of I-BAU; its rounds are the epochs of its training, by Adam."""
+    """Settings of I-BAU; its rounds are the epochs of its training."""
 
     name: ClassVar[str] = "i-bau"
     summary: ClassVar[str] = "unlearns a universal perturbation, by the implicit hypergradient"
@@ -43,6 +43,7 @@ class IBau(Defense):
         epochs=8,
         batch_size=32,
         lr=1e-3,
+        optimizer="adam",
         schedule=ScheduleSettings(name="cosine", warmup=0.0),
         nesterov=False,
         weight_decay=0.0,
@@ -61,12 +62,9 @@ class IBau(Defense):
     def defend(self, port: Port) -> Work[nn.Module]:
         """Unlearn, round by round, what a perturbation of the network as it then is does."""
         from engine.models.inference import freeze
-        from engine.training.steps import adam
 
         objective, training = Unlearning(self, port), self.training
-        trained = yield from port.train(
-            self.name, port.copy(), objective, training, optimizer=adam, beside=objective.found
-        )
+        trained = yield from port.train(self.name, port.copy(), objective, training, beside=objective.found)
         return freeze(trained)
 
 

@@ -27,7 +27,7 @@ TINY = 1e-6
 
 
 class Sau(Defense):
-    """Settings of SAU; its rounds are the epochs of its training, by Adam."""
+    """Settings of SAU; its rounds are the epochs of its training."""
 
     name: ClassVar[str] = "sau"
     summary: ClassVar[str] = "unlearns adversarial examples that it shares with the suspect"
@@ -40,6 +40,7 @@ class Sau(Defense):
         epochs=12,
         batch_size=32,
         lr=5e-4,
+        optimizer="adam",
         schedule=ScheduleSettings(name="cosine", warmup=0.0),
         nesterov=False,
         weight_decay=0.0,
@@ -63,10 +64,9 @@ class Sau(Defense):
     def defend(self, port: Port) -> Work[nn.Module]:
         """Unlearn, batch by batch, what the network shares with the suspect."""
         from engine.models.inference import freeze
-        from engine.training.steps import adam
 
         objective = SharedUnlearning(self, port.suspect)
-        return freeze((yield from port.train(self.name, port.copy(), objective, self.training, optimizer=adam)))
+        return freeze((yield from port.train(self.name, port.copy(), objective, self.training)))
 
 
 class SharedUnlearning:

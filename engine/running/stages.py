@@ -27,7 +27,7 @@ from engine.running.session import Session
 from engine.settings import TrainingSettings
 from engine.storage.checkpoints import fit, load_weights, save_weights
 from engine.training.loop import Loop, Objective, augmentation
-from engine.training.steps import OptimizerFactory, TrainStep, descend, sgd
+from engine.training.steps import OptimizerFactory, TrainStep, as_set, descend
 
 LIVE = 10
 """Live evaluations of a stage at most, where the configuration leaves it open."""
@@ -97,7 +97,7 @@ class StageRunner:
             seed=seed_of(self.session.stage(stage), config),
             device=self.session.device,
             control=self.session.control,
-            optimizer=optimizer or sgd,
+            optimizer=optimizer or as_set,
             step=self.passes.counted(step or descend),
             advice=self._advice(stage, settings),
             beside=beside,

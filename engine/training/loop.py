@@ -24,7 +24,7 @@ from engine.events import Event, Step
 from engine.models.inference import as_input, reestimating
 from engine.settings import AugmentSettings, ScheduleSettings, TrainingSettings
 from engine.training.averaging import Average
-from engine.training.steps import OptimizerFactory, TrainStep, descend, restore_state, sgd, shorten, state_of
+from engine.training.steps import OptimizerFactory, TrainStep, as_set, descend, restore_state, shorten, state_of
 
 REPORT_SECONDS = 0.25
 """Least time between two `Step` events."""
@@ -146,7 +146,7 @@ class Loop:
         seed: int,
         device: Device,
         control: Control,
-        optimizer: OptimizerFactory = sgd,
+        optimizer: OptimizerFactory = as_set,
         step: TrainStep = descend,
         advice: str = "a lower learning rate usually helps",
         beside: nn.Module | None = None,

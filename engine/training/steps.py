@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +52,24 @@ def sgd(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
 def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Adam over all parameters; the settings' momentum is its first beta, Nesterov's makes it NAdam (Dozat 2016)."""
     kind = torch.optim.NAdam if settings.nesterov else torch.optim.Adam
-    betas = settings.momentum, 0.999
-    return kind(model.parameters(), lr=settings.lr, betas=betas, weight_decay=settings.weight_decay)
+    return kind(model.parameters(), **_of_adam(settings))
+
+
+def adamw(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam whose weight decay is no part of the gradient (Loshchilov & Hutter 2019), else as `adam`."""
+    if settings.nesterov:
+        return torch.optim.NAdam(model.parameters(), **_of_adam(settings), decoupled_weight_decay=True)
+    return torch.optim.AdamW(model.parameters(), **_of_adam(settings))
+
+
+def _of_adam(settings: TrainingSettings) -> dict[str, Any]:
+    return {"lr": settings.lr, "betas": (settings.momentum, 0.999), "weight_decay": settings.weight_decay}
+
+
+def as_set(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """The optimizer that the settings name."""
+    makers: dict[str, OptimizerFactory] = {"sgd": sgd, "adam": adam, "adamw": adamw}
+    return makers[settings.optimizer](model, settings)
 
 
 def shorten(optimizer: torch.optim.Optimizer, largest: float) -> None:

@@ -28,8 +28,6 @@ PAPERS = ("badnets", "trojan", "blend", "cl", "sig", "refool")
 """The six attacks of the NAD paper."""
 SMALL_RESNET = "preact-resnet-18@0.25"
 _PLAIN = {"augment": {"crop": 0, "flip": False, "cutout": 0}}
-_GENTLY = {"lr": 0.1}
-"""Of a network that diverges at the rate at which the default one learns fastest."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,12 @@ class Wanted:
 
     def config(self) -> RunConfig:
         """The run that trains it, without any defense; in fp32, as the field trains."""
-        training = {**({} if self.augmented else _PLAIN), **(_GENTLY if self.model == SMALL_RESNET else {})}
         over = {
             "seed": self.seed,
             "precision": "fp32",
             "attack": {"seed": self.seed},
             "model": {"name": self.model},
-            "training": training,
+            "training": {} if self.augmented else _PLAIN,
             "evaluation": {"every": 1_000, "samples": 0},
         }
         return resolve(self.preset, dataset=self.dataset, defenses=[], overrides=[over])

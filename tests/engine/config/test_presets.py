@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine import attacks, data
+from engine import attacks, data, models
+from engine.config import shelf
 from engine.config.layers import parse_override
 from engine.config.presets import list_presets, list_recipes, load_preset, resolve
 from engine.config.run import RunConfig
@@ -134,7 +135,17 @@ def test_in_every_recipe_fine_tuning_is_the_stage_of_nad_that_begins_as_the_susp
 
 # Layers
 
-LAYERS = ["profile", "recipe", "recipe for signs", "preset", "preset for signs", "file", "override"]
+LAYERS = [
+    "profile of the data set",
+    "recipe",
+    "recipe for signs",
+    "preset",
+    "preset for signs",
+    "profile of the family",
+    "profile of the family for signs",
+    "file",
+    "override",
+]
 
 
 @pytest.mark.parametrize("top", range(len(LAYERS)), ids=LAYERS)
@@ -146,8 +157,9 @@ def test_each_layer_wins_over_those_before_it(top: int, folder: Path, tmp_path: 
     write(folder / "datasets" / "signs.yaml", epochs(0))
     write(folder / "recipes" / "mine.yaml", f"{epochs(1)}\ndatasets: {{signs: {{{epochs(2)}}}}}")
     write(folder / "own.yaml", f"attack: {{name: sig}}\n{epochs(3)}\ndatasets: {{signs: {{{epochs(4)}}}}}")
-    file = write(tmp_path / "given.yaml", epochs(5))
-    overrides = [parse_override("training.epochs=16"), parse_override("training.epochs=17")] if top == 6 else []
+    write(folder / "models" / "wrn.yaml", f"{epochs(5)}\ndatasets: {{signs: {{{epochs(6)}}}}}")
+    file = write(tmp_path / "given.yaml", epochs(7))
+    overrides = [parse_override("training.epochs=18"), parse_override("training.epochs=19")] if top == 8 else []
     config = resolve("own", recipe="mine", config_file=file, overrides=overrides)
     assert config.training.epochs == 11 + top
     assert (config.preset, config.recipe, config.data.name) == ("own", "mine", "signs")
@@ -168,6 +180,37 @@ def test_data_set_is_the_asked_one_then_the_overrides_then_the_presets(folder: P
     assert resolve("own", overrides=[asked]).data.mirror is True
     assert resolve("own", dataset="signs", overrides=[asked]).data.name == "signs"
     assert resolve("badnets").data.name == "signs"
+
+
+def test_profile_of_a_network_is_that_of_its_family_wherever_it_is_named(folder: Path, tmp_path: Path):
+    write(folder / "models" / "vgg.yaml", "training: {epochs: 33}")
+    small = {"model": {"name": "vgg-11@0.25"}}
+    file = write(tmp_path / "given.yaml", "attack: {name: sig}\nmodel: {name: vgg-16}")
+    write(folder / "own.yaml", "attack: {name: sig}\nmodel: {name: vgg-19}")
+    for config in (resolve("sig", overrides=[small]), resolve(None, config_file=file), resolve("own")):
+        assert config.training.epochs == 33
+    other = {"model": {"name": "resnet-18"}}
+    assert resolve("sig", overrides=[other]).training == resolve("sig").training
+    assert resolve("sig", overrides=[small, {"training": {"epochs": 2}}]).training.epochs == 2
+    write(folder / "own.yaml", "attack: {name: sig}\nmodel: {name: vgg-19}\ntraining: {epochs: 3}")
+    assert resolve("own").training.epochs == 3  # it knows its network
+    own = {"model": {"name": f"{tmp_path / 'vgg.py'}:Net"}}
+    assert resolve("sig", overrides=[own]).training.epochs != 33
+    assert "model.name" in refused("sig", overrides=[{"model": {"name": 3}}])
+
+
+def test_record_of_a_run_takes_nothing_from_a_profile_that_came_later(folder: Path, tmp_path: Path):
+    file = write(tmp_path / "config.yaml", resolve("sig", overrides=[{"model": {"name": "vgg-11"}}]).to_yaml())
+    write(folder / "models" / "vgg.yaml", "training: {epochs: 33}")
+    assert resolve(None, config_file=file).training.epochs != 33
+
+
+def test_every_profile_that_ships_is_of_a_family_and_can_be_had():
+    names = shelf.files("models")
+    assert {"preact-resnet", "mobilenet", "vit"} <= set(names) <= set(models.FAMILIES)
+    for word in names:
+        for dataset in data.SOURCES:
+            resolve("badnets", dataset=dataset, overrides=[{"model": {"name": models.FAMILIES.get(word).smallest}}])
 
 
 def test_users_own_data_has_no_profile(tmp_path: Path):

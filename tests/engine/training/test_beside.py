@@ -60,12 +60,3 @@ def test_resumed_it_is_where_it_was():
         epochs(second, 2)
         assert unchanged(second.model, snapshot(whole.model))
         assert unchanged(again, snapshot(beside))
-
-
-def test_adam_is_as_the_settings_say():
-    settings = TrainingSettings(lr=0.01, momentum=0.8, nesterov=False, weight_decay=0.1)
-    made = adam(Tapped(0), settings)
-    (group,) = made.param_groups
-    assert type(made) is torch.optim.Adam
-    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.01, (0.8, 0.999), 0.1)
-    assert type(adam(Tapped(0), settings.model_copy(update={"nesterov": True}))) is torch.optim.NAdam

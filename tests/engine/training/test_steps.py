@@ -13,7 +13,7 @@ from engine.settings import AugmentSettings, ObjectiveSettings, ScheduleSettings
 from engine.storage.checkpoints import load_weights, save_weights
 from engine.training.loop import Batch, Loop, augmentation, cross_entropy
 from engine.training.objectives import CleanObjective
-from engine.training.steps import Losses, descend, restore_state, sgd, shorten, state_of, total
+from engine.training.steps import Losses, as_set, descend, restore_state, sgd, shorten, state_of, total
 from tests.ports import CPU, Tapped, batch, clean_images, snapshot, unchanged
 
 TRAINING = TrainingSettings(
@@ -90,6 +90,45 @@ def test_sgd_is_as_the_settings_say():
     assert [id(parameter) for parameter in group["params"]] == [id(parameter) for parameter in model.parameters()]
 
 
+@pytest.mark.parametrize(
+    ("name", "nesterov", "kind"),
+    [
+        ("adam", False, torch.optim.Adam),
+        ("adam", True, torch.optim.NAdam),
+        ("adamw", False, torch.optim.AdamW),
+        ("adamw", True, torch.optim.NAdam),
+    ],
+)
+def test_adam_is_as_the_settings_say(name: str, nesterov: bool, kind: type):
+    settings = TrainingSettings(optimizer=name, lr=0.01, momentum=0.8, nesterov=nesterov, weight_decay=0.1)
+    made = as_set(Tapped(0), settings)
+    (group,) = made.param_groups
+    assert type(made) is kind
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.01, (0.8, 0.999), 0.1)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_decay_of_adamw_is_apart_from_the_gradient(nesterov: bool):
+    """Without a gradient a step takes lr x weight_decay of each weight; by Adam's, decay becomes a full step."""
+    for name in ("adamw", "adam"):
+        model = Tapped(0)
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        optimizer = as_set(
+            model, TrainingSettings(optimizer=name, lr=0.01, weight_decay=0.1, momentum=0.9, nesterov=nesterov)
+        )
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+        shrunk = [torch.allclose(now, 0.999 * was) for now, was in zip(model.parameters(), before, strict=True)]
+        assert all(shrunk) if name == "adamw" else not all(shrunk)
+
+
+def test_loop_trains_by_the_optimizer_that_its_settings_name():
+    named = TRAINING.model_copy(update={"optimizer": "adamw", "lr": 0.01})
+    assert type(loop(Tapped(1), settings=named).optimizer) is torch.optim.NAdam
+    assert type(loop(Tapped(1)).optimizer) is torch.optim.SGD
+
+
 # In the loop: other optimizers, other steps
 
 
@@ -97,7 +136,7 @@ def adam(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
 
 
-def loop(model: nn.Module, objective=cross_entropy, **given) -> Loop:
+def loop(model: nn.Module, objective=cross_entropy, settings: TrainingSettings = TRAINING, **given) -> Loop:
     clean = clean_images()
     return Loop(
         "stage",
@@ -105,8 +144,8 @@ def loop(model: nn.Module, objective=cross_entropy, **given) -> Loop:
         objective,
         clean.images,
         clean.labels,
-        TRAINING,
-        augment=augmentation(TRAINING.augment, mirror=True),
+        settings,
+        augment=augmentation(settings.augment, mirror=True),
         seed=5,
         device=CPU,
         control=Control(),
