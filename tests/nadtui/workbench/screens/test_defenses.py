@@ -83,14 +83,14 @@ async def test_one_model_tells_the_way_to_it_and_whether_it_only_sleeps(app):
         await pilot.press("D", "down", "enter")
         assert isinstance(app.screen, OneModelScreen)
         wanted = (
-            "On the way to fine-tuning",
+            "On the way to fine-tuning; t: 0 the suspect, 1 the way's end",
             "Erased, or only asleep?",
             "a clean model",
             "34.5",
-            "straight line",
+            "straight line from the suspect; t: 0 the suspect, 1 this model",
             "by t",
         )
-        await until(pilot, shows(pilot, *wanted, "No control: the zoo has none."))
+        await until(pilot, shows(pilot, *wanted, "No control for perturbation: the zoo has none."))
         await pilot.press("escape")
         assert isinstance(app.screen, DefensesScreen)
 
