@@ -62,5 +62,5 @@ def _hint(target: int | str, names: Sequence[str]) -> str:
     meant = next((name for name in names if near and name.casefold() == near[0]), None)
     if isinstance(target, str) and meant is not None:
         return f"; did you mean {meant!r}?"
-    more = " ..." * (len(names) > _FEW)
+    more = " …" * (len(names) > _FEW)
     return f", called {', '.join(names[:_FEW])}{more}"

@@ -157,7 +157,7 @@ def _check_zoo(config: RunConfig, name: str) -> None:
     for field, value in given.items():
         if field not in wanted or value != wanted[field]:
             was = f"was made with {wanted[field]!r}" if field in wanted else "knows no such field"
-            raise ValueError(f"{name} of the zoo {was}, not {field} = {value!r}; --suspect trained trains one")
+            raise ValueError(f"{field} = {value!r}: {name} of the zoo {was}; --suspect trained trains one")
 
 
 def _attack(value: Any) -> Any:

@@ -50,12 +50,12 @@ def place_of(span: Span, point: LossPoint | EvaluationPoint, axis: Axis) -> floa
 
 
 def epoch_at(span: Span, x: float) -> int | None:
-    """The epoch that the stage had finished at `x`; None where it had not begun."""
+    """The epoch of the stage whose end is nearest to `x`, as the legend's figures are; None where it had not begun."""
     if x < span.begin - 1e-9:
         return None
     length = span.end - span.begin
     share = (x - span.begin) / length if length > 0 else 1.0
-    return int(min(1.0, share) * max(span.stage.epochs, span.stage.epoch) + 1e-6)
+    return int(min(1.0, share) * max(span.stage.epochs, span.stage.epoch) + 0.5)
 
 
 def moments(view: RunView, axis: Axis) -> list[float]:

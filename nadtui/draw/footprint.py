@@ -16,8 +16,9 @@ WIDEST = len("99.9 → 99.9")
 """Columns of two shares."""
 _HEADINGS = (
     "% of attention in the trigger's footprint, widened by each tap's stride: clean → triggered",
-    "% of attention in the footprint, widened by a tap's stride",
-    "% of attention in the widened footprint",
+    "% of attention in the footprint, widened by a stride: clean → triggered",
+    "% of attention in the widened footprint: clean → triggered",
+    "% in the footprint: clean → triggered",
 )
 
 

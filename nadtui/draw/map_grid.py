@@ -188,7 +188,7 @@ def _sample_column(maps: Maps, side: int, look: Look) -> list[tuple[str, list[Li
     if sample.triggered:
         changed = half_blocks.distance(sample.clean, sample.triggered)
         stretched = bytes(min(255, 4 * value) for value in changed)
-        pictures += [("triggered", "trigger", sample.triggered), ("change ×4", "change", stretched)]
+        pictures += [("triggered", "trigger", sample.triggered), ("change ×4", "diff ×4", stretched)]
     for place, (name, short, rgb) in enumerate(pictures[: len(shown)]):
         shown[place] = (
             name if len(name) <= side else short,

@@ -95,11 +95,16 @@ def _blocks(tile: Picture, side: int) -> list[Text]:
     return [Text.assemble(*((segment.text, segment.style or "") for segment in row)) for row in rows]
 
 
-def _letters(preview: TriggerPreview, number: int, side: int) -> list[Text]:
-    """Lightness as letters; of the difference its size, amplified until the largest is the darkest letter."""
+def as_letters(preview: TriggerPreview) -> list[tuple[bytes, int]]:
+    """What letters show of the three pictures, a byte a pixel, and the byte of the darkest letter: lightness; of the
+    difference, which around mid-gray would be one letter all over, its size."""
     clean, triggered = half_blocks.gray(preview.clean), half_blocks.gray(preview.triggered)
-    cells = (clean, triggered, half_blocks.distance(clean, triggered))[number]
-    top = max(1, *cells) if number == 2 else 255
+    changed = half_blocks.distance(clean, triggered)
+    return [(clean, 255), (triggered, 255), (changed, max(1, *changed))]
+
+
+def _letters(preview: TriggerPreview, number: int, side: int) -> list[Text]:
+    cells, top = as_letters(preview)[number]
     rows = half_blocks.ascii_rows(cells, preview.width, preview.height, side, side // 2, top)
     return [Text(row) for row in rows]
 

@@ -33,6 +33,17 @@ _BOX = """
 """
 
 
+LEAVES = "Esc leaves"
+"""What a frame says of the way out."""
+
+
+def _framed(said: str) -> Vertical:
+    """The box of a question, with its keys in the frame."""
+    box = Vertical()
+    box.border_subtitle = said
+    return box
+
+
 def _label(said: str, classes: str) -> Label:
     lines = "\n".join(formatting.clean(line) for line in said.split("\n"))
     return Label(Content(lines), classes=classes)
@@ -88,7 +99,7 @@ class Choose(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The question and a list of answers."""
-        with Vertical():
+        with _framed(f"Enter or a number chooses · {LEAVES}"):
             yield _label(self._title, "title")
             if self._note:
                 yield _label(self._note, "note")
@@ -130,7 +141,7 @@ class Ask(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """The question, the line, and what is wrong with it."""
-        with Vertical():
+        with _framed(f"Enter takes it · {LEAVES}"):
             yield _label(self._title, "title")
             if self._note:
                 yield _label(self._note, "note")

@@ -13,8 +13,9 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from nadtui.workbench.reading import ReadingScreen
+from nadtui.workbench.widgets.pairs import pairs
 
-KEY_WIDTH = 14
+KEY_WIDTH = 16
 
 
 def sections(app: App, screen: Screen) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -67,12 +68,6 @@ class HelpScreen(ReadingScreen):
             box.border_subtitle = "Esc closes"
             if self._about:
                 yield Static(Content.styled(f"{self._about}\n", "dim"))
-            yield Static(self._content())
-
-    def _content(self) -> Content:
-        parts: list[Content] = []
-        for group, rows in self._groups:
-            parts.append(Content.styled(group, "bold underline"))
-            parts += [Content.assemble((f"  {keys:<{KEY_WIDTH}} ", "bold"), said) for keys, said in rows]
-            parts.append(Content(""))
-        return Content("\n").join(parts[:-1])
+            for number, (group, rows) in enumerate(self._groups):
+                yield Static(Content("\n" * (number > 0)) + Content.styled(group, "bold underline"))
+                yield Static(pairs(((f"  {keys}", said) for keys, said in rows), style="bold", width=KEY_WIDTH))

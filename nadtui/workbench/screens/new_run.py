@@ -60,8 +60,8 @@ class NewRunScreen(Screen[None]):
     DEFAULT_CSS = """
     NewRunScreen {
         #form { height: 1fr; }
-        #own { width: 32; border: round $foreground 30%; padding: 0 1; height: 1fr; }
-        #every { border: round $foreground 30%; height: 1fr; }
+        #own, #every { border: round $foreground 30%; border-title-color: $foreground; height: 1fr; }
+        #own { width: 32; padding: 0 1; }
         #own:focus-within, #every:focus-within { border: round $border; }
         #own Horizontal { height: 1; }
         #own Label { width: 9; color: $text-muted; }
@@ -72,6 +72,9 @@ class NewRunScreen(Screen[None]):
         #command { height: auto; max-height: 4; color: $text-accent; }
         #buttons { height: 1; margin-top: 0; }
         #buttons Button { margin-right: 2; min-width: 8; }
+        #start { text-style: bold; }
+        #start:disabled { color: $text-muted; text-opacity: 100%; text-style: none; }
+        #dataset > .input--placeholder { color: $text-muted; }
     }
     NewRunScreen.-wide #own { width: 44; }
     NewRunScreen.-wide #own Horizontal, NewRunScreen.-wide #own #zoo { margin-bottom: 1; }
@@ -122,7 +125,7 @@ class NewRunScreen(Screen[None]):
             yield Static(id="verdict")
             yield Paragraph(id="command")
             with Horizontal(id="buttons"):
-                yield Button("Start", id="start", variant="primary", compact=True)
+                yield Button("Start", id="start", compact=True)
                 yield Button("Copy command", id="copy", compact=True)
                 yield Button("Back", id="back", compact=True)
         yield Footer(compact=True, show_command_palette=False)

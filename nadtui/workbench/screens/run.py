@@ -229,6 +229,8 @@ class RunScreen(MapsOfRun):
             log = self.panes.log_lines
             log.follow(False)
             log.scroll_relative(y=lines, animate=False)
+        elif pane == "health" and lines:
+            self.panes.health.scroll_relative(y=lines, animate=False)
 
     def action_edge(self, way: Literal[-1, 1]) -> None:
         """To the first point or line, or to the newest and on with it."""
@@ -265,16 +267,11 @@ class RunScreen(MapsOfRun):
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
         """As every screen's; of the keys that are a pane's own the footer shows those of the one worked in."""
-        pane, width = self.app.settings.pane, self.size.width
-        return {
-            key: each._replace(
-                binding=replace(
-                    each.binding,
-                    show=run_keys.in_footer(each.binding, enabled=each.enabled, pane=pane, width=width),
-                )
-            )
-            for key, each in super().active_bindings.items()
-        }
+        active = super().active_bindings
+        enabled = [each.binding for each in active.values() if each.enabled]
+        keys = [(self.app.get_key_display(binding), binding) for binding in enabled]
+        shown = run_keys.in_footer(keys, self.app.settings.pane, self.size.width)
+        return {key: each._replace(binding=replace(each.binding, show=key in shown)) for key, each in active.items()}
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are shown as such."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual.binding import Binding
 
 STEER, PANES, CURVES, MAPS, OTHER = "Steer the run", "Panes", "Curves", "Attention maps", "This screen"
@@ -14,17 +16,32 @@ _OF_PANE = {
     "log": ("edge(1)", "edge(-1)"),
 }
 """By pane, the actions that the footer shows while it is worked in; those in front where there is little room."""
-ROOMY = 116
-"""Columns from which the footer has room for all of them, and for what can wait (`_SPARE`)."""
-_NARROW, _SPARE = 3, {"export", "app.defenses"}
+_SPARE = ("app.defenses", "export")
+"""Actions that the footer shows whichever pane is worked in, where there is still room."""
 
 
-def in_footer(binding: Binding, *, enabled: bool, pane: str, width: int) -> bool:
-    """Whether the footer of so many columns shows a key while this pane is worked in."""
-    own = _OF_PANE.get(pane, ())
-    if width < ROOMY:
-        own = own[:_NARROW]
-    return enabled and (binding.action in own or (binding.show and (width >= ROOMY or binding.action not in _SPARE)))
+def in_footer(bindings: Sequence[tuple[str, Binding]], pane: str, width: int) -> set[str]:
+    """Which of these keys, each with how it is shown, a footer of so many columns has room for in this pane.
+
+    First those that it always has, then the pane's own, then what can wait.
+    """
+    order = [*_OF_PANE.get(pane, ()), *_SPARE]
+    always = [each for each in bindings if each[1].show and each[1].action not in _SPARE]
+    further = [each for action in order for each in bindings if each[1].action == action]
+    room = width - sum(map(_cells, always))
+    shown = {binding.key for _, binding in always}
+    for each in further:
+        room -= _cells(each)
+        if room < 0:
+            break
+        shown.add(each[1].key)
+    return shown
+
+
+def _cells(each: tuple[str, Binding]) -> int:
+    """A key, what it does, and a space behind each."""
+    key, binding = each
+    return len(key) + len(binding.description) + 2
 
 
 _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
@@ -55,10 +72,10 @@ _TABLE: tuple[tuple[str, tuple[tuple[str, str, str, str], ...]], ...] = (
             ("right", "move(1, 0)", "Right", "Curves: cursor right; maps: the cell to the right"),
             ("shift+left", "move(-10, 0)", "Far left", "Curves: cursor ten columns left"),
             ("shift+right", "move(10, 0)", "Far right", "Curves: cursor ten columns right"),
-            ("up,k", "move(0, -1)", "Up", "Maps: the cell above; log: a line back"),
-            ("down,j", "move(0, 1)", "Down", "Maps: the cell below; log: a line on"),
-            ("pageup", "move(0, -10)", "Page up", "Log: a page back"),
-            ("pagedown", "move(0, 10)", "Page down", "Log: a page on"),
+            ("up,k", "move(0, -1)", "Up", "Maps: the cell above; health, log: a line back"),
+            ("down,j", "move(0, 1)", "Down", "Maps: the cell below; health, log: a line on"),
+            ("pageup", "move(0, -10)", "Page up", "Health, log: a page back"),
+            ("pagedown", "move(0, 10)", "Page down", "Health, log: a page on"),
             ("home,g", "edge(-1)", "First", "Curves: the first point; log: its first line"),
             ("end,G", "edge(1)", "Newest", "Curves: cursor off; log: follow the newest line"),
         ),

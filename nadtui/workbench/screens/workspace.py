@@ -366,8 +366,8 @@ class WorkspaceScreen(FootedScreen):
                 self.notify(clean(error), severity="error")
             self._look()
 
-        said = "A name, #tags, and behind -- a note: first try #paper -- lr too high. A filter finds them."
-        self.app.push_screen(Ask(f"Of {row.id}", row.notes.line, note=said), written)
+        said = "A name, #tags and, behind --, a note: first try #paper -- lr too high\nA filter finds them."
+        self.app.push_screen(Ask(f"Name, tags and note of {row.id}", row.notes.line, note=said), written)
 
     def action_undelete(self) -> None:
         """Take back what was deleted last."""

@@ -30,8 +30,13 @@ def legend(chart: Chart, at: float, *, short: bool = False, digits: int = 3) -> 
     """Each series' name and its value nearest to `at`, if it has digits; in `short` as `g1` and `CE`."""
     for each in chart.series:
         place = nearest(each, at)
-        value = "–" if place is None else f"{each.y[place]:.{digits}g}{chart.unit}"
+        value = "–" if place is None else f"{_number(each.y[place], digits, chart.unit)}{chart.unit}"
         yield (_shortened(each.name) if short else formatting.clean(each.name)), value if digits else ""
+
+
+def _number(value: float, digits: int, unit: str) -> str:
+    """Percentages with one decimal, as everywhere, or with none where there is little room."""
+    return f"{value:.{max(0, digits - 2)}f}" if "%" in unit else f"{value:.{digits}g}"
 
 
 def _shortened(name: str) -> str:

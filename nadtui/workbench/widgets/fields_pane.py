@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -45,7 +46,7 @@ class FieldsPane(Vertical):
         }
         #search { display: none; }
         #search.shown { display: block; }
-        #about { height: 2; color: $text-muted; }
+        #about { height: 3; color: $text-muted; }
         #value-row { height: 1; }
         #name { width: auto; max-width: 50%; margin-right: 1; text-style: bold; }
         #value { width: 1fr; }
@@ -141,8 +142,11 @@ class FieldsPane(Vertical):
         return max(NAME_WIDTH, min(longest, self.query_one(FieldList).size.width // 2))
 
     def on_resize(self) -> None:
-        """Names get the room there now is."""
+        """Names and meanings get the room there now is."""
         self.call_after_refresh(self._list)
+        opened = next((each for each in self._fields if each.path == self._path), None)
+        if opened is not None:
+            self.call_after_refresh(self._tell, opened)
 
     def _list(self) -> None:
         """Show the fields that are searched for, those that were changed first in color."""
@@ -187,10 +191,20 @@ class FieldsPane(Vertical):
     def _turn_to(self, field: Field) -> None:
         self._path = field.path
         self.query_one("#name", Paragraph).update(Content(field.path))
-        said = " · ".join(part for part in (field.allowed, field.about) if part)
-        self.query_one("#about", Static).update(Content(said))
+        self._tell(field)
         with self.prevent(Input.Changed):
             self.query_one("#value", Input).value = self._form().settings.get(field.path, field.value)
+
+    def _tell(self, field: Field) -> None:
+        """What it means, which matters most, and what is allowed there: as much as there is room for."""
+        parts = (field.about.removesuffix(".") if field.allowed else field.about, field.allowed)
+        said = " · ".join(filter(None, parts))
+        about = self.query_one("#about", Static)
+        width, most = max(1, about.size.width), max(1, about.size.height)
+        lines = textwrap.wrap(said, width)
+        if len(lines) > most:
+            lines = [*lines[: most - 1], f"{lines[most - 1][: width - 2]} …"]
+        about.update(Content("\n".join(lines)))
 
     @on(Input.Changed, "#search")
     def _searched(self) -> None:

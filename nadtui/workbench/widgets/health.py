@@ -6,8 +6,9 @@ import math
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
 from engine.events import AttentionHealth
 from engine.figures import TapHealth
@@ -64,7 +65,7 @@ def _tap(tap: TapHealth, wide: int, width: int, *, dark: bool, base: Style) -> l
         return [Segment(f"{said}left out (beta 0)", base + Style(dim=True))]
     room = max(0, min(30, width - len(said) - 8))
     share = tap.share if math.isfinite(tap.share) else 0.0
-    full = min(room, round(share * room))
+    full = min(room, max(round(share * room), 1 if share > 0 else 0))
     return [
         Segment(said, base),
         Segment("█" * full, base + Style(color=colors.series(0, dark=dark))),
@@ -73,11 +74,11 @@ def _tap(tap: TapHealth, wide: int, width: int, *, dark: bool, base: Style) -> l
     ]
 
 
-class Health(Widget):
-    """The table; repainted when there is a new measurement."""
+class Health(ScrollView, can_focus=False):
+    """The table; repainted when there is a new measurement, scrolled where it is longer than the pane."""
 
     DEFAULT_CSS = """
-    Health { height: 1fr; width: 1fr; }
+    Health { height: 1fr; width: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -89,12 +90,24 @@ class Health(Widget):
         measured = all_measured(view)
         if measured != self._measured:
             self._measured = measured
+            self._measure()
             self.refresh()
+
+    def on_resize(self) -> None:
+        """Other lines may be in sight."""
+        self._measure()
+
+    def _measure(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines(self.size.width)))
+
+    def _lines(self, width: int) -> list[list[Segment]]:
+        return compose(self._measured, width, dark=self.app.current_theme.dark, base=self.rich_style)
 
     def render_line(self, y: int) -> Strip:
         """One line of the table."""
-        style, width = self.rich_style, self.size.width
-        lines = compose(self._measured, width, dark=self.app.current_theme.dark, base=style)
+        style, width = self.rich_style, self.scrollable_content_region.width
+        lines = self._lines(width)
+        y += self.scroll_offset.y
         if y >= len(lines):
             return Strip.blank(width, style)
         return Strip(lines[y]).crop_extend(0, width, style)

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from nadtui.draw import colors
+from nadtui.workbench import terminal
 
 
 class PaneTabs(Widget):
@@ -44,9 +44,10 @@ class PaneTabs(Widget):
         return [f" {number} {marks.get(name, '')}{name} " for number, name in enumerate(self._names, start=1)]
 
     def render_line(self, y: int) -> Strip:
-        """The names, the active one reversed, those with an alarm in its color and with a mark."""
+        """The names, the active one reversed, those with an alarm in its color, where there are colors, with a mark."""
         style = self.rich_style
-        loud = style + Style(color=colors.series(colors.LOUD, dark=self.app.current_theme.dark), bold=True)
+        colored = terminal.depth(self.app) != "none"  # without, a color's lightness alone would make it the faintest
+        loud = style + Style(color=self.app.theme_variables["text-error"] if colored else None, bold=True)
         active = Style(reverse=True, bold=True)
         segments = [
             Segment(label, (loud if name in self.alarms else style) + (active if name == self.active else Style()))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.console import Group
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
@@ -17,8 +19,10 @@ from nadtui import formatting
 from nadtui.draw import trigger_pictures
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
+from nadtui.workbench.form import as_yaml
 from nadtui.workbench.run_sketch import Sketch
 from nadtui.workbench.widgets.curves import Curves
+from nadtui.workbench.widgets.pairs import pairs
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.tiles import Tile, Tiles
 
@@ -34,9 +38,10 @@ _IN_SHORT = ("", "trigger", "change")
 
 def trigger_tiles(preview: TriggerPreview) -> list[Tile]:
     """A preset's trigger: clean, triggered, difference."""
+    drawn = zip(trigger_pictures.triptych(preview), _IN_SHORT, trigger_pictures.as_letters(preview), strict=True)
     return [
-        Tile(caption, picture.width, picture.height, picture.rgb, short=short)
-        for (caption, picture), short in zip(trigger_pictures.triptych(preview), _IN_SHORT, strict=True)
+        Tile(caption, picture.width, picture.height, picture.rgb, short=short, letters=letters)
+        for (caption, picture), short, letters in drawn
     ]
 
 
@@ -97,14 +102,13 @@ class PresetPreview(VerticalScroll):
         self.query_one(Tiles).bound(height - SETTINGS if height >= 2 * SETTINGS else max(7, height - 2))
 
 
-def _settings(preset: Preset, settings: Sequence[tuple[str, Any]]) -> Content:
-    wide = max((len(name) for name, _ in settings), default=0)
-    parts: list[Any] = [clean(preset.description), "\n\n"]
-    for name, value in settings:
-        parts += [(f"{clean(name):<{wide}} ", "dim"), f"{clean(value)}\n"]
-    origin = "" if preset.origin == "built in" else f"\nfrom {preset.origin}"
-    parts += ["\n", (clean(preset.source), "dim"), (clean(origin), "dim")]
-    return Content.assemble(*parts)
+def _settings(preset: Preset, settings: Sequence[tuple[str, Any]]) -> Group:
+    origin = "" if preset.origin == "built in" else f"\nfrom {clean(preset.origin)}"
+    return Group(
+        Text(f"{clean(preset.description)}\n"),
+        pairs((name, as_yaml(value)) for name, value in settings),
+        Text(f"\n{clean(preset.source)}{origin}", "dim"),
+    )
 
 
 class RunPreview(VerticalScroll):
@@ -153,14 +157,14 @@ class RunPreview(VerticalScroll):
         room = max(1, (self.size.width - 2) // SMALLEST_MAP - (not apart))
         maps.bound(self.size.height - 10 if apart else max(10, self.size.height - 2))
         maps.show(attention_tiles(sketch, room, apart=apart))
-        self.query_one("#facts", Static).update(_facts(sketch))
+        self.query_one("#facts", Static).update(pairs(sketch.facts[2:]))
 
 
 def _summary(sketch: Sketch) -> Content:
     look = LOOKS[sketch.state]
-    parts: list[Any] = [(f"{look.mark} {clean(sketch.run)}", "bold")]
+    parts: list[Any] = [(f"{look.mark} {sketch.state}", "bold")]  # its name is the frame's title
     if look.meaning:
-        parts.append((f"\n{sketch.state}: {look.meaning}", "dim"))
+        parts.append((f": {look.meaning}", "dim"))
     if sketch.remark:
         parts.append((f"\n{clean_lines(sketch.remark)}", "$text-error"))
     if sketch.stages:
@@ -180,14 +184,6 @@ _FIGURES = (
     ("RA", "ra", ""),
     ("base", "base", ""),
 )
-
-
-def _facts(sketch: Sketch) -> Content:
-    wide = max((len(name) for name, _ in sketch.facts), default=0)
-    parts: list[Any] = []
-    for name, value in sketch.facts[2:]:
-        parts += [(f"{clean(name):<{wide}} ", "dim"), f"{clean(value)}\n"]
-    return Content.assemble(*parts)
 
 
 def clean_lines(said: str) -> str:

@@ -126,6 +126,8 @@ def columns(width: int, *, several: bool = False, alike: bool = False, chosen: S
     state = Column("state", 8, lambda row, _: row.state, tone="state")
     if width < 104:
         both = Column("state", 12, _condition, tone="state")
+        if width < 84:
+            both = Column("state", 12, _condition_or_verdict, tone="verdict")
         medium = [mark, preset, data, seed, both, *changes, *[verdict] * (width >= 84), age]
         return _filled(medium, width, (1,) if alike else (1, 2))
     stage = Column("stage", 28 if width >= 118 else 20, _progress)

@@ -36,10 +36,10 @@ class Filter(Input):
 
 
 COLUMNS_NOTE = (
-    "Titles, or any field that a filter knows, a space between: preset seed ACC ASR nad.asr distill.p. "
-    "Empty: as the width allows."
+    "Titles, or any field that a filter knows, a space between; empty: as the width allows. For example:\n"
+    "preset seed ACC ASR nad.asr distill.p"
 )
-GROUP_NOTE = "Any field that a filter knows: preset, dataset, attack.poisoning_rate. Empty: every run for itself."
+GROUP_NOTE = "Any field that a filter knows (preset, dataset, attack.poisoning_rate); empty: every run for itself."
 
 
 class RunsPane(Vertical):

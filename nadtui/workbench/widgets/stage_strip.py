@@ -25,27 +25,28 @@ def compose(view: RunView, width: int, *, dark: bool, base: Style) -> tuple[list
     room = max(3, (width - len(ARROW) * (len(stages) - 1)) // len(stages))
     names: list[Segment] = []
     bars: list[Segment] = []
-    for place, stage in enumerate(stages):
+    ways = [_ways(stage, narrate.epochs(stage, view)) for stage in stages]
+    # One way for all of them: figures in two notations do not read as a row.
+    way = next((way for way in range(len(ways[0])) if all(len(each[way]) <= room for each in ways)), -1)
+    for place, (stage, said) in enumerate(zip(stages, ways, strict=True)):
         if place:
             names.append(Segment(ARROW, base + Style(dim=True)))
             bars.append(Segment(" " * len(ARROW), base))
-        names += _name(stage, narrate.epochs(stage, view), room, base)
+        names.append(Segment(said[way][:room].ljust(room), base + _STYLES[stage.state]))
         bars += _bar(stage, room, dark=dark, base=base)
     return names, bars
 
 
-def _name(stage: StageView, epochs: str, room: int, base: Style) -> list[Segment]:
-    """As much as fits: mark and name, epochs, ACC and ASR."""
-    style = base + {"pending": Style(dim=True), "running": Style(bold=True), "finished": Style()}[stage.state]
+_STYLES = {"pending": Style(dim=True), "running": Style(bold=True), "finished": Style()}
+
+
+def _ways(stage: StageView, epochs: str) -> list[str]:
+    """What is said of a stage, from most to least: mark and name, epochs, ACC and ASR."""
     said = f"{STAGE_MARKS[stage.state]} {formatting.clean(stage.name)}"
-    metrics = stage.metrics
-    known = narrate.figures(metrics) if metrics else []
-    figures = [" ".join(known), "/".join(each.split()[-1] for each in known)]
-    for parts in ((said, epochs, *figures[:1]), (said, epochs, *figures[1:]), (said, epochs), (said,)):
-        shown = " ".join(part for part in parts if part)
-        if len(shown) <= room:
-            break
-    return [Segment(shown[:room].ljust(room), style)]
+    known = narrate.figures(stage.metrics) if stage.metrics else []
+    figures = (" ".join(known), "/".join(each.split()[-1] for each in known))
+    parts = ((said, epochs, figures[0]), (said, epochs, figures[1]), (said, epochs), (said,))
+    return [" ".join(filter(None, each)) for each in parts]
 
 
 def _bar(stage: StageView, room: int, *, dark: bool, base: Style) -> list[Segment]:

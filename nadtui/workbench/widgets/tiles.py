@@ -32,6 +32,8 @@ class Tile:
     """Of a map the value of its brightest color; 0 = the cells are RGB."""
     short: str = ""
     """The caption where there is little room; empty = the same."""
+    letters: tuple[bytes, int] | None = None
+    """What letters show of it, a byte a pixel, and the byte of the darkest; None = its lightness."""
 
 
 class Tiles(Remeasured):
@@ -131,5 +133,5 @@ def _pixels(tile: Tile, side: int, blocks: bool) -> list[Row]:
         return half_blocks.heat_rows(tile.cells, *size, colors.heat(), tile.top)
     if blocks:
         return half_blocks.image_rows(tile.cells, *size)
-    cells = tile.cells if tile.top else half_blocks.gray(tile.cells)
-    return [[Segment(row)] for row in half_blocks.ascii_rows(cells, *size, tile.top or 255.0)]
+    cells, top = tile.letters or (tile.cells if tile.top else half_blocks.gray(tile.cells), tile.top or 255.0)
+    return [[Segment(row)] for row in half_blocks.ascii_rows(cells, *size, top)]

@@ -44,7 +44,7 @@ def test_of_a_suspect_without_a_trigger_there_is_acc_alone():
         (RunForm(preset="badnets", settings={"model.name": "wrn-10-1"}), "not in the zoo: badnets-signs-wrn-10-1-0"),
         (
             RunForm(preset="badnets", settings={"attack.poisoning_rate": "0.2"}),
-            "badnets-signs-0 of the zoo was made with 0.1, not attack.poisoning_rate = 0.2",
+            "attack.poisoning_rate = 0.2: badnets-signs-0 of the zoo was made with 0.1",
         ),
         (RunForm(preset="badnets", dataset="nowhere"), ""),
         (RunForm(preset="badnets", settings={"attack.size": "much"}), ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import pytest
 from textual._compositor import Compositor
@@ -36,8 +37,8 @@ async def test_a_finished_run_shows_asr_falling_while_acc_holds(watching):
     async with watching().run_test(size=(100, 30)) as pilot:
         shown = await looks.settle(pilot, "✓ finished")
         assert "attack 8/8" in shown
-        assert "ACC 96.1 ASR 99.6" in shown  # the backdoored model
-        assert "ACC 96.5 ASR 1.9" in shown  # the student
+        # The backdoored model, the teacher and the student, in one notation.
+        assert re.search(r"8/8 96.1/99.6 +▸ .*6/6 [0-9.]+/[0-9.]+ +▸ .*10/10 96.5/1.9", shown)
 
 
 @looks.piloted

@@ -45,7 +45,7 @@ def listed(pilot) -> set[str]:
     [
         ((80, 24), ("badnets", "dirty label", "erased", "97.0→96.5", "100→3", "Failed in teacher")),
         ((120, 40), ("a 3x3 grid in the corner", "97.0→96.5", "100.0→5.0", "Failed in teacher", "attack g1")),
-        ((200, 60), ("Gu et al. 2017", "97.0→96.5", "blend (recipe default)", "attack g3", "ASR 40 %")),
+        ((200, 60), ("Gu et al. 2017", "97.0→96.5", "blend (recipe default)", "attack g3", "ASR 40.0 %")),
     ],
 )
 def test_it_shows_presets_runs_and_a_preview_at_every_size(runs, size, said):

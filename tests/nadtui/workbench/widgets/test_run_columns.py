@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.record.state import RunState
+from engine.record.verdict import Word
 from nadtui.runs.catalog import RunRow
 from nadtui.workbench.widgets.run_columns import columns, fitted
 
@@ -20,6 +21,12 @@ def test_columns_fill_the_width(width):
         "20260101-120000-sig-signs-s0", Path("x"), RunState.RUNNING, "sig", "signs", 0, stage="nad", progress=0.5
     )
     assert all(len(fitted(column.text(row, column.width), column.width)) == column.width for column in chosen)
+
+
+@pytest.mark.parametrize("width", range(56, 181, 4))
+def test_every_width_tells_what_a_finished_run_has_come_to(width):
+    row = RunRow("id", Path("x"), RunState.FINISHED, "sig", "signs", 0, verdict=Word.PARTLY)
+    assert "partly" in [column.text(row, column.width) for column in columns(width)]
 
 
 def test_progress_is_a_bar_where_there_is_room():

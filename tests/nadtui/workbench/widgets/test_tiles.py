@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from engine.attacks.preview import TriggerPreview
+from nadtui.workbench.widgets.preview import trigger_tiles
 from nadtui.workbench.widgets.tiles import Tile, lay_out
 
 
@@ -26,3 +28,11 @@ def test_captions_are_whole_where_there_is_room_beside_the_pictures_else_short()
     tight = lay_out(rows, 17, 10)
     assert tight[0].text.split() == ["trigger", "fin.", "g1"]
     assert lay_out([[Tile("a long name g3", 8, 8, bytes(192))] * 2] * 2, 17, 10)[0].text.startswith("…name g3")
+
+
+def test_letters_show_where_a_trigger_is_and_not_mid_gray_all_over():
+    before, after = bytes(192), bytes(189) + b"\xff\xff\xff"
+    drawn = trigger_tiles(TriggerPreview(8, 8, "stop", before, after))
+    *_, last = lay_out([[drawn[2]]], 8, 5, blocks=False)
+    first = lay_out([[drawn[2]]], 8, 5, blocks=False)[1]
+    assert first.text.strip() == "" and last.text.strip() != ""
