@@ -298,7 +298,7 @@ def x_axis(low: float, high: float, left: int, columns: int) -> list[list[tuple[
     line = [" "] * (left - 1) + ["└"] + ["─"] * columns
     labels = [" "] * (left + columns)
     taken = -1
-    for value in ticks(low, high, max(2, columns // 12)):
+    for value in ticks(low, high, max(3, columns // 12)):
         place = place_on(value, low, high, columns)
         if place is None:
             continue

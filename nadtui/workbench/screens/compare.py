@@ -243,7 +243,9 @@ class CompareScreen(FootedScreen):
         return None if action in idle or (action == "other" and len(self.reports) < 3) else True
 
     def in_footer(self, binding: Binding) -> Binding:
-        """Left and right are there for the maps' taps; of the curves' cursor the help tells."""
+        """Left and right are there for the maps' taps, and what brings the curves back says so."""
+        if self.has_class("maps") and binding.action == "maps":
+            return replace(binding, description="Curves", tooltip="The curves and tables in place of the maps")
         if self.has_class("maps") and binding.action == "cursor(1)":
             return replace(binding, show=True, key_display="← →", description="Tap", tooltip="Maps: the tap beside")
         return binding

@@ -66,6 +66,7 @@ class DefensesScreen(FootedScreen):
         #upper { layout: horizontal; height: 1fr; }
         #marks { width: 1fr; border: round $foreground 30%; border-title-color: $foreground; }
         #side { width: 2fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #side { border-subtitle-color: $text-muted; }
         #table { height: 1fr; background: $background; scrollbar-size: 1 1; }
         #pair { max-height: 16; }
         #table > .datatable--fixed { background: $background; color: $text; }

@@ -70,6 +70,13 @@ def test_two_series_keep_their_colors():
     assert {color for _, color in drawing.rows[drawing.top + drawing.lines - 1]} >= {"#ff0000"}
 
 
+@pytest.mark.parametrize("columns", [12, 24, 33, 48])
+def test_the_x_axis_has_more_than_one_label(columns):
+    low, high = -0.2, 4.4
+    labels = "".join(letter for letter, _ in terminal_plot.x_axis(low, high, 6, columns)[1])
+    assert labels.split() in (["0", "2", "4"], ["0", "1", "2", "3", "4"])
+
+
 STEEP = ((0, 1), (0.5, 1), (0.51, 0), (1, 0))
 
 

@@ -14,7 +14,7 @@ from tests.pilot import at_rest, drive, screen_text, shows, until
 def test_the_screen_shows_curves_figures_and_fields(folders, size):
     async def script(pilot):
         pilot.app.push_screen(CompareScreen(folders[:3]))
-        await until(pilot, shows(pilot, "A 20260101-120000", "━ A 2 %", "attack", "100.0 (+0.0)"))
+        await until(pilot, shows(pilot, "A 20260101-120000", "━ A 2.0 %", "attack", "100.0 (+0.0)"))
         screen = pilot.app.screen
         assert len(screen.query_one("#asr", Curves).chart.series) == 3
         await pilot.press("a")
@@ -109,7 +109,7 @@ def test_the_footer_shows_the_keys_of_what_is_in_sight(folders):
         assert "z Zoom" in footer(pilot) and "Sample" not in footer(pilot) and "Other run" not in footer(pilot)
         await pilot.press("m")
         await until(pilot, lambda: "n Sample" in footer(pilot))
-        assert "o Other run" in footer(pilot) and "← → Tap" in footer(pilot)
+        assert "o Other run" in footer(pilot) and "← → Tap m Curves" in footer(pilot)
         assert "Zoom" not in footer(pilot) and "Mean" not in footer(pilot) and "x axis" not in footer(pilot)
         await pilot.press("a", "z", "b")
         screen = pilot.app.screen
