@@ -81,7 +81,7 @@ class WorkspaceScreen(FootedScreen):
         self._looking = False
         self._empty = False
         """Whether it is known that there are no runs."""
-        self._typed = 0
+        self._pressed = 0
         """Keys that had been pressed when it was opened."""
         self.trash = Trash(self, self._look)
 
@@ -112,7 +112,7 @@ class WorkspaceScreen(FootedScreen):
     def on_mount(self) -> None:
         """Read presets and runs in the background: the first paint waits for neither."""
         self._arrange()
-        self._typed = self.app.typed
+        self._pressed = self.app.pressed
         self.set_focus(self.query_one(PresetList) if self._kept("pane") == "presets" else self.table)
         self.trash.expire()
         self._look()
@@ -178,7 +178,8 @@ class WorkspaceScreen(FootedScreen):
         if self._empty != (not self.runs.rows):
             self._empty = not self.runs.rows
             self.refresh_bindings()
-            if self._empty and self.focused is self.table and self.app.typed == self._typed and not self._kept("full"):
+            untouched = self.focused is self.table and self.app.pressed == self._pressed
+            if self._empty and untouched and not self._kept("full"):
                 self.set_focus(self.query_one(PresetList))
 
     def _followed(self, path: Path) -> bool:
