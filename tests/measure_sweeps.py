@@ -130,7 +130,7 @@ async def grid_opened(folder: Path) -> float:
         await pilot.pause()
         since = time.perf_counter()
         app.open_sweep(folder)
-        while "suspects x subsets" not in screen_text(app):
+        while "suspects × subsets" not in screen_text(app):
             await pilot.pause(0.01)
         return time.perf_counter() - since
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -50,7 +50,28 @@ def chart(
             for letter in group.letters[1:]:
                 del series[letter]
     boundaries = ((0.0, zoom),) if zoom else _shared_boundaries(reports, axis)
-    return Chart(tuple(series.values()), boundaries, axis, (0.0, 100.0), unit=" %")
+    return Chart(
+        tuple(series.values()),
+        boundaries,
+        axis,
+        (0.0, 100.0),
+        _x_range(reports, axis, zoom, series.values()),
+        unit=" %",
+    )
+
+
+def key(place: int, *, color: bool) -> str:
+    """What stands for a run's curve in a legend or a heading, by the run's place."""
+    return Series("", "", (), (), MARKS[place % len(MARKS)]).key(color=color)
+
+
+def _x_range(
+    reports: Sequence[Report], axis: Axis, zoom: str | None, curves: Iterable[Series]
+) -> tuple[float, float] | None:
+    """From where the first stage begins, before it was first measured, to the last point; None without any."""
+    points = [x for each in curves for x in each.x if math.isfinite(x)]
+    begins = [0.0] if zoom else [span.begin for report in reports for span in spans(report.view, axis)[:1]]
+    return (min([*begins, *points]), max(points)) if points else None
 
 
 def _mean(name: str, several: Sequence[Series]) -> Series | None:

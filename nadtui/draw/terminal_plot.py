@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from nadtui import formatting
 from nadtui.draw.chart import Chart, Series, between_gaps, limits, log_ticks, scaled, ticks
 
 GUTTER = 5
 """Least columns of the y axis's labels, so that charts above each other line up."""
+Drawn = dict[tuple[int, int], dict[int, str]]
+"""By column and line of the canvas: what each series, by its place, has drawn there."""
 _PLOTEXT = threading.Lock()
 """plotext has one figure for the whole process."""
 
@@ -135,17 +140,50 @@ def _canvas(
                 cells[line][place] = ("┊", "axis")
     for each in chart.series:
         _shade(cells, each, ranges, log=chart.log_y)
-    for each in reversed(chart.series):  # the first one is on top
+    drawn: Drawn = {}
+    dotted: Drawn = {}
+    for series, each in enumerate(chart.series):
         stretches = list(between_gaps(each.x, scaled(each.y, chart.log_y)))
         thinned = [points for points in (thin(each, low, high, columns) for each in stretches) if points]
-        mark = "braille" if color else each.mark
-        layer = _layer(thinned, columns, lines, ranges, mark)
+        layer = _layer(thinned, columns, lines, ranges, "braille" if color else each.mark)
         for line, letters in enumerate(layer):
-            _lay_over(cells[line], letters, each.color)
-        if color:
-            for column, line in _dots(thinned, layer, columns, lines, ranges):
-                cells[line][column] = ("•", each.color)
+            for column, letter in enumerate(letters[:columns]):
+                if letter != " ":
+                    drawn.setdefault((column, line), {})[series] = letter
+        for place in _dots(thinned, layer, columns, lines, ranges) if color else ():
+            dotted.setdefault(place, {})[series] = "•"
+    for layered in (drawn, dotted):
+        for (column, line), series, letter in _by_turns(layered):
+            cells[line][column] = (letter, chart.series[series].color)
     return cells
+
+
+def _by_turns(drawn: Drawn) -> Iterator[tuple[tuple[int, int], int, str]]:
+    """Of each cell who is seen in it, and what: series that share cells have them by turns, so that none is covered.
+
+    A series that has no cell for itself comes first. Braille dots of all who share a cell add up.
+    """
+    alone = {next(iter(own)) for own in drawn.values() if len(own) == 1}
+    taken: dict[tuple[int, ...], Counter[int]] = {}
+    for column, line in sorted(drawn):
+        own = drawn[column, line]
+        sharing = tuple(sorted(own, key=lambda series: (series in alone, series)))
+        columns = taken.setdefault(sharing, Counter())
+        columns[column] += 1
+        turn = len(columns) + columns[column] - 2  # flat lines, steep ones and slanting ones all change
+        series = sharing[turn % len(sharing)]
+        yield (column, line), series, _joined(own[series], own.values())
+
+
+def _joined(letter: str, others: Iterable[str]) -> str:
+    """The letter; of braille with the dots of the others."""
+    if not _is_braille(letter):
+        return letter
+    return chr(reduce(or_, (ord(each) for each in others if _is_braille(each))))
+
+
+def _is_braille(letter: str) -> bool:
+    return "\u2800" <= letter <= "\u28ff"
 
 
 def _shade(
@@ -214,16 +252,6 @@ def _layer(
         return figure.build().string(colorless=True).split("\n")[:lines]
 
 
-def _lay_over(row: list[tuple[str, str | None]], letters: str, color: str) -> None:
-    """Draw a layer's line over a row; braille dots of two layers add up."""
-    for place, letter in enumerate(letters[: len(row)]):
-        if letter != " ":
-            below = row[place][0]
-            if "\u2800" <= below <= "\u28ff" and "\u2800" <= letter <= "\u28ff":
-                letter = chr(ord(below) | ord(letter))
-            row[place] = (letter, color)
-
-
 def _dots(
     stretches: Sequence[Sequence[tuple[float, float]]],
     layer: Sequence[str],
@@ -270,7 +298,7 @@ def x_axis(low: float, high: float, left: int, columns: int) -> list[list[tuple[
     line = [" "] * (left - 1) + ["└"] + ["─"] * columns
     labels = [" "] * (left + columns)
     taken = -1
-    for value in ticks(low, high, max(2, columns // 12)):
+    for value in ticks(low, high, max(3, columns // 12)):
         place = place_on(value, low, high, columns)
         if place is None:
             continue

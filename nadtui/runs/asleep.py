@@ -77,7 +77,7 @@ def _why(stage: StageView, event: Verified) -> Iterator[str]:
     if event.unfit:
         yield f"{stage.name}, {event.test}: {event.unfit}."
     elif event.uncontrolled:
-        yield f"No control: {event.uncontrolled}."
+        yield f"No control for {event.test}: {event.uncontrolled}."
 
 
 def line(event: Verified) -> str:

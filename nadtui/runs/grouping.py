@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.record.state import RunState
+from engine.record.verdict import Word
 from nadtui import formatting
 from nadtui.runs.catalog import RunRow
 
@@ -60,12 +61,13 @@ class Group:
 
     @property
     def verdict(self) -> str:
-        """`3 erased` where all agree, else the most frequent, as `2/3 erased`."""
+        """The most frequent, of several such the worst, and how many runs have another: `3 erased`, `2 erased +1`."""
         words = Counter(run.verdict for run in self.finished if run.verdict)
         if not words:
             return ""
-        word, count = words.most_common(1)[0]
-        return f"{count} {word}" if len(words) == 1 else f"{count}/{words.total()} {word}"
+        word = max(words, key=lambda word: (words[word], list(Word).index(Word(word))))
+        others = words.total() - words[word]
+        return f"{words[word]} {word}" + f" +{others}" * bool(others)
 
 
 def grouped(runs: Sequence[RunRow], field: str) -> list[Group]:

@@ -26,11 +26,18 @@ def told(view: RunView, stage: StageView) -> list[str]:
 
 
 def verified(stage: StageView) -> list[tuple[str, str, str]]:
-    """A row for each figure of its verification: the model's, and a clean model's beside it where there is one."""
+    """A row for each figure of its verification: the model's, and a clean model's beside it.
+
+    A dash where there is none, n/a where there can be none: what compares a model with the suspect.
+    """
     if not stage.verified:
         return []
     return [
-        (each.title, each.said(event and event.figures), each.said(event and event.control) if each.controlled else "")
+        (
+            each.title,
+            each.said(event and event.figures),
+            each.said(event and event.control) if each.controlled else "n/a",
+        )
         for each in asleep.MEASURES
         for event in [stage.verified.get(each.test)]
     ]

@@ -24,6 +24,7 @@ from nadtui.workbench.messages import HostChanged
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.screen import ActiveBinding
 
     from engine.running.request import RunRequest
     from nadtui.runs.job import Job
@@ -58,6 +59,7 @@ class Workbench(WorkbenchBase):
     Toast { width: auto; max-width: 70%; padding: 0 1; }
     /* Above the keys and above a chart's axis with its labels. */
     ToastRack { margin-bottom: 3; }
+    CommandList { text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         _anywhere("q", "quit", "Quit", "Leave; asks when a run is under way", show=True),
@@ -235,13 +237,20 @@ class Workbench(WorkbenchBase):
         """The palette: what the screen's keys do, then what Textual brings along."""
         for active in screen.active_bindings.values():
             binding = active.binding
-            if active.enabled and binding.description and not binding.system:
-                said = binding.tooltip or binding.description
+            if active.enabled and binding.description and not binding.system and not _mere_moving(active):
                 run = partial(self.run_action, binding.action, active.node)
-                yield SystemCommand(f"{binding.description} ({self.get_key_display(binding)})", said, run)
+                yield SystemCommand(f"{binding.description} ({self.get_key_display(binding)})", binding.tooltip, run)
         for command in super().get_system_commands(screen):
             if command.title in ("Theme", "Maximize", "Minimize"):
                 yield command
+
+
+def _mere_moving(active: ActiveBinding) -> bool:
+    """Whether a key is one of Textual's own that scroll or move: nobody looks for these in the palette."""
+    method = getattr(active.node, f"action_{active.binding.action.partition('(')[0]}", None)
+    return not (active.binding.tooltip or active.binding.show) and getattr(method, "__module__", "").startswith(
+        "textual."
+    )
 
 
 def run_app(start: RunRequest | Path | None = None, *, out: Path | None = None) -> bool:

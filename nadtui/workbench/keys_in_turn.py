@@ -25,6 +25,8 @@ class KeysInTurn(App[ReturnType]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.pressed = 0
+        """Keys and pastes so far."""
         self._typed: deque[events.Event] = deque()
         self._feeding: asyncio.Task[None] | None = None
 
@@ -33,6 +35,7 @@ class KeysInTurn(App[ReturnType]):
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
             await super().on_event(event)
             return
+        self.pressed += 1
         self._typed.append(event)
         if self._feeding is None or self._feeding.done():
             self._feeding = asyncio.create_task(self._feed(), name="nadtui-keys")

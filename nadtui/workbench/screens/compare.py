@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, ScrollableContainer
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from engine.errors import RequestError
@@ -25,6 +24,8 @@ from nadtui.runs import comparison
 from nadtui.runs.comparison import Table
 from nadtui.runs.digest import Report
 from nadtui.runs.loading import load
+from nadtui.workbench import terminal
+from nadtui.workbench.footer import FootedScreen
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.attention import AttentionGrid
 from nadtui.workbench.widgets.curves import Curves
@@ -37,6 +38,10 @@ NO_ROW = -1
 """In the place of a row, where a tap alone is chosen."""
 STAGE_COLUMNS = 2
 """Columns of the figures that stand before the runs'."""
+GAP = 4
+"""Columns between two tables beside each other."""
+_OF_CURVES, _OF_MAPS = {"axis", "zoom", "means", "full"}, {"sample", "other"}
+"""Actions on what is hidden while the other is shown."""
 
 
 class Tables(ScrollableContainer, inherit_bindings=False):
@@ -55,7 +60,7 @@ class Tables(ScrollableContainer, inherit_bindings=False):
     ]
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(FootedScreen):
     """Runs by letter: curves on top, tables below."""
 
     app: WorkbenchBase
@@ -74,8 +79,8 @@ class CompareScreen(Screen[None]):
         Binding("shift+right", "cursor(10)", "Cursor far right", show=False),
         Binding("f", "full", "Full curves", tooltip="Give the curves the whole screen, or take it back", show=False),
         Binding("m", "maps", "Maps", tooltip="The newest maps of A and another run side by side, or the curves again"),
-        Binding("n", "sample", "Sample", tooltip="Maps: the next image that both runs have recorded", show=False),
-        Binding("o", "other", "Other run", tooltip="Maps: the next run beside A", show=False),
+        Binding("n", "sample", "Sample", tooltip="Maps: the next image that both runs have recorded"),
+        Binding("o", "other", "Other run", tooltip="Maps: the next run beside A"),
         Binding("e", "export", "Export", tooltip="Write the comparison to a file, as one table"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
         Binding("escape", "back", "Back", tooltip="Maps off, cursor off, then back to the runs"),
@@ -84,14 +89,16 @@ class CompareScreen(Screen[None]):
     CompareScreen {
         #names { height: auto; padding: 0 1; }
         #curves { height: 1fr; min-height: 7; }
-        #curves Curves { border: round $foreground 30%; height: 1fr; }
+        #curves Curves { border: round $foreground 30%; border-title-color: $foreground; height: 1fr; }
         #tables { height: 1fr; padding: 0 1; scrollbar-size: 1 1; overflow: auto auto; }
         #tables Static { width: auto; }
-        #tables .title { text-style: bold; margin-top: 1; }
+        #differences { margin-top: 1; }
+        #tables.-beside { layout: horizontal; }
+        #tables.-beside #differences { margin: 0 0 0 4; }
     }
     CompareScreen.full #tables { display: none; }
     CompareScreen #maps { display: none; height: 1fr; }
-    CompareScreen #maps AttentionGrid { border: round $foreground 30%; }
+    CompareScreen #maps AttentionGrid { border: round $foreground 30%; border-title-color: $foreground; }
     CompareScreen.maps #maps { display: block; }
     CompareScreen.maps #curves, CompareScreen.maps #tables { display: none; }
     """
@@ -108,6 +115,8 @@ class CompareScreen(Screen[None]):
         self.beside, self.sample, self.tap = 1, 0, 0
         """Of the maps, the run that stands beside A, by its place, which of their shared samples is shown, and the tap
         that must be in sight."""
+        self._across = 0
+        """Columns that both tables need beside each other."""
 
     def compose(self) -> ComposeResult:
         """Names, curves, tables."""
@@ -154,8 +163,18 @@ class CompareScreen(Screen[None]):
         self.query_one("#names", Static).update(self._names())
         self._draw()
         self._draw_maps()
-        self.query_one("#figures", Static).update(self._grid(comparison.table(self.reports), STAGE_COLUMNS))
-        self.query_one("#differences", Static).update(self._differences())
+        figures = self._grid(comparison.table(self.reports), STAGE_COLUMNS)
+        differences = self._differences()
+        self.query_one("#figures", Static).update(figures)
+        self.query_one("#differences", Static).update(differences)
+        self._across = _columns(figures) + GAP + _columns(differences)
+        self.on_resize()
+        self.refresh_bindings()
+
+    def on_resize(self) -> None:
+        """The tables beside each other where both have room, one below the other where not."""
+        tables = self.query_one(Tables)
+        tables.set_class(0 < self._across <= tables.scrollable_content_region.width, "-beside")
 
     # --- drawing ---
 
@@ -164,8 +183,10 @@ class CompareScreen(Screen[None]):
 
     def _names(self) -> Content:
         parts: list[Any] = []
+        color = terminal.depth(self.app) != "none"
         for place, (letter, run) in enumerate(comparison.named(self.reports)):
-            parts += [(f"━ {letter} ", f"bold {self._color(place)}"), f"{clean(run)}\n"]
+            key = overlaid_runs.key(place, color=color)
+            parts += [(f"{key} {letter} ", f"bold {self._color(place)}"), f"{clean(run)}\n"]
         return Content.assemble(*parts).rstrip()
 
     def _draw(self) -> None:
@@ -209,12 +230,25 @@ class CompareScreen(Screen[None]):
     def _differences(self) -> Content:
         table = comparison.fields(self.reports)
         if not table.rows:
-            return Content("\nThe configurations are the same.")
+            return Content("The configurations are the same.")
         short = Table(table.columns, tuple(tuple(_cut(cell) for cell in row) for row in table.rows))
-        heading = Content.assemble(("\nThe configurations differ in", "bold"), "\n")
+        heading = Content.assemble(("The configurations differ in", "bold"), "\n")
         return Content("").join([heading, self._grid(short, 1)])
 
     # --- keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of what is hidden are idle; so is the one for another run where there is none."""
+        idle = _OF_CURVES if self.has_class("maps") else _OF_MAPS
+        return None if action in idle or (action == "other" and len(self.reports) < 3) else True
+
+    def in_footer(self, binding: Binding) -> Binding:
+        """Left and right are there for the maps' taps, and what brings the curves back says so."""
+        if self.has_class("maps") and binding.action == "maps":
+            return replace(binding, description="Curves", tooltip="The curves and tables in place of the maps")
+        if self.has_class("maps") and binding.action == "cursor(1)":
+            return replace(binding, show=True, key_display="← →", description="Tap", tooltip="Maps: the tap beside")
+        return binding
 
     def action_axis(self) -> None:
         """The next x axis."""
@@ -236,6 +270,7 @@ class CompareScreen(Screen[None]):
             self.notify("not all of these runs have recorded maps")
             return
         self.toggle_class("maps")
+        self.refresh_bindings()
         self._draw_maps()
         if not self.has_class("maps"):
             self.query_one(Tables).focus()
@@ -307,6 +342,10 @@ _TONES = {"ACC": "$text-primary", "ASR": "$text-accent"}
 
 def _aligned(cell: str, width: int, right: bool) -> str:
     return f"{cell:>{width}}" if right else f"{cell:<{width}}"
+
+
+def _columns(content: Content) -> int:
+    return max(line.cell_length for line in content.split())
 
 
 def _cut(cell: str) -> str:

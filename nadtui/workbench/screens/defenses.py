@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -10,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer
 
 from engine.record.summary import summarize
@@ -18,10 +18,12 @@ from nadtui.draw import attention_maps, defense_scatter
 from nadtui.formatting import clean, plural
 from nadtui.runs.side_by_side import AS_RUN, ORDERS, Row, Table, whole
 from nadtui.workbench.aligned import aligned
+from nadtui.workbench.footer import FootedScreen
 from nadtui.workbench.messages import HostChanged
 from nadtui.workbench.widgets.model_pair import ModelPair
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.scatter_plot import ScatterPlot
+from nadtui.workbench.widgets.whole_columns import WholeColumns
 
 if TYPE_CHECKING:
     from nadtui.runs.hosting import Host
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 
 WIDE, TALL = 118, 34
 """From this size on marks, table and maps have room beside each other."""
+_OF_MAPS = {"beside", "turn", "sample", "view"}
+"""Actions on the maps."""
 
 
-class DefensesScreen(Screen[None]):
+class DefensesScreen(FootedScreen):
     """Over the run's screen, live as that is."""
 
     app: WorkbenchBase
@@ -60,8 +64,9 @@ class DefensesScreen(Screen[None]):
     DefensesScreen {
         #about { height: auto; padding: 0 1; }
         #upper { layout: horizontal; height: 1fr; }
-        #marks { width: 2fr; border: round $foreground 30%; border-title-color: $foreground; }
-        #side { width: 3fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #marks { width: 1fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #side { width: 2fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #side { border-subtitle-color: $text-muted; }
         #table { height: 1fr; background: $background; scrollbar-size: 1 1; }
         #pair { max-height: 16; }
         #table > .datatable--fixed { background: $background; color: $text; }
@@ -96,7 +101,7 @@ class DefensesScreen(Screen[None]):
                 marks.border_title = "ACC lost against ASR left"
                 yield ScatterPlot(empty="a mark stands here when a defense is done")
             with Vertical(id="side"):
-                yield DataTable(id="table", cursor_type="row", zebra_stripes=True, fixed_columns=2)
+                yield WholeColumns(id="table", kept=2)
         yield ModelPair(id="pair")
         yield Footer(compact=True, show_command_palette=False)
 
@@ -112,6 +117,7 @@ class DefensesScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """All three, or two of them."""
         self.set_class(event.size.width < WIDE or event.size.height < TALL, "-small")
+        self.refresh_bindings()
 
     # --- what is shown ---
 
@@ -132,21 +138,24 @@ class DefensesScreen(Screen[None]):
     def _show_table(self) -> None:
         view, at = self._host.view, self._at
         self._table = whole(summarize(view), self._order)
-        shown = self.query_one(DataTable)
-        with self.prevent(DataTable.RowHighlighted):
-            shown.clear(columns=True)
-            head, *cells = aligned([self._table.columns, *self._table.cells], (0, self._table.figures))
-            shown.add_columns("", *head)
-            for row, each in zip(self._table.rows, cells, strict=True):
-                shown.add_row(Text(row.letter, style=self._style(row)), *map(Text, each))
-            names = [row.defense for row in self._table.rows]
-            shown.move_cursor(row=names.index(at.defense) if at is not None and at.defense in names else 1)
+        head, *cells = aligned([self._table.columns, *self._table.cells], (0, self._table.figures))
+        rows = [
+            [Text(row.letter, style=self._style(row)), *map(Text, each)]
+            for row, each in zip(self._table.rows, cells, strict=True)
+        ]
+        names = [row.defense for row in self._table.rows]
+        place = names.index(at.defense) if at is not None and at.defense in names else 1
+        self.query_one(WholeColumns).show([[Text(), *map(Text, head)], *rows], place)
         if at is None and self._at is not None:
             self._pair.chosen[1] = self._at.stage
         order = "as they ran" if self._order == AS_RUN else f"by {self._order}"
         self.query_one("#side").border_title = f"side by side, {order}"
         self.query_one("#about", Paragraph).update(Content(clean(self._about())))
         self._show_marks()
+
+    @on(WholeColumns.Turned)
+    def _turned(self, event: WholeColumns.Turned) -> None:
+        self.query_one("#side").border_subtitle = clean(event.said)
 
     def _about(self) -> str:
         view = self._host.view
@@ -168,6 +177,20 @@ class DefensesScreen(Screen[None]):
         return rows[place] if 0 <= place < len(rows) else None
 
     # --- keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the maps are idle while these are hidden, the one that shows them while they are there anyway."""
+        small = self.has_class("-small")
+        idle = {"maps"} if not small else _OF_MAPS if not self.has_class("-maps") else set()
+        return None if action in idle else True
+
+    def in_footer(self, binding: Binding) -> Binding:
+        """Enter says what it opens, and the key for the maps what it brings back."""
+        if binding.action == "select_cursor":
+            return replace(binding, show=True, description="Model", tooltip="What is known of this model")
+        if binding.action == "maps" and self.has_class("-maps"):
+            return replace(binding, description="Marks", tooltip="The marks in place of the maps")
+        return binding
 
     @on(DataTable.RowHighlighted)
     def _moved(self) -> None:
@@ -219,6 +242,7 @@ class DefensesScreen(Screen[None]):
     def action_maps(self) -> None:
         """The maps, or the marks."""
         self.toggle_class("-maps")
+        self.refresh_bindings()
 
     def action_screenshot(self) -> None:
         """Save what is on screen."""

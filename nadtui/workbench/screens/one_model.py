@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from nadtui.runs.hosting import Host
     from nadtui.workbench.base import WorkbenchBase
 
+WAY, LINE = "0 the suspect, 1 the way's end", "0 the suspect, 1 this model"
+"""What t is, of the curves over it."""
+
 
 class OneModelScreen(ReadingScreen):
     """Over the run's defenses; as far as it was known when it was opened."""
@@ -57,7 +60,7 @@ class OneModelScreen(ReadingScreen):
             yield Static(Content("\n".join(map(clean, one_model.told(self._view, stage)))))
             if stage.curve:
                 way = way_of(self._view, stage)
-                yield Static(Content(clean(way.title)), classes="title")
+                yield Static(Content(clean(f"{way.title}; t: {WAY}")), classes="title")
                 yield _curves(run_charts.way_chart(stage, attacked=self._view.attacked, dark=dark), "way")
                 yield _table(way.columns, way.rows)
             if rows := one_model.verified(stage):
@@ -65,7 +68,7 @@ class OneModelScreen(ReadingScreen):
                 yield _table(one_model.VERIFIED, rows)
                 path = run_charts.path_chart(stage, dark=dark)
                 if not path.empty:
-                    yield Static(Content("On the straight line from the suspect"), classes="title")
+                    yield Static(Content(f"On the straight line from the suspect; t: {LINE}"), classes="title")
                     yield _curves(path, "path")
                 remarks = [*asleep.remarks_on(stage), asleep.LEGEND]
                 yield Static(Content("\n".join(map(clean, remarks))), classes="remark")

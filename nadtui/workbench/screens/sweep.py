@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,7 +15,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer
 
@@ -23,7 +24,9 @@ from nadtui.runs.detached import Detached, failure, go_on
 from nadtui.runs.sweep_groups import Group, worst
 from nadtui.runs.sweep_table import ends, figure, shown
 from nadtui.runs.sweep_watch import SweepLook, look, repeat_of
+from nadtui.workbench import terminal
 from nadtui.workbench.dialogs import Ask, Choose, Confirm, whole_number
+from nadtui.workbench.footer import FootedScreen
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.widgets.remeasured import Paragraph
 from nadtui.workbench.widgets.sweep_grid import VIEWS, SweepGrid
@@ -40,7 +43,7 @@ MOST = 5
 """Lines of what is at work."""
 
 
-class SweepScreen(Screen[None]):
+class SweepScreen(FootedScreen):
     """One sweep, whoever carries it out."""
 
     app: WorkbenchBase
@@ -55,7 +58,7 @@ class SweepScreen(Screen[None]):
         Binding("v", "view", "View", tooltip="ACC lost and ASR left, one, or the other"),
         Binding("p", "pause", "Pause", tooltip="Have all who work on it pause, or go on"),
         Binding("x", "stop", "Stop", tooltip="Have all who work on it stop, resumable; asks first"),
-        Binding("R", "resume", "Go on", tooltip="Go on with it in the background", show=False),
+        Binding("R", "resume", "Go on", tooltip="Go on with it in the background"),
         Binding("plus", "first", "First", key_display="+", tooltip="Do this cell's runs next, or as they come"),
         Binding("e", "export", "Export", tooltip="Write its tables and figures to a file"),
         Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
@@ -65,7 +68,8 @@ class SweepScreen(Screen[None]):
     SweepScreen {
         #about { height: auto; padding: 0 1; }
         #at-work { height: auto; padding: 0 1; color: $text-muted; }
-        #grid-pane { height: 1fr; border: round $foreground 30%; border-title-color: $foreground; }
+        #grid-pane { height: 1fr; border: round $foreground 30%; }
+        #grid-pane { border-title-color: $foreground; border-subtitle-color: $text-muted; }
         #grid-pane:focus-within { border: round $border; border-title-color: $text-primary; }
         #detail { height: auto; min-height: 3; padding: 0 1; }
     }
@@ -78,6 +82,8 @@ class SweepScreen(Screen[None]):
         self._looks: Timer | None = None
         self._looking = False
         self._not_before = 0.0
+        self._footed: tuple[bool, ...] = ()
+        """What the footer was made for."""
         self._gone_on: Detached | None = None
         """The process that this screen has made go on with the sweep, until it has ended."""
 
@@ -99,7 +105,15 @@ class SweepScreen(Screen[None]):
         """Read it in the background, again and again."""
         self._read()
         self._looks = self.set_interval(LOOK_S, self._read)
-        self.app.theme_changed_signal.subscribe(self, lambda theme: self.grid.refresh())
+        self.app.theme_changed_signal.subscribe(self, lambda theme: self._dressed())
+
+    def on_resize(self) -> None:
+        """As much of the legend as there is room for."""
+        self._explain()
+
+    def _dressed(self) -> None:
+        self.grid.refresh()
+        self._explain()
 
     def on_screen_resume(self) -> None:
         """Something may have happened while another screen was up."""
@@ -148,6 +162,10 @@ class SweepScreen(Screen[None]):
         self.grid.show(found)
         self._title()
         self._detail(self.grid.group)
+        footed = bool(found.workers), found.paused, found.done < len(found.cells)
+        if footed != self._footed:  # only then: the footer is built anew by this, which is dear
+            self._footed = footed
+            self.refresh_bindings()
 
     def _about(self, found: SweepLook) -> Content:
         """Its name, what it asks, a bar, and how far it is."""
@@ -163,6 +181,21 @@ class SweepScreen(Screen[None]):
         same = ", ".join(shown(value) for value in (value for _, value in fixed) if value is not None)
         self.query_one("#grid-pane").border_title = f"{VIEWS[self.grid.view]}{f' · {same}' if same else ''}"
 
+    def _explain(self) -> None:
+        """What the signs mean, as far as there is room for it."""
+        room = self.size.width - 6  # the border and its corners
+        said = ""
+        for part in self._legend():
+            if len(f"{said} · {part}") <= room:
+                said = f"{said} · {part}" if said else part
+        self.query_one("#grid-pane").border_subtitle = Content(said)
+
+    def _legend(self) -> Iterator[str]:
+        yield "░▒▓ not all done"
+        if terminal.depth(self.app) in ("256", "full"):
+            yield f"{'bright' if self.app.current_theme.dark else 'dark'}: high ASR"
+        yield from ("± over suspects", "[ ] 95 % interval", "a to b: least, most", "worst: one run")
+
     def _detail(self, group: Group | None) -> None:
         self.query_one("#detail", Paragraph).update("" if group is None else Content(_said(group)))
 
@@ -171,6 +204,16 @@ class SweepScreen(Screen[None]):
         self._detail(event.group)
 
     # --- keys ---
+
+    def in_footer(self, binding: Binding) -> Binding:
+        """Pause and stop where somebody is at work, going on where nobody is and something is left."""
+        busy, paused, left = self._footed or (False, False, False)
+        if binding.action in ("pause", "stop"):
+            label = "Go on" if paused and binding.action == "pause" else binding.description
+            return replace(binding, show=busy, description=label)
+        if binding.action == "resume":
+            return replace(binding, show=left and not busy)
+        return binding
 
     @on(SweepGrid.Opened)
     def _opened(self, event: SweepGrid.Opened) -> None:
@@ -297,7 +340,7 @@ def _said(group: Group) -> str:
     at = ", ".join(shown(value) for value in group.at.values())
     acc, asr = group.figure("acc"), group.figure("asr")
     done = "all" if group.done == len(group.rows) else f"{group.done} of {len(group.rows)}"
-    counted = f"{acc.count} suspects x subsets, " if acc else ""
+    counted = f"{acc.count} suspects × subsets, ".replace(" x ", " × ") if acc else ""
     lines = [f"{at} · {counted}{done} done"]
     if acc is not None:
         before = group.figure("suspect_acc"), group.figure("suspect_asr")

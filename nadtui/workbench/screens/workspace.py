@@ -10,7 +10,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Vertical
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer
 
@@ -24,12 +23,14 @@ from nadtui.runs.catalog import Catalog, RunRow
 from nadtui.runs.comparison import MOST
 from nadtui.workbench import run_sketch
 from nadtui.workbench.dialogs import Ask
+from nadtui.workbench.footer import FootedScreen
 from nadtui.workbench.messages import HostChanged
+from nadtui.workbench.screens import workspace_keys
 from nadtui.workbench.threads import hand_over
 from nadtui.workbench.trash import Trash
 from nadtui.workbench.widgets.preset_list import PresetList
 from nadtui.workbench.widgets.run_table import RunTable
-from nadtui.workbench.widgets.runs_pane import COLUMNS_NOTE, GROUP_NOTE, RunsPane
+from nadtui.workbench.widgets.runs_pane import COLUMNS_NOTE, GROUP_NOTE, Filter, RunsPane
 from nadtui.workbench.widgets.selection_preview import SelectionPreview
 from nadtui.workbench.widgets.tiles import Tiles
 
@@ -42,7 +43,7 @@ PANES = {"presets": "presets-pane", "runs": "runs-pane", "preview": "preview"}
 """Panes by name, with their ids."""
 
 
-class WorkspaceScreen(Screen[None]):
+class WorkspaceScreen(FootedScreen):
     """Presets on the left, runs in the middle, a preview on the right, or below where that is too narrow."""
 
     app: WorkbenchBase
@@ -55,29 +56,7 @@ class WorkspaceScreen(Screen[None]):
         (150, "-wide"),
         (190, "-vast"),
     ]
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new_run", "New", tooltip="New run: a form over the configuration"),
-        Binding("r", "rerun", "Rerun", tooltip="A new run with this run's configuration"),
-        Binding("slash", "filter", "Filter", key_display="/", tooltip="Filter runs, as in: sig asr<5 dataset:cifar10"),
-        Binding("c", "compare", "Compare", tooltip="Compare the marked runs"),
-        Binding("e", "export", "Export", tooltip="Write the run to a file"),
-        Binding("w", "sweeps", "Sweeps", tooltip="Open a sweep: a grid of runs", show=False),
-        Binding("d", "delete", "Del", tooltip="Move the marked runs, or this one, to the trash; asks first"),
-        Binding("S", "screenshot", "Screenshot", tooltip="Save a screenshot (SVG)", show=False),
-        Binding("u", "undelete", "Undo", tooltip="Take back the runs that were deleted last", show=False),
-        Binding("N", "note", "Note", tooltip="Give the run a name, tags and a note", show=False),
-        Binding("C", "columns", "Columns", tooltip="Choose the columns, fields of the configuration too", show=False),
-        Binding("b", "group", "Group", tooltip="Group the runs by a field, with mean ± deviation", show=False),
-        Binding("U", "unmark", "Unmark all", show=False),
-        Binding("shift+up,K", "queue(-1)", "Earlier in the queue", show=False),
-        Binding("shift+down,J", "queue(1)", "Later in the queue", show=False),
-        Binding("1", "pane('presets')", "Presets", show=False),
-        Binding("2", "pane('runs')", "Runs", show=False),
-        Binding("3", "pane('preview')", "Preview", show=False),
-        Binding("f", "full", "Full screen", tooltip="Give the pane the whole screen, or take it back", show=False),
-        Binding("m", "draw", "Draw", tooltip="Draw pictures and maps in half-blocks or in letters", show=False),
-        Binding("escape", "clear_filter", "Clear the filter", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = workspace_keys.BINDINGS
     DEFAULT_CSS = """
     WorkspaceScreen {
         #panes { grid-size: 2 2; grid-columns: 18 1fr; grid-rows: 50% 1fr; grid-gutter: 0; }
@@ -100,6 +79,10 @@ class WorkspaceScreen(Screen[None]):
         self._catalog = catalog
         self._looks: Timer | None = None
         self._looking = False
+        self._empty = False
+        """Whether it is known that there are no runs."""
+        self._pressed = 0
+        """Keys that had been pressed when it was opened."""
         self.trash = Trash(self, self._look)
 
     # --- what it is made of ---
@@ -129,6 +112,7 @@ class WorkspaceScreen(Screen[None]):
     def on_mount(self) -> None:
         """Read presets and runs in the background: the first paint waits for neither."""
         self._arrange()
+        self._pressed = self.app.pressed
         self.set_focus(self.query_one(PresetList) if self._kept("pane") == "presets" else self.table)
         self.trash.expire()
         self._look()
@@ -191,9 +175,26 @@ class WorkspaceScreen(Screen[None]):
 
     def _take_rows(self, rows: list[RunRow]) -> None:
         self.runs.take([*self._preparing(), *rows])
+        if self._empty != (not self.runs.rows):
+            self._empty = not self.runs.rows
+            self.refresh_bindings()
+            untouched = self.focused is self.table and self.app.pressed == self._pressed
+            if self._empty and untouched and not self._kept("full"):
+                self.set_focus(self.query_one(PresetList))
 
     def _followed(self, path: Path) -> bool:
         return self.catalog.view(path) is not None
+
+    # --- keys ---
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that do nothing now are idle."""
+        filtering = isinstance(self.focused, Filter)
+        return None if workspace_keys.idle(action, empty=self._empty, filtering=filtering) else True
+
+    def in_footer(self, binding: Binding) -> Binding:
+        """Without runs, what leads to the first one."""
+        return workspace_keys.in_footer(binding, empty=self._empty)
 
     # --- panes ---
 
@@ -281,7 +282,7 @@ class WorkspaceScreen(Screen[None]):
 
     def on_descendant_focus(self) -> None:
         """The preview follows the pane that has the keys, which is the one to begin with next time."""
-        if self._pane() != (self._kept("pane") or "runs"):
+        if self._pane() != (self._kept("pane") or "runs") and not self._empty:
             self._keep(pane=self._pane())
         presets, row = self.query_one(PresetList), self.table.row
         if presets.has_focus and presets.preset is not None:

@@ -31,7 +31,7 @@ class Filter(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "screen.clear_filter", "Clear", priority=True),
-        Binding("down", "screen.focus_runs", "Runs", show=False),
+        Binding("enter,down", "screen.focus_runs", "Runs", key_display="⏎ ↓", tooltip="Go to the runs that are left"),
     ]
 
 
@@ -137,10 +137,6 @@ class RunsPane(Vertical):
     def _filter_changed(self, event: Input.Changed) -> None:
         self._query = parse(event.value)
         self._sift()
-
-    @on(Input.Submitted, "#filter")
-    def _filter_entered(self) -> None:
-        self.table.focus()
 
     def _sift(self) -> None:
         """Show the runs that the filter leaves."""

@@ -18,6 +18,20 @@ def test_curves_of_all_runs_lie_on_one_axis(reports):
     assert chart.boundaries == ((0.0, "attack"), (3.0, "teacher"), (5.0, "nad"))
 
 
+@pytest.mark.parametrize(("zoom", "range_"), [(None, (0.0, 7.0)), ("nad", (0.0, 2.0))])
+def test_the_axis_begins_where_the_first_stage_does_not_where_it_was_first_measured(reports, zoom, range_):
+    chart = overlaid_runs.chart(reports[:2], "acc", "epoch", zoom=zoom)
+    assert zoom is not None or min(chart.series[0].x) > 0
+    assert chart.x_range == range_
+    assert overlaid_runs.chart([], "acc", "epoch").x_range is None
+
+
+def test_the_key_of_a_run_is_what_its_curve_is_drawn_with(reports):
+    for place, each in enumerate(overlaid_runs.chart(reports[:3], "acc", "epoch").series):
+        assert overlaid_runs.key(place, color=False) == each.key(color=False)
+        assert overlaid_runs.key(place, color=True) == "━"
+
+
 def test_runs_of_other_seeds_become_their_mean_in_a_band(reports):
     chart = overlaid_runs.chart(reports[:3], "asr", "epoch", means=True)
     mean, other = chart.series

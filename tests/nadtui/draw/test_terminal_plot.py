@@ -63,13 +63,42 @@ def test_a_point_that_stands_alone_is_seen():
     assert sum(row.count("•") for row in canvas(drawing)) == 1
 
 
-def test_two_series_keep_their_colors_and_the_first_is_on_top():
+def test_two_series_keep_their_colors():
     above, below = series((0, 1), (1, 1), color="#00ff00"), series((0, 0), (1, 0), color="#ff0000")
     drawing = draw(Chart((above, below), y_range=(0, 1)), 40, 9)
     assert {color for _, color in drawing.rows[drawing.top]} >= {"#00ff00"}
     assert {color for _, color in drawing.rows[drawing.top + drawing.lines - 1]} >= {"#ff0000"}
-    same = draw(Chart((above, series((0, 1), (1, 1), color="#ff0000")), y_range=(0, 1)), 40, 9)
-    assert "#ff0000" not in {color for row in same.rows for _, color in row}
+
+
+@pytest.mark.parametrize("columns", [12, 24, 33, 48])
+def test_the_x_axis_has_more_than_one_label(columns):
+    low, high = -0.2, 4.4
+    labels = "".join(letter for letter, _ in terminal_plot.x_axis(low, high, 6, columns)[1])
+    assert labels.split() in (["0", "2", "4"], ["0", "1", "2", "3", "4"])
+
+
+STEEP = ((0, 1), (0.5, 1), (0.51, 0), (1, 0))
+
+
+@pytest.mark.parametrize("points", [((0, 1), (1, 1)), ((0, 0), (1, 1)), ((0, 1), (1, 0)), STEEP])
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_series_that_cover_each_other_are_all_seen(points, count):
+    hues = [f"#0000f{place}" for place in range(count)]
+    same = Chart(tuple(Series(hue, hue, *zip(*points, strict=True), hue[-1]) for hue in hues), y_range=(0, 1))
+    for color in (True, False):
+        drawing = draw(same, 46, 14, color=color)
+        seen = [hue for row in drawing.rows for letter, hue in row if letter != "•"]
+        assert {hue for hue in seen if hue in hues} == set(hues)
+        shares = [seen.count(hue) for hue in hues]
+        assert max(shares) <= 2 * min(shares), "like dashes of one line"
+    assert canvas(draw(same, 46, 14)) == canvas(draw(Chart(same.series[:1], y_range=(0, 1)), 46, 14))
+
+
+def test_a_series_that_has_no_cell_for_itself_comes_first():
+    long = Series("a", "#ff0000", [0, 1], [1, 1], "x")
+    point = Series("b", "#00ff00", [0.5], [1], "o")
+    for chart in (Chart((long, point), y_range=(0, 1)), Chart((point, long), y_range=(0, 1))):
+        assert canvas(draw(chart, 40, 9, color=False))[0].count("o") == 1
 
 
 def test_without_color_each_series_has_a_letter_of_its_own():

@@ -22,7 +22,7 @@ def test_a_group_says_mean_and_deviation_of_its_finished_runs(runs):
     assert (sig.figure("asr", 1), sig.figure("acc", 1)) == ("4.0±1.4", "96.5±0.0")  # 3 and 5; 96.5 twice
     assert badnets.figure("asr", 0) == "1"
     assert blend.figure("asr", 1) == blend.verdict == ""  # it failed
-    assert (sig.verdict, badnets.verdict) == ("1/2 partly", "1 erased")
+    assert (sig.verdict, badnets.verdict) == ("1 partly +1", "1 erased")
     assert sig.title == "sig · 2 runs"
     assert (sig.spread("attack.delta"), sig.spread("seed"), sig.spread("no.such")) == ("32", "0.5±0.71", "")
 

@@ -10,7 +10,7 @@ from nadtui.workbench.palette import Places
 from nadtui.workbench.screens.new_run import NewRunScreen
 from nadtui.workbench.screens.run import RunScreen
 from tests import looks
-from tests.pilot import drive, shows, until
+from tests.pilot import drive, screen_text, shows, until
 from tests.run_screen import opened
 
 pytestmark = pytest.mark.usefixtures("truecolor")
@@ -51,6 +51,28 @@ def test_a_run_that_is_found_is_opened_by_way_of_the_palette(runs):
         await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
 
     drive(runs, script)
+
+
+def test_keys_that_merely_move_are_left_out_and_nothing_is_said_twice(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4"))
+        commands = list(pilot.app.get_system_commands(pilot.app.screen))
+        assert {"Open (⏎)", "Unmark all (U)", "Theme (t)", "Quit (q)"} <= {each.title for each in commands}
+        assert not [each.title for each in commands if each.title.startswith("Scroll")]
+        assert not [each.title for each in commands if each.help and each.title.startswith(f"{each.help} (")]
+
+    drive(runs, script)
+
+
+def test_what_is_said_of_a_place_is_cut_visibly(runs):
+    async def script(pilot):
+        await until(pilot, shows(pilot, "runs 4"))
+        await pilot.press("ctrl+p", *"train_images")
+        await until(pilot, shows(pilot, "How many training images to draw (signs) or keep (other sets, strat"))
+        line = next(line for line in screen_text(pilot.app).splitlines() if "How many training" in line)
+        assert line.rstrip().endswith("…")
+
+    drive(runs, script, size=(80, 24))
 
 
 @looks.piloted

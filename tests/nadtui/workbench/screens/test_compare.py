@@ -14,7 +14,7 @@ from tests.pilot import at_rest, drive, screen_text, shows, until
 def test_the_screen_shows_curves_figures_and_fields(folders, size):
     async def script(pilot):
         pilot.app.push_screen(CompareScreen(folders[:3]))
-        await until(pilot, shows(pilot, "A 20260101-120000", "━ A 2 %", "attack", "100.0 (+0.0)"))
+        await until(pilot, shows(pilot, "A 20260101-120000", "━ A 2.0 %", "attack", "100.0 (+0.0)"))
         screen = pilot.app.screen
         assert len(screen.query_one("#asr", Curves).chart.series) == 3
         await pilot.press("a")
@@ -96,3 +96,47 @@ def test_the_maps_of_two_runs_stand_side_by_side(folders):
         assert not isinstance(pilot.app.screen, CompareScreen)
 
     drive(folders[0].parent, script, size=(120, 36))
+
+
+def footer(pilot) -> str:
+    return screen_text(pilot.app).rstrip().splitlines()[-1]
+
+
+def test_the_footer_shows_the_keys_of_what_is_in_sight(folders):
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, shows(pilot, "100.0 (+0.0)"))
+        assert "z Zoom" in footer(pilot) and "Sample" not in footer(pilot) and "Other run" not in footer(pilot)
+        await pilot.press("m")
+        await until(pilot, lambda: "n Sample" in footer(pilot))
+        assert "o Other run" in footer(pilot) and "← → Tap m Curves" in footer(pilot)
+        assert "Zoom" not in footer(pilot) and "Mean" not in footer(pilot) and "x axis" not in footer(pilot)
+        await pilot.press("a", "z", "b")
+        screen = pilot.app.screen
+        assert (screen.axis, screen.zoom, screen.means) == ("epoch", None, False), "what is hidden stays as it is"
+
+    drive(folders[0].parent, script, size=(80, 24))
+
+
+def test_the_heading_has_the_keys_of_the_curves_without_color(folders, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        shown = await at_rest(pilot, "100.0 (+0.0)")
+        assert [line.split()[:2] for line in shown.splitlines()[:3]] == [["━", "A"], ["o", "B"], ["x", "C"]]
+        assert all(key in shown.splitlines()[4] for key in ("━ A ", "o B ", "x C "))
+
+    drive(folders[0].parent, script, size=(120, 36))
+
+
+@pytest.mark.parametrize(("width", "beside"), [(200, True), (80, False)])
+def test_both_tables_stand_beside_each_other_where_there_is_room(folders, width, beside):
+    async def script(pilot):
+        pilot.app.push_screen(CompareScreen(folders[:3]))
+        await until(pilot, shows(pilot, "100.0 (+0.0)"))
+        screen = pilot.app.screen
+        tops = [screen.query_one(name).region.y for name in ("#figures", "#differences")]
+        assert (tops[0] == tops[1]) == beside
+
+    drive(folders[0].parent, script, size=(width, 60))

@@ -83,14 +83,14 @@ async def test_one_model_tells_the_way_to_it_and_whether_it_only_sleeps(app):
         await pilot.press("D", "down", "enter")
         assert isinstance(app.screen, OneModelScreen)
         wanted = (
-            "On the way to fine-tuning",
+            "On the way to fine-tuning; t: 0 the suspect, 1 the way's end",
             "Erased, or only asleep?",
             "a clean model",
             "34.5",
-            "straight line",
+            "straight line from the suspect; t: 0 the suspect, 1 this model",
             "by t",
         )
-        await until(pilot, shows(pilot, *wanted, "No control: the zoo has none."))
+        await until(pilot, shows(pilot, *wanted, "No control for perturbation: the zoo has none."))
         await pilot.press("escape")
         assert isinstance(app.screen, DefensesScreen)
 
@@ -130,3 +130,52 @@ async def test_a_mark_comes_when_its_defense_ends(tmp_path, settings_file):
         assert app.screen.query_one(DataTable).cursor_row == 1, "the cursor stays on nad"
     for job in jobs.made:
         job.stop()
+
+
+def footer(app: Workbench) -> str:
+    return looks.text_of(app).rstrip().splitlines()[-1]
+
+
+@looks.piloted
+async def test_the_footer_shows_the_keys_of_what_is_in_sight(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("D")
+        await until(pilot, lambda: "⏎ Model" in footer(app))
+        assert "m Maps" in footer(app) and "Sample" not in footer(app) and "View" not in footer(app)
+        await pilot.press("m")
+        await until(pilot, lambda: "m Marks" in footer(app))
+        assert "space Left maps" in footer(app) and "n Sample" in footer(app) and "v View" in footer(app)
+        await pilot.resize_terminal(120, 36)
+        await until(pilot, lambda: "m Marks" not in footer(app) and "n Sample" in footer(app))
+        assert "m Maps" not in footer(app), "all are in sight"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 36)])
+@looks.piloted
+async def test_no_column_is_shown_by_half(app, size):
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await pilot.press("D")
+        await until(pilot, shows(pilot, "side by side", "34.5"))
+        table = app.screen.query_one(DataTable)
+        assert table.virtual_size.width <= table.size.width
+        await until(pilot, shows(pilot, " t50 ", "0.30", "empty: image steps, existence, woken ASR"))
+        assert names(app) == ["(suspect)", "nad", "fine-tuning"]
+
+
+@looks.piloted
+async def test_columns_without_room_are_turned_to(app):
+    async with app.run_test(size=(50, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("D", "down")
+        await until(pilot, shows(pilot, "  ACC  ", "columns →"))
+        shown = looks.text_of(app)
+        assert "bound 4" not in shown and "t50" not in shown
+        await pilot.press(*["right"] * 9)
+        await until(pilot, shows(pilot, "bound 4", "t50", "← "))
+        shown = looks.text_of(app)
+        assert "fine-tuning" in shown and "  ACC  " not in shown and "→ " not in shown.split("side by side")[1]
+        assert app.screen.query_one(DataTable).cursor_row == 2, "the cursor stays"
+        await pilot.press(*["left"] * 9)
+        await until(pilot, shows(pilot, "  ACC  "))

@@ -72,9 +72,9 @@ def test_it_looks_as_it_should(sweep, monkeypatch, size):
 def test_the_cursor_the_views_and_the_runs_of_a_cell(sweep):
     async def script(pilot):
         pilot.app.open_sweep(sweep)
-        await until(pilot, shows(pilot, "10 of 16 cells", "badnets, nad · 2 x 2 suspects x subsets, all done"))
+        await until(pilot, shows(pilot, "10 of 16 cells", "badnets, nad · 2 × 2 suspects × subsets, all done"))
         await pilot.press("down", "right")
-        assert "sig, fine-tuning · 2 x 1 suspects x subsets, 2 of 4 done" in screen_text(pilot.app)
+        assert "sig, fine-tuning · 2 × 1 suspects × subsets, 2 of 4 done" in screen_text(pilot.app)
         await pilot.press("v")
         assert "ACC lost · signs" in screen_text(pilot.app)
         await pilot.press("v", "enter")
@@ -85,6 +85,20 @@ def test_the_cursor_the_views_and_the_runs_of_a_cell(sweep):
         assert not isinstance(pilot.app.screen, SweepScreen)
 
     drive(sweep.parent, script)
+
+
+@pytest.mark.parametrize(("width", "whole"), [(80, False), (120, True)])
+def test_the_signs_are_explained_as_far_as_there_is_room(sweep, monkeypatch, width, whole):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLORTERM", "truecolor")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    async def script(pilot):
+        pilot.app.open_sweep(sweep)
+        await until(pilot, shows(pilot, "░▒▓ not all done · bright: high ASR · ± over suspects · [ ] 95 % interval"))
+        assert ("a to b: least, most · worst: one run" in screen_text(pilot.app)) == whole
+
+    drive(sweep.parent, script, size=(width, 30))
 
 
 def test_a_cell_is_put_first_and_taken_back(sweep):
@@ -104,13 +118,15 @@ def test_a_cell_is_put_first_and_taken_back(sweep):
 def test_pausing_and_stopping_reach_who_is_at_work(sweep):
     async def script(pilot):
         pilot.app.open_sweep(sweep)
-        await until(pilot, shows(pilot, "nobody is at work"))
+        await until(pilot, shows(pilot, "nobody is at work", "R Go on"))
+        assert "p Pause" not in screen_text(pilot.app) and "x Stop" not in screen_text(pilot.app)
         await pilot.press("p")
         await until(pilot, shows(pilot, "nobody is at work on it: R goes on"))
         with members.Member(sweep) as member:
             cell = look(sweep).report.table.groups[0, 1].rows[0].cell
             member.take(lambda busy: cell)
-            await until(pilot, shows(pilot, "1 at work", "badnets fine-tuning, subset 0"))
+            await until(pilot, shows(pilot, "1 at work", "badnets fine-tuning, subset 0", "p Pause x Stop"))
+            assert "R Go on" not in screen_text(pilot.app)
             await pilot.press("p")
             await until(pilot, shows(pilot, "asked to pause"))
             assert member.wish() == "pause"
@@ -175,7 +191,7 @@ def test_a_sweep_of_one_preset_and_one_defense(tmp_path):
 
     async def script(pilot):
         pilot.app.open_sweep(folder)
-        await until(pilot, shows(pilot, "2 of 2 cells", "sig, nad · 1 x 2"))
+        await until(pilot, shows(pilot, "2 of 2 cells", "sig, nad · 1 × 2"))
         assert pilot.app.screen.query_one(SweepGrid).group.done == 2
 
     drive(folder.parent, script)

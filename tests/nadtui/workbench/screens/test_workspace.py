@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 
 import pytest
 
 from nadtui.draw import trigger_process
+from nadtui.runs.catalog import Catalog
 from nadtui.runs.deleting import TRASH, delete_runs
 from nadtui.workbench.screens.compare import CompareScreen
 from nadtui.workbench.screens.new_run import NewRunScreen
@@ -27,6 +29,10 @@ SIZES = ((80, 24), (120, 36), (200, 60))
 
 def table(pilot) -> RunTable:
     return pilot.app.screen.query_one(RunTable)
+
+
+def footer(pilot) -> str:
+    return screen_text(pilot.app).rstrip().splitlines()[-1].strip()
 
 
 def listed(pilot) -> set[str]:
@@ -253,11 +259,49 @@ def test_n_and_r_open_the_form(runs):
 
 def test_an_empty_folder_says_how_to_begin(tmp_path):
     async def script(pilot):
-        await until(pilot, shows(pilot, "No runs yet", "press Enter"))
-        await pilot.press("1")
-        await until(pilot, shows(pilot, "triggered", "difference", "attack.poisoning_rate"))
+        await until(
+            pilot, shows(pilot, "No runs yet", "press Enter", "triggered", "difference", "attack.poisoning_rate")
+        )
+        await until(pilot, lambda: footer(pilot) == "⏎ New run tab Pane n New q Quit ? Help")
+        assert isinstance(pilot.app.focused, PresetList), "what Enter is said to do, it does"
+        assert "pane" not in pilot.app.settings.workspace, "nobody has chosen that pane"
+        await pilot.press("tab")
+        await until(pilot, lambda: footer(pilot) == "tab Pane n New q Quit ? Help")
+        await pilot.press("slash", "c", "e", "d", "N")
+        assert pilot.app.screen.focused is not None and pilot.app.screen.TITLE == "workspace"
+        await pilot.press("1", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, NewRunScreen))
 
     drive(tmp_path / "none", script, size=(200, 60))
+
+
+def test_the_focus_stays_where_a_person_has_pressed_a_key(tmp_path, monkeypatch):
+    gate = threading.Event()
+    rows = Catalog.rows
+    monkeypatch.setattr(Catalog, "rows", lambda self: (gate.wait(), rows(self))[1])
+
+    async def script(pilot):
+        try:
+            await pilot.press("2")
+        finally:
+            gate.set()
+        await until(pilot, shows(pilot, "No runs yet"))
+        await until(pilot, lambda: "Compare" not in footer(pilot))
+        assert pilot.app.focused is table(pilot)
+
+    drive(tmp_path / "none", script)
+
+
+def test_the_footer_of_the_filter_shows_what_works_there(runs):
+    async def script(pilot):
+        await until(pilot, lambda: len(table(pilot).rows) == 4)
+        await pilot.press("slash", "s")
+        await until(pilot, lambda: "esc Clear" in footer(pilot))
+        assert "⏎ ↓ Runs" in footer(pilot) and "/ Filter" not in footer(pilot)
+        await pilot.press("down")
+        await until(pilot, lambda: "/ Filter" in footer(pilot) and "⏎ Open" in footer(pilot))
+
+    drive(runs, script)
 
 
 def test_a_click_selects_and_a_double_click_opens(runs):

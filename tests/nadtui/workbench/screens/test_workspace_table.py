@@ -83,7 +83,7 @@ def test_runs_are_grouped_folded_and_marked_together(runs):
         await asked(pilot, "b", "preset")
         shown = await at_rest(pilot, "by preset", "sig · 2 runs")
         line = next(line for line in shown.splitlines() if "sig · 2 runs" in line)
-        assert "96.5±0.0" in line and "4.0±1.4" in line and "1/2 partly" in line
+        assert "96.5±0.0" in line and "4.0±1.4" in line and "1 partly +1" in line
         assert [getattr(line, "title", "run") for line in table(pilot).lines] == [
             "blend · 1 run", "run", "sig · 2 runs", "run", "run", "badnets · 1 run", "run",
         ]  # fmt: skip
