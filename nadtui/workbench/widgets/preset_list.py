@@ -113,11 +113,11 @@ class PresetList(OptionList):
         kind = clean(preset.kind)
         first = [(clean(preset.name), "bold"), " "]
         if self._width < ROOMY:
-            return Content.assemble(*first, ("\n" + kind, "$text-muted"))
+            return Content.assemble(*first, ("\n" + kind, "$foreground 75%"))
         origin = [] if preset.origin == "built in" else [(" yours", "$text-accent")]
         title = clean(preset.title).split(",", 1)[-1].strip()
         return Content.assemble(
-            *first, (kind, "$text-accent"), *origin, f"\n{title}", (f"\n{cited(preset)}", "$text-muted")
+            *first, (kind, "$text-accent"), *origin, f"\n{title}", (f"\n{cited(preset)}", "$foreground 75%")
         )
 
 
