@@ -38,8 +38,6 @@ from tests.sweep_folders import write_made_up
 from tests.tiny_sweep import BASE, kill_writer, options, saved, table, trained_twice, until
 
 CELLS = ["--preset", "badnets,sig,wanet,trojan", "--suspect", "zoo", "--defense", "nad,fine-tuning", "--seeds", "0-2"]
-CELLS += ["--recipe", "classic"]
-"""By the recipe of the shortest cells: what a sweep costs beside them shows the most."""
 TINY = ["--preset", "badnets,sig", "--defense", "fine-tuning", "--seeds", "0-2", *options(BASE)]
 WARM = ["--preset", "badnets", "--suspect", "zoo", "--defense", "fine-tuning"]
 KILLS = 10
