@@ -66,13 +66,16 @@ def test_its_attack_seed_is_its_own_whatever_the_runs(overrides, seed):
     [
         (("attack.seed=9",), "the zoo has no suspect 'badnets-signs-9'"),
         (("suspect=zoo:nothing-at-all",), "the zoo has no suspect 'nothing-at-all'"),
-        (
-            ("attack.poisoning_rate=0.2",),
-            "attack.poisoning_rate = 0.2: badnets-signs-0 of the zoo was made with 0.1",
-        ),
+        (("attack.poisoning_rate=0.2",), "attack.poisoning_rate = 0.2: badnets-signs-0 of the zoo was made with 0.1"),
         (("suspect=zoo:sig-signs-0",), "attack.name = 'badnets': sig-signs-0 of the zoo was made with 'sig'"),
-        (("suspect=zoo:badnets-signs-0", "attack.seed=1"), "was made with 0, not attack.seed = 1"),
-        (("suspect=zoo:badnets-cifar10-0",), "was made with 'cifar10', not data.name = 'signs'"),
+        (
+            ("suspect=zoo:badnets-signs-0", "attack.seed=1"),
+            "attack.seed = 1: badnets-signs-0 of the zoo was made with 0",
+        ),
+        (
+            ("suspect=zoo:badnets-cifar10-0",),
+            "data.name = 'signs': badnets-cifar10-0 of the zoo was made with 'cifar10'",
+        ),
         (("model.name=wrn-10-1",), "the zoo has no suspect 'badnets-signs-wrn-10-1-0'"),
     ],
 )
