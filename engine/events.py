@@ -304,6 +304,38 @@ class Verified(Event, kind="verified"):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProxiesMade(Event, kind="proxies-made"):
+    """Triggers were made up for the suspect, from the clean subset alone, and are frozen from here on."""
+
+    target: int
+    """The class that they send images to: the one whose latent shift is the shortest."""
+    outliers: tuple[float, ...]
+    """By class, how far its latent shift stands out, as a z-score: the lower, the more."""
+    stands_out: bool
+    """Whether the class does: else what the triggers do says little."""
+    cells: float
+    """The sum of the inverted mask: pixels that it covers."""
+    image_steps: int = 0
+    """What making them cost."""
+    seconds: float = 0.0
+
+    @property
+    def z(self) -> float:
+        """How far its class stands out; NaN where the record has no such class."""
+        return self.outliers[self.target] if 0 <= self.target < len(self.outliers) else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadowed(Event, kind="shadowed"):
+    """What the made-up triggers do to a model after `epoch` epochs of its stage: a shadow ASR each."""
+
+    stage: str
+    epoch: int
+    figures: dict[str, float]
+    """By trigger (mask, perturbation), the share of clean images sent to their class, in percent."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Message(Event, kind="message"):
     """A line of the log; level info or warning."""
 

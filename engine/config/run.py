@@ -135,6 +135,9 @@ class EvaluationSettings(Section):
     """Test images behind a point of the live curves, a fixed stratified draw; 0 = all of them."""
     samples: Annotated[int, Shapes("measurement")] = Field(4, ge=0, le=32)
     """Test images whose attention maps are recorded at every point."""
+    shadow: Annotated[bool, Shapes("measurement")] = False
+    """Make up triggers for the suspect's class that stands out, and try every model with them: an ASR without anybody's
+    trigger."""
     verify: Annotated[bool, Shapes("measurement")] = False
     """Measure of each purified model whether its backdoor is erased or only asleep, beside a clean model of the zoo."""
 

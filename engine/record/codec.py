@@ -137,6 +137,7 @@ _REVIVERS: dict[str, Callable[[Any], Any]] = {
     "bytes": lambda value: binascii.a2b_base64(value, strict_mode=True),
     "Metrics": _figures(Metrics),
     "dict[str, float]": lambda value: {key: _number(item) for key, item in value.items()},
+    "tuple[float, ...]": lambda value: tuple(_number(item) for item in _checked(list, value)),
     "tuple[str, ...]": lambda value: tuple(_text(item) for item in _checked(list, value)),
     "tuple[PlannedStage, ...]": _tables(PlannedStage),
     "tuple[TapHealth, ...]": _tables(TapHealth),

@@ -14,6 +14,7 @@ from engine.events import (
     Isolated,
     Role,
     SampleAnswered,
+    Shadowed,
     StageFinished,
     StageStarted,
     Step,
@@ -94,6 +95,8 @@ class StageView:
     """What its defense chose, each thing once."""
     verified: dict[str, Verified] = field(default_factory=dict)
     """By measurement, what became of its model under attack once more."""
+    shadows: list[Shadowed] = field(default_factory=list)
+    """What made-up triggers do to its model, by rising epoch."""
     isolated: Isolated | None = None
     """What its defense set apart of the poisoned set."""
     finished: StageFinished | None = None
@@ -221,6 +224,10 @@ class StageView:
         if len(self.answers) > 2 * sum(map(len, self.attention.values())) + 1:
             self.answers = {key: each for key, each in self.answers.items() if key[0] in self.attention}
 
+    def add_shadow(self, event: Shadowed) -> None:
+        """Lengthen the curve of the made-up triggers; of two points of one epoch the later stays."""
+        self.shadows = [*(known for known in self.shadows if known.epoch != event.epoch), event]
+
     def add_health(self, event: AttentionHealth) -> None:
         """Keep what was seen of the taps; what is seen again, after a resume, replaces the first."""
         self.health = [*(known for known in self.health if known.epoch != event.epoch), event]
@@ -247,5 +254,6 @@ class StageView:
         self.attention = {at: maps for at, maps in self.attention.items() if at <= epoch}
         self.answers = {key: each for key, each in self.answers.items() if key[0] <= epoch}
         self.health = [health for health in self.health if health.epoch <= epoch]
+        self.shadows = [shadow for shadow in self.shadows if shadow.epoch <= epoch]
         self.curve = []
         self.epoch, self.step = min(self.epoch, epoch + (step > 0)), min(self.step, done)

@@ -6,9 +6,9 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.events import SCHEMA, Isolated, Verified
+from engine.events import SCHEMA, Isolated, ProxiesMade, Verified
 from engine.plain import plain
-from engine.record.absent import absent, target_class
+from engine.record.absent import absent, known_class, target_class
 from engine.record.origin import origin
 from engine.record.stage_view import StageView
 from engine.record.verdict import of_summary
@@ -48,6 +48,7 @@ def summarize(view: RunView) -> dict[str, Any]:
             for stage in stages
         ],
         "unfit": view.unfit,
+        **({"proxies": _proxies(view, view.proxies)} if view.proxies else {}),
         "seconds": round(view.elapsed(), 3),
         "peak_memory": view.finished.peak_memory if view.finished else None,
         "started": datetime.fromtimestamp(view.started, UTC).isoformat(),
@@ -88,9 +89,16 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
         "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
         **({"changes": [plain(each) for each in done.changes]} if done and done.changes else {}),
+        **({"shadow": plain(stage.shadows[-1].figures)} if stage.shadows else {}),
         **({"isolated": _isolated(stage.isolated)} if stage.isolated else {}),
         **({"verified": {name: _verified(each) for name, each in stage.verified.items()}} if stage.verified else {}),
     }
+
+
+def _proxies(view: RunView, event: ProxiesMade) -> dict[str, Any]:
+    """The made-up triggers: for which class, and how much it stands out among all."""
+    kept = ("target", "outliers", "stands_out", "cells", "image_steps", "seconds")
+    return plain({key: getattr(event, key) for key in kept} | {"class": known_class(view, event.target)})
 
 
 def _isolated(event: Isolated) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from engine.events import (
     Message,
     PlannedStage,
     Preparing,
+    ProxiesMade,
     Queued,
     Role,
     RunFailed,
@@ -33,6 +34,7 @@ from engine.events import (
     RunStopped,
     SampleAnswered,
     SampleShown,
+    Shadowed,
     StageFinished,
     StageStarted,
     Step,
@@ -78,6 +80,8 @@ class RunView:
         """name, made, precision, sha256 of the zoo's suspect that the run takes; empty where it takes none."""
         self.unfit: dict[str, str] = {}
         """Of the defenses that were asked for, those that the network cannot bear, and why."""
+        self.proxies: ProxiesMade | None = None
+        """The triggers that were made up for the suspect; None where there are none (yet)."""
         self.attacked = True
         """Whether there is a trigger, and with it an ASR, an RA and a base rate."""
         self.schema = SCHEMA
@@ -263,6 +267,12 @@ class RunView:
     def _on_verified(self, event: Verified) -> None:
         self._stage(event.stage).verified[event.test] = event
 
+    def _on_proxies_made(self, event: ProxiesMade) -> None:
+        self.proxies = event
+
+    def _on_shadowed(self, event: Shadowed) -> None:
+        self._stage(event.stage).add_shadow(event)
+
     def _on_stage_finished(self, event: StageFinished) -> None:
         self._stage(event.stage).finish(event, self._work(event))
 
@@ -332,6 +342,8 @@ _HANDLERS: dict[type[Event], Callable[[RunView, Any], None]] = {
     Isolated: RunView._on_isolated,
     StageFinished: RunView._on_stage_finished,
     Verified: RunView._on_verified,
+    ProxiesMade: RunView._on_proxies_made,
+    Shadowed: RunView._on_shadowed,
     SampleShown: RunView._on_sample,
     Preparing: RunView._on_preparing,
     Queued: RunView._on_queued,

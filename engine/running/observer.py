@@ -16,7 +16,8 @@ from engine.attacks.base import Trigger
 from engine.attacks.joint import Joint
 from engine.attention.capture import Capture
 from engine.evaluation.metrics import Answers, TestImages, ask, live_draw, measure, metrics_of, prepare, take
-from engine.events import Evaluation, Event, SampleShown
+from engine.evaluation.proxies.making import Proxies
+from engine.events import Evaluation, Event, SampleShown, Shadowed
 from engine.figures import Metrics
 from engine.running.session import Session
 from engine.storage.checkpoints import save_weights
@@ -45,6 +46,8 @@ class Observer:
         self._session = session
         self.trigger: Trigger | None = None
         """The one on the test images; None = there is none."""
+        self.proxies: Proxies | None = None
+        """Made-up triggers with which every model is tried too; None = there are none (yet)."""
         device = session.device.torch
         self._images, self._labels = session.data.x_test.to(device), session.data.y_test.to(device)
         self._live = live_draw(self._labels, session.config.evaluation.images)
@@ -82,9 +85,12 @@ class Observer:
             answers = ask(model, test, self._session.device)
             metrics = metrics_of(answers, test)
             maps, samples = self.capture.look(stage, epoch, model)
+            shadow = self.proxies.success(model, self._session.device) if self.proxies is not None else None
         yield Evaluation(stage=stage, epoch=epoch, step=step, metrics=metrics, final=final)
         yield from maps
         yield from samples
+        if shadow is not None:
+            yield Shadowed(stage=stage, epoch=epoch, figures=shadow)
         return Seen(metrics, answers)
 
     def measure(self, model: nn.Module) -> Metrics:

@@ -41,6 +41,7 @@ from engine.running.prepare import Preparation
 from engine.running.processor_queue import check_threads
 from engine.running.request import RunRequest
 from engine.running.session import Session
+from engine.running.shadowing import shadow
 from engine.running.stages import StageRunner, saved_place
 from engine.running.suspect import make_suspect
 
@@ -114,8 +115,9 @@ def _run(session: Session, runner: StageRunner) -> Generator[Event, None, None]:
     with extras.claim(session.config.threads, session.folder.id, str(session.device)) as claim:
         yield from wait_for(claim, session.control)
         suspect = yield from make_suspect(session, runner)
+        yield from shadow(session, runner, suspect)
         yield from defend(session, runner, suspect)
-    seconds = sum(event.seconds for event in runner.finished.values()) + runner.verified
+    seconds = sum(event.seconds for event in runner.finished.values()) + runner.measured
     yield RunFinished(seconds=seconds, peak_memory=peak_memory(session.device))
     session.folder.write_summary(summarize(fold(read_events(session.folder.path).events)))
 

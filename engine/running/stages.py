@@ -16,7 +16,7 @@ from engine.data.base import fingerprint
 from engine.defenses.base import LabeledImages, Watch
 from engine.evaluation.metrics import Answers
 from engine.evaluation.paired import change
-from engine.events import AttentionHealth, CurvePoint, Event, StageFinished, StageStarted, Verified
+from engine.events import AttentionHealth, CurvePoint, Event, ProxiesMade, StageFinished, StageStarted, Verified
 from engine.figures import Change, Metrics
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.kept_answers import keep_answers, recalled_answers
@@ -51,8 +51,8 @@ class StageRunner:
         """Epochs of it that are finished and saved."""
         self.step = 0
         """Steps of the next that are done and saved."""
-        self.verified = sum(event.seconds for event in session.recorded if isinstance(event, Verified))
-        """Seconds spent on measurements after purified models, those before a resume included."""
+        self.measured = sum(event.seconds for event in session.recorded if isinstance(event, Verified | ProxiesMade))
+        """Seconds spent on measurements beside the stages, those before a resume included."""
         self.passes = Passes(tuple(session.data.x_train.shape[-2:]))
         """What the stage under way has cost so far, those before a resume included."""
         self.spent: defaultdict[str, float] = defaultdict(float)

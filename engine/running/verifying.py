@@ -78,7 +78,7 @@ def verify(
         for number, name in enumerate(missing):
             yield Preparing(what=f"verifying {stage}: {name}", done=number, total=len(missing))
             event = yield from verifier.verified(stage, name, model)
-            runner.verified += event.seconds
+            runner.measured += event.seconds
             yield event
 
 

@@ -60,6 +60,10 @@ def run(
         bool,
         typer.Option("--verify", metavar="", help="Measure whether the backdoor is erased or only asleep."),
     ] = False,
+    shadow: Annotated[
+        bool,
+        typer.Option("--shadow", metavar="", help="Try every model with made-up triggers too."),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(metavar="N", help="Processor threads; runs share the machine by them.")
     ] = None,
@@ -93,6 +97,7 @@ def run(
         config=config,
         budget=budget,
         verify=verify,
+        shadow=shadow,
         threads=threads,
         out=out,
         resume=resume,

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Literal
 
-from engine.record.stage_view import StageView
+from engine.record.stage_view import EvaluationPoint, StageView
 from engine.record.view import RunView
 from nadtui.draw import colors
 from nadtui.draw.axis import Axis, Span, place_of, spans
 from nadtui.draw.chart import Chart, Series, smooth
+from nadtui.runs import shadowed
 
 SMOOTHING = (0.0, 0.6, 0.9, 0.97)
 """Weights of the past that a key steps through; 0 = the measured values."""
@@ -29,31 +30,59 @@ def figure_points(
 
     Each stage after the suspect's begins with the figures of the suspect, whose copy it trains.
     """
+
+    def measured(stage: StageView) -> list[_Measured]:
+        return [(point, getattr(point.metrics, figure)) for point in stage.evaluations]
+
+    return _curve(view, axis, zoom, measured)
+
+
+def shadow_points(view: RunView, axis: Axis, zoom: str | None = None) -> tuple[list[float], list[float]]:
+    """What the made-up triggers do over all stages, or one: as `figure_points` of an ASR."""
+
+    def tried(stage: StageView) -> list[_Measured]:
+        looked = {point.epoch: point for point in stage.evaluations}
+        return [(looked[each.epoch], shadowed.main(each.figures)) for each in stage.shadows if each.epoch in looked]
+
+    return _curve(view, axis, zoom, tried)
+
+
+_Measured = tuple[EvaluationPoint, float]
+"""When a model was looked at, and a figure of it."""
+
+
+def _curve(
+    view: RunView, axis: Axis, zoom: str | None, of: Callable[[StageView], list[_Measured]]
+) -> tuple[list[float], list[float]]:
     xs: list[float] = []
     ys: list[float] = []
     suspect = view.suspect
+    before = of(suspect)[-1:] if suspect is not None and suspect.finished is not None else []
     for span in _shown(spans(view, axis), zoom):
-        points = span.stage.evaluations
+        points = of(span.stage)
         if not points:
             continue
         if xs:
             xs.append(span.begin)
             ys.append(math.nan)
-        trained = bool(span.stage.epochs) and points[0].epoch > 0
-        if span.stage is not suspect and trained and suspect is not None and suspect.finished is not None:
-            xs.append(span.begin)
-            ys.append(getattr(suspect.finished.metrics, figure))
-        xs += [place_of(span, point, axis) for point in points]
-        ys += [getattr(point.metrics, figure) for point in points]
+        if span.stage is not suspect and span.stage.epochs and points[0][0].epoch > 0:
+            xs += [span.begin for _ in before]
+            ys += [value for _, value in before]
+        xs += [place_of(span, point, axis) for point, _ in points]
+        ys += [value for _, value in points]
     return xs, ys
 
 
 def figures_chart(view: RunView, axis: Axis, *, zoom: str | None = None, dark: bool = True) -> Chart:
-    """ACC and, if there is a trigger, ASR across all stages on one axis."""
+    """ACC and, as far as there are triggers, ASR and shadow ASR across all stages on one axis."""
     series = tuple(
         Series(name, colors.series(place, dark=dark), *figure_points(view, figure, axis, zoom), MARKS[place])
         for name, figure, place in _PLACES[: 2 if view.attacked else 1]
     )
+    if view.proxies is not None:
+        place = len(_PLACES)
+        points = shadow_points(view, axis, zoom)
+        series += (Series(shadowed.TITLE, colors.series(place, dark=dark), *points, MARKS[place]),)
     found = _shown(spans(view, axis), zoom)
     return Chart(
         series,

@@ -66,6 +66,11 @@ def _curves(writer: SummaryWriter, stage: StageView, started: float) -> None:
     for point in stage.evaluations:
         for key, title in FIGURES.items():
             add(title, getattr(point.metrics, key), point.step, point.seconds)
+    looked = {point.epoch: point for point in stage.evaluations}
+    for shadow in stage.shadows:
+        for name, value in shadow.figures.items() if shadow.epoch in looked else ():
+            point = looked[shadow.epoch]
+            add(f"shadow ASR, {name}", value, point.step, point.seconds)
 
 
 def _maps(writer: SummaryWriter, report: Report) -> None:

@@ -17,7 +17,7 @@ from engine.record.summary import summarize
 from engine.record.verdict import of_summary
 from engine.record.view import RunView
 from nadtui import formatting
-from nadtui.runs import narrate
+from nadtui.runs import narrate, shadowed
 from nadtui.runs.confusion import Confusion, confusions
 
 UNTRIGGERED = "No trigger is known: there is no ASR, RA or base."
@@ -79,6 +79,7 @@ class Report:
             ("defenses", ", ".join(view.defenses)),
             *(("verdict", said) for said in self.verdicts()),
             *(("added", said) for said in self.added()),
+            *((shadowed.TITLE, said) for said in shadowed.facts(view)),
             ("seed", str(view.config.get("seed", "?"))),
             ("machine", ", ".join(str(machine[key]) for key in ("device", "cpu", "gpu") if machine.get(key))),
             ("started", datetime.fromtimestamp(view.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")),

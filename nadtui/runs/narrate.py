@@ -11,7 +11,7 @@ from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
 from nadtui import formatting
-from nadtui.runs import asleep
+from nadtui.runs import asleep, shadowed
 
 
 def loud(event: events.Event) -> bool:
@@ -94,6 +94,16 @@ def _(event: events.Isolated, view: RunView) -> str:
 @line.register
 def _(event: events.Verified, view: RunView) -> str:
     return asleep.line(event)
+
+
+@line.register
+def _(event: events.ProxiesMade, view: RunView) -> str:
+    return shadowed.made(event, view)
+
+
+@line.register
+def _(event: events.Shadowed, view: RunView) -> str:
+    return shadowed.line(event)
 
 
 @line.register

@@ -6,7 +6,7 @@ from engine.record.stage_view import StageView
 from engine.record.summary import summarize
 from engine.record.verdict import of_summary
 from engine.record.view import RunView
-from nadtui.runs import asleep, narrate
+from nadtui.runs import asleep, narrate, shadowed
 
 VERIFIED = ("measured", "the model", "a clean model")
 
@@ -20,6 +20,7 @@ def told(view: RunView, stage: StageView) -> list[str]:
         *(["  ".join(narrate.figures(metrics))] if metrics is not None else []),
         *([verdict.line] if verdict is not None else []),
         *(narrate.change(stage.name, each) for each in (done.changes if done is not None else ())),
+        *([f"shadow ASR {shadowed.figures(stage.shadows[-1].figures)}"] if stage.shadows else []),
         *([narrate.isolation(stage.isolated)] if stage.isolated else []),
         *map(narrate.choice, stage.chosen),
     ]

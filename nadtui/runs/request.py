@@ -35,6 +35,7 @@ class RunOptions:
     config: Path | None = None
     budget: str | None = None
     verify: bool = False
+    shadow: bool = False
     threads: int | None = None
     out: Path | None = None
     resume: str | None = None
@@ -204,6 +205,8 @@ def _overrides(options: RunOptions) -> list[dict[str, Any]]:
         layers.append({"suspect": suspect(options.suspect)})
     if options.verify:
         layers.append(nested("evaluation.verify", True))
+    if options.shadow:
+        layers.append(nested("evaluation.shadow", True))
     if options.teacher is not None:
         layers.append(nested("defenses.nad.teacher.file", _teacher(options.teacher)))
     layers += [parse_override(text) for text in options.settings]

@@ -6,11 +6,12 @@ import math
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from engine.errors import RequestError
 from nadtui import formatting
-from nadtui.runs import asleep
+from nadtui.runs import asleep, shadowed
 
 TITLE = "Side by side"
 AS_RUN = "run"
@@ -96,11 +97,13 @@ def whole(summary: Mapping[str, Any], order: str = AS_RUN) -> Table:
     found = list(_found(summary))
     unfit = summary.get("unfit") or {}
     measures = [each for each in asleep.MEASURES if any(each.test in row.get("verified", ()) for row in found)]
-    columns = (*_HEAD, *(each.title for each in measures), "chosen")
+    shadow = any(shadowed.of_summary(row) is not None for row in found)
+    columns = (*_HEAD, *[shadowed.TITLE] * shadow, *(each.title for each in measures), "chosen")
     suspect = next((stage for stage in summary["stages"] if stage.get("role") == "suspect"), None)
-    rows = [] if suspect is None else [Row(SUSPECT, _cells(SUSPECT, suspect, measures), suspect["stage"])]
+    of = partial(_cells, measures=measures, shadow=shadow)
+    rows = [] if suspect is None else [Row(SUSPECT, of(SUSPECT, suspect), suspect["stage"])]
     for row in sorted(found, key=ORDERS[order]):
-        cells = _cells(row["defense"], row, measures)
+        cells = of(row["defense"], row)
         rows.append(Row(row["defense"], cells, row["stage"], row["letter"], *_place(suspect, row)))
     absent = [formatting.percentage(None)] * (len(columns) - 2)
     rows += [Row(name, (name, *absent, f"n/a: {why}")) for name, why in unfit.items()]
@@ -131,7 +134,7 @@ def _place(suspect: Mapping[str, Any] | None, row: Mapping[str, Any]) -> tuple[f
     return suspect["acc"] - row["acc"], row["asr"]
 
 
-def _cells(name: str, stage: Mapping[str, Any], measures: Sequence[asleep.Measure]) -> tuple[str, ...]:
+def _cells(name: str, stage: Mapping[str, Any], measures: Sequence[asleep.Measure], *, shadow: bool) -> tuple[str, ...]:
     chosen = "; ".join(f"{each['what']} {each['choice']}" for each in stage.get("chosen") or ())
     unfinished = "" if stage["state"] == "finished" else f"after epoch {stage['epochs']}"
     verified = stage.get("verified") or {}
@@ -139,6 +142,7 @@ def _cells(name: str, stage: Mapping[str, Any], measures: Sequence[asleep.Measur
         name,
         *(formatting.percentage(stage[figure]) for figure in _FIGURES),
         formatting.count(stage.get("image_steps") or None),
+        *[formatting.percentage(shadowed.of_summary(stage))] * shadow,
         *(each.said((verified.get(each.test) or {}).get("figures")) for each in measures),
         "; ".join(filter(None, (chosen, unfinished))),
     )

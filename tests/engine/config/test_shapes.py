@@ -82,7 +82,7 @@ def test_fields_shape_what_they_are_known_to():
     for path, shapes in fields.items():
         by_kind.setdefault(shapes.what, set()).add(path)
     assert by_kind["nothing"] == {"preset", "recipe", "threads"}
-    kept = {"evaluation.every", "evaluation.images", "evaluation.samples", "evaluation.verify"}
+    kept = {f"evaluation.{name}" for name in ("every", "images", "samples", "shadow", "verify")}
     assert by_kind["measurement"] == kept
     of_defenses = {path for path in fields if path.startswith("defenses.")}
     assert by_kind["defense"] - of_defenses == {

@@ -1,0 +1,100 @@
+"""Which class a suspect is led to most easily: the least shift of the features that moves images there. Needs torch.
+
+TAC-QP (arXiv 2511.08944): s_k is the shortest vector that, added to a clean image's features, makes class k win, for
+all images. With the head's weights w and biases b
+
+    s_k = argmin 1/2 ||s||^2   subject to   (w_k - w_j) s >= c_j   for all j != k
+
+and a backdoored class is one whose shift is short. There c_j is the largest lead that class j has over k; here it is
+its 95 % quantile over the images of other classes, as one odd image would rule a maximum. How short is short, the paper
+does not say: here the modified z-score of log ||s_k||, from the median and the median absolute deviation over classes,
+with -3.5 as its customary bound (Iglewicz and Hoaglin 1993).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engine.device import Device
+from engine.evaluation.verification.material import Unfit
+from engine.models.inference import as_input
+from engine.models.layers import HEAD, layer_paths
+from engine.models.penultimate import features
+
+QUANTILE = 0.95
+"""Of the leads that a shift has to make up for."""
+STANDS_OUT = -3.5
+"""A class whose z-score lies below it does."""
+SWEEPS = 200
+"""Passes of coordinate ascent over a problem's constraints."""
+PROBE = 2
+"""Images with which a network is asked for its head."""
+
+
+def outliers(model: nn.Module, images: Tensor, labels: Tensor, device: Device) -> Tensor:
+    """The z-score of each class's shift, float64 [classes] on the CPU: the lower, the more easily it is reached.
+
+    Args:
+        images: clean ones, uint8 [N, 3, H, W].
+        labels: int64 [N].
+
+    Raises:
+        Unfit: the network does not end in a layer over its features, or a class has no image of another.
+    """
+    (path,) = layer_paths(model, as_input(images[:PROBE]), (HEAD,), HEAD)
+    head = model.get_submodule(path)
+    weight = head.weight.detach().flatten(1).double().cpu()
+    bias = torch.zeros(len(weight)) if head.bias is None else head.bias.detach().cpu()
+    found = features(model, images, device).double().cpu()
+    if found.shape[1] != weight.shape[1]:
+        raise Unfit(f"its last layer is given {found.shape[1]} features and weighs {weight.shape[1]}")
+    return z_scores(shifts(found, labels.cpu(), weight, bias.double()).norm(dim=1))
+
+
+def shifts(found: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The least shift to each class, float64 [classes, D].
+
+    Args:
+        found: features, float64 [N, D].
+        labels: int64 [N].
+        weight: the head's, float64 [classes, D]; bias: [classes].
+
+    Raises:
+        Unfit: all images are of one class.
+    """
+    logits = found @ weight.T + bias
+    rows, leads = [], []
+    for target in range(len(weight)):
+        others = torch.arange(len(weight)) != target
+        own = logits[labels != target]
+        if not len(own):
+            raise Unfit(f"all {len(labels)} clean images are of class {target}")
+        rows.append(weight[target] - weight[others])
+        leads.append(torch.quantile(own[:, others] - own[:, target, None], QUANTILE, dim=0))
+    return shortest(torch.stack(rows), torch.stack(leads))
+
+
+def shortest(rows: Tensor, least: Tensor) -> Tensor:
+    """The shortest s [P, D] of each of P problems with rows[p] s[p] >= least[p]; rows are [P, J, D], least [P, J].
+
+    By coordinate ascent on the dual, all problems at once: s = rows^T lambda, lambda >= 0.
+    """
+    products = rows @ rows.transpose(1, 2)
+    duals = torch.zeros_like(least)
+    for _ in range(SWEEPS):
+        for place in range(least.shape[1]):
+            short = least[:, place] - (products[:, place] * duals).sum(dim=1)
+            duals[:, place] = (duals[:, place] + short / products[:, place, place].clamp_min(1e-12)).clamp_min(0)
+    return (rows * duals[:, :, None]).sum(dim=1)
+
+
+def z_scores(lengths: Tensor) -> Tensor:
+    """How far the logarithm of each is from their median, in median absolute deviations scaled to a deviation.
+
+    All 0 where most are alike: nothing then tells what is far.
+    """
+    logs = lengths.clamp_min(1e-12).log()
+    away = logs - logs.median()
+    spread = 1.4826 * away.abs().median()
+    return away / spread if spread > 0 else torch.zeros_like(away)

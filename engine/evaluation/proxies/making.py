@@ -1,0 +1,107 @@
+"""Made-up triggers for the class of a suspect that stands out, frozen, and what they do to any model. Needs torch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.control import Control
+from engine.data.subset import stratified_draw
+from engine.device import Device
+from engine.evaluation.proxies import inverted_mask, latent_shift
+from engine.evaluation.verification import perturbation
+from engine.events import Event
+from engine.models.inference import BATCH, as_input, in_eval_mode
+from engine.training.progress import ToldSteps
+
+LOOKED_AT = 300
+"""Clean images, of other classes than the triggers', on which a model is tried."""
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The triggers, and the images on which they are tried."""
+
+    target: Tensor
+    """The class that they send images to, int64 []."""
+    outliers: Tensor
+    """By class, how far its latent shift stands out, float64 [classes]: the lower, the more."""
+    perturbation: Tensor
+    """Added to every image, float [1, 3, H, W]."""
+    mask: Tensor
+    """How much of each pixel the pattern covers, float [1, 1, H, W]."""
+    pattern: Tensor
+    """float [1, 3, H, W]."""
+    images: Tensor
+    """uint8 [N, 3, H, W]."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, for a file."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    @classmethod
+    def of(cls, tensors: dict[str, Tensor], device: torch.device) -> Proxies:
+        """What `tensors` gave."""
+        moved: dict[str, Any] = {name: value.to(device) for name, value in tensors.items()}
+        return cls(**moved)
+
+    @torch.inference_mode()
+    def success(self, model: nn.Module, device: Device) -> dict[str, float]:
+        """The share of the images that each trigger sends to its class, in percent, by the triggers' names."""
+        hits = {"mask": 0, "perturbation": 0}
+        with in_eval_mode(model), device.autocast():
+            for some in self.images.split(BATCH):
+                plain = as_input(some)
+                triggered = {
+                    "mask": inverted_mask.pasted(plain, self.mask, self.pattern),
+                    "perturbation": (plain + self.perturbation).clamp(0, 1),
+                }
+                for name, each in triggered.items():
+                    hits[name] += int((model(each).argmax(dim=1) == self.target).sum())
+        return {name: 100 * count / len(self.images) for name, count in hits.items()}
+
+
+def make(
+    model: nn.Module, images: Tensor, labels: Tensor, device: Device, control: Control, seed: int
+) -> Generator[Event, None, Proxies]:
+    """Make them for the class whose latent shift is the shortest, whether or not it stands out.
+
+    Args:
+        model: the suspect, frozen.
+        images: the clean subset, uint8 [N, 3, H, W].
+        labels: int64 [N].
+
+    Raises:
+        engine.evaluation.verification.material.Unfit: as `latent_shift.outliers`.
+    """
+    yield from control.checkpoint()
+    found = latent_shift.outliers(model, images, labels, device)
+    target = int(found.argmin())
+    others = (labels != target).nonzero().flatten()
+    elsewhere = images[others]
+    delta = yield from _perturbation(model, elsewhere, target, device, control, seed)
+    mask, pattern = yield from inverted_mask.invert(model, elsewhere, target, device, control, seed)
+    count = max(LOOKED_AT, len(labels[others].unique()))
+    if count < len(others):
+        elsewhere = elsewhere[stratified_draw(labels[others].cpu(), count, seed, "made-up triggers").to(images.device)]
+    return Proxies(torch.tensor(target, device=images.device), found, delta, mask, pattern, elsewhere)
+
+
+def _perturbation(
+    model: nn.Module, images: Tensor, target: int, device: Device, control: Control, seed: int
+) -> Generator[Event, None, Tensor]:
+    """One perturbation for all images, made as that which is to wake a trigger, and without one."""
+    delta = perturbation.bounded_start(images, seed)
+    draws = torch.Generator().manual_seed(seed)
+    told = ToldSteps(control, "perturbing clean images", perturbation.STEPS)
+    for _ in range(perturbation.STEPS):
+        some = torch.randperm(len(images), generator=draws)[: perturbation.BATCH].to(images.device)
+        wanted = torch.full((len(some),), target, device=images.device)
+        with in_eval_mode(model), device.autocast(), torch.enable_grad():
+            perturbation.step(model, delta, as_input(images[some]), wanted)
+        yield from told.done()
+    return delta.detach()
