@@ -14,6 +14,7 @@ from typing import Any
 from engine.events import ZOO
 from engine.zoo import seed_in
 from nadtui import formatting
+from nadtui.runs import shadowed
 from nadtui.runs.digest import flatten
 
 STATUSES = ("default", "tried", "prototype")
@@ -77,6 +78,19 @@ def _figures() -> Iterator[Column]:
             yield Column(f"{name}.std", float, spread, show=formatting.percentage)
 
 
+def _verified(name: str, test: str, figure: str, about: str, *, controlled: bool = False) -> Iterator[Column]:
+    """A figure of a verification, and a clean model's beside it."""
+    show = formatting.percentage if controlled else _two_places
+    whose = {"": "figures", ".clean": "control"} if controlled else {"": "figures"}
+    for end, part in whose.items():
+        said = f"{about}; of a clean model" if end else about
+        yield Column(f"{name}{end}", float, said, (f"after.verified.{test}.{part}.{figure}",), show)
+
+
+def _two_places(value: float) -> str:
+    return f"{value:.2f}"
+
+
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
@@ -92,6 +106,12 @@ COLUMNS: dict[str, Column] = {
         Column("attack.seed", int, "seed of the suspect", ("seed_in_zoo", "config.attack.seed", "config.seed")),
         Column("seeds", list, "seeds of the clean subsets, one each run", ("config.seed",), listed),
         *_figures(),
+        Column("shadow", float, "shadow ASR of the purified model, percent", ("shadow",), formatting.percentage),
+        *_verified("retuned", "retuning", "asr_after", "ASR after retuning, percent", controlled=True),
+        *_verified("t50", "linear-path", "t50", "where on the way from the suspect ASR falls below 50 %"),
+        *_verified("existence", "existence", "coefficient", "backdoor existence coefficient"),
+        *_verified("woken", "perturbation", "asr", "ASR with a perturbation on top, percent", controlled=True),
+        Column("image_steps", int, "what the defense's stages cost", ("image_steps",), formatting.count),
         Column("seconds", float, "all stages, in seconds", ("seconds.all",), formatting.count),
         Column("seconds.attack", float, "the suspect's training alone", ("seconds.attack",), formatting.count),
         Column("seconds.defense", float, "the defense's stages alone", ("seconds.defense",), formatting.count),
@@ -135,6 +155,8 @@ def sources(
             "teacher": next((stage for stage in own if stage.get("role") == "reference"), {}),
             "after": after,
             "differs": differing(config, shipped, defense),
+            "shadow": shadowed.of_summary(after),
+            "image_steps": sum(stage.get("image_steps") or 0 for stage in own) or None,
             "seconds": {
                 "all": _seconds([suspect, *own]),
                 "attack": _seconds([suspect]),

@@ -40,9 +40,16 @@ def summary(*stages: dict[str, Any]) -> dict[str, Any]:
 
 
 CONFIG = {"seed": 3, "attack": {"name": "an attack", "seed": 7}, "training": {"epochs": 12}}
-SUSPECT = stage("suspect's", "suspect", "", 10)
-REFERENCE = stage("reference's", "reference", "one", 20)
-PURIFIED = stage("purified's", "purified", "one", 30)
+VERIFIED = {
+    "retuning": {"figures": {"asr_before": 60.1, "asr_after": 60.2}, "control": {"asr_after": 60.3}},
+    "linear-path": {"figures": {"t50": 0.61}},
+    "existence": {"figures": {"similarity": 0.62, "coefficient": 0.63}, "control": {"similarity": 0.64}},
+    "perturbation": {"figures": {"asr": 60.5, "alone": 60.6}, "control": {"asr": 60.7}},
+}
+SUSPECT = stage("suspect's", "suspect", "", 10, image_steps=70_000, shadow={"mask": 71.0})
+REFERENCE = stage("reference's", "reference", "one", 20, image_steps=7_000)
+TRIED = {"mask": 72.0, "perturbation": 73.0}
+PURIFIED = stage("purified's", "purified", "one", 30, image_steps=700, shadow=TRIED, verified=VERIFIED)
 
 
 def test_the_seed_of_a_suspect_of_the_zoo_is_its_own():
@@ -82,6 +89,14 @@ def test_no_column_reads_its_neighbors_place():
         "base.before": 10.3,
         "base.teacher": 20.3,
         "base.after": 30.3,
+        "shadow": 73.0,
+        "retuned": 60.2,
+        "retuned.clean": 60.3,
+        "t50": 0.61,
+        "existence": 0.63,
+        "woken": 60.5,
+        "woken.clean": 60.7,
+        "image_steps": 7_700,
         "seconds": 61.2,
         "seconds.attack": 10.4,
         "seconds.defense": 50.8,
