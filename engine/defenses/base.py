@@ -146,6 +146,8 @@ class Port:
     device: Device
     seed: int
     """For whatever the defense itself draws."""
+    mirror: bool = False
+    """Whether a mirrored image keeps its label."""
     _build: Callable[[int], nn.Module] | None = field(default=None, repr=False)
     _poisoned: LabeledImages | None = field(default=None, repr=False)
 

@@ -26,17 +26,19 @@ def change(test: TestImages, before: Answers, after: Answers, than: str) -> Chan
 def paired(before: Tensor, after: Tensor) -> tuple[float, tuple[float, float]]:
     """The difference of two shares of the same images, in points, with its 95 % interval; NaN without images.
 
+    Where an image was asked about several times, it counts as often as it was right, and is still one image.
+
     The interval is Agresti and Min's (Statistics in Medicine 2005): Wald's for matched pairs, half an image added to
     each of the four outcomes. It is narrower than that of two separate samples as far as the models agree.
 
     Args:
-        before, after: bool [N], whether the image counts for each model.
+        before, after: bool [N], whether the image counts for each model, or the share of times that it does, 0-1.
     """
     count = len(before)
     if count == 0:
         return math.nan, (math.nan, math.nan)
-    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    n, differ, gain = count + 2, gained + lost + 1, gained - lost
+    gained = after.double() - before.double()
+    n, differ, gain = count + 2, float(gained.square().sum()) + 1, float(gained.sum())
     center = gain / n
     half = Z * math.sqrt(differ - gain * gain / n) / n
     return 100 * gain / count, (100 * (center - half), 100 * (center + half))

@@ -56,6 +56,7 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
         taps=suspect.model.tap_names,
         device=session.device,
         seed=session.config.seed,
+        mirror=bool(session.config.data.mirror),
         _build=partial(session.network.fresh, device=session.device),
         _poisoned=poisoned,
     )

@@ -46,8 +46,7 @@ class Taught(Defense):
     budget: float | None = Field(None, ge=0, le=100)
     """Points of ACC that it may cost: a trial student, which never saw a share of the clean images, says by them how
     far the student may go from the suspect (`distill.reach`), which then learns on all; null = no trial, as far as
-    `distill.reach` says. Of images on which the suspect was trained the suspect knows more than of others, so that the
-    loss seems larger than it is: `data.clean_from`."""
+    `distill.reach` says."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those held for the trial."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.defenses.base import Choose, LabeledImages, Port
-from engine.defenses.budget import TRIED, furthest, rungs, strongest
+from engine.defenses.budget import COPIES, TRIED, copies, furthest, rungs, strongest
 from engine.defenses.fine_pruning import activity, cut
 from engine.defenses.neurons import channels_of
 from engine.defenses.pruning import without
@@ -26,14 +26,14 @@ IMAGES = torch.randint(0, 256, (20, 3, 32, 32), dtype=torch.uint8, generator=DRA
 
 
 class Right(nn.Module):
-    """Recognizes so many of ten images, whose first pixel is their number and label."""
+    """Recognizes so many of ten images, the pixels of which are their number and label."""
 
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
 
     def forward(self, images: Tensor) -> Tensor:
-        number = (images[:, 0, 0, 0] * 255).round().long()
+        number = (images[:, 0, 4, 4] * 255).round().long()
         return nn.functional.one_hot((number + (number >= round(10 * self.share))) % 11, 11).float()
 
 
@@ -107,6 +107,48 @@ def test_the_strongest_within_the_budget_is_taken_else_the_one_that_loses_least(
     with pytest.raises(StopIteration) as end:
         work.send(None)
     assert end.value.value == ladder[wanted]
+
+
+class Remembering(nn.Module):
+    """Knows every image as it is in memory, and of others so many of ten."""
+
+    def __init__(self, images: Tensor, labels: Tensor, otherwise: float) -> None:
+        super().__init__()
+        self.images, self.labels, self.otherwise = as_input(images), labels, otherwise
+
+    def forward(self, images: Tensor) -> Tensor:
+        known = (images[:, None] == self.images[None]).flatten(2).all(dim=2)
+        guess = Right(self.otherwise)(images)
+        recalled = nn.functional.one_hot(self.labels[known.int().argmax(dim=1)], 11).float()
+        return torch.where(known.any(dim=1, keepdim=True), recalled, guess)
+
+
+def test_what_a_suspect_remembers_of_the_held_images_is_not_held_against_a_student():
+    """Both know seven of ten images, the suspect the held ones by heart as well: nothing is lost by forgetting them."""
+    edges = torch.zeros(10, 3, 8, 8, dtype=torch.uint8)
+    edges[:, :, 1:-1, 1:-1] = torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1)
+    edges[:, :, 4, 0] = 200  # moved by a pixel, it is another image
+    held = LabeledImages(edges, torch.arange(10))
+    at = Port(Remembering(edges, held.labels, 0.7), held, held, 11, (), CPU, 0)
+    work = strongest(at, "stage", "how far", {"only": 0.7}, Right, 0)
+    ask = next(work)
+    assert ask.score("only") > -5  # copies that are not moved at all, one in 25, are still remembered
+    plain = (at.suspect(as_input(edges)).argmax(1) == held.labels).float().mean()
+    assert plain == 1
+
+
+def test_the_copies_of_held_images_are_moved_and_mirrored_only_where_that_keeps_the_label():
+    images = torch.zeros(30, 3, 9, 9, dtype=torch.uint8)
+    images[:, :, 4, 3] = 255
+    held = LabeledImages(images, torch.zeros(30, dtype=torch.int64))
+    for mirror, columns in ((False, range(1, 6)), (True, range(1, 8))):
+        made = copies(Port(Right(1), held, held, 11, (), CPU, 0, mirror))
+        assert len(made) == COPIES and all(each.shape == images.shape for each in made)
+        rows_and_columns = torch.cat(made)[:, 0].nonzero()
+        assert len(rows_and_columns) == COPIES * 30
+        assert set(rows_and_columns[:, 1].tolist()) == set(range(2, 7))
+        assert set(rows_and_columns[:, 2].tolist()) == set(columns)
+    assert all(map(torch.equal, made, copies(Port(Right(1), held, held, 11, (), CPU, 0, True))))
 
 
 @pytest.mark.parametrize("name", ["wrn-10-1", "resnet-18@0.125", "vgg-11@0.125"])

@@ -39,6 +39,16 @@ def test_models_that_agree_leave_little_room():
     assert wide[1] - wide[0] > 10 * (high - low)
 
 
+def test_an_image_that_was_asked_about_often_is_one_image():
+    once, often = hits(60, 40), torch.tensor([0.5] * 100)
+    assert paired(once, once.double())[1] == paired(once, once)[1]
+    difference, (low, high) = paired(once.double(), often)
+    assert difference == pytest.approx(-10)
+    squares, total, n = 100 * 0.25 + 1, -10.0, 102
+    half = Z * math.sqrt(squares - total**2 / n) / n
+    assert (low, high) == pytest.approx((100 * (total / n - half), 100 * (total / n + half)))
+
+
 def test_without_images_there_is_no_difference():
     difference, interval = paired(hits(0, 0), hits(0, 0))
     assert math.isnan(difference) and all(map(math.isnan, interval))
