@@ -65,11 +65,16 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
 def split(session: Session, defense: Defense) -> tuple[LabeledImages, LabeledImages]:
     """The clean subset as a defense has it: to train on, and to choose on where it does."""
     clean = session.clean
-    count = held_images(defense, len(clean))
-    order = torch.randperm(len(clean), generator=_generator(session.config))
-    held = torch.zeros(len(clean), dtype=torch.bool)
-    held[order[:count]] = True
+    held = held_places(session.config, defense, len(clean))
     return _lent(session, clean[~held]), _lent(session, clean[held])
+
+
+def held_places(config: RunConfig, defense: Defense, clean: int) -> Tensor:
+    """Which of so many clean images a defense holds, bool [clean]."""
+    order = torch.randperm(clean, generator=_generator(config))
+    held = torch.zeros(clean, dtype=torch.bool)
+    held[order[: held_images(defense, clean)]] = True
+    return held
 
 
 def held_images(defense: Defense, clean: int) -> int:
