@@ -37,6 +37,16 @@ def test_it_is_the_shortest_that_makes_up_for_every_lead():
         assert torch.allclose(mine, by_active_sets(a, c), atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "count"), [("TOGETHER", 4), ("TIGHTEST", 2)])
+def test_how_much_is_looked_at_at_once_changes_nothing(monkeypatch, name, count):
+    draw = torch.Generator().manual_seed(1)
+    features, weight = torch.randn(90, 12, generator=draw).double(), torch.randn(9, 12, generator=draw).double()
+    given = features, torch.arange(90) % 9, weight, torch.zeros(9).double()
+    whole = latent_shift.shifts(*given)
+    monkeypatch.setattr(latent_shift, name, count)
+    assert torch.allclose(whole, latent_shift.shifts(*given), atol=1e-4)
+
+
 def test_an_image_in_twenty_may_stay_behind():
     weight, bias = torch.eye(2).double(), torch.zeros(2).double()
     leads = torch.arange(1.0, 101.0).double()
