@@ -46,7 +46,7 @@ def copies(port: Port) -> list[Tensor]:
 def _right(port: Port, model: nn.Module) -> Tensor:
     """The share of each held image's copies that it knows, float [N]."""
     known = [predict(model, each, port.device) == port.held.labels for each in copies(port)]
-    return torch.stack(known).double().mean(dim=0)
+    return torch.stack(known).float().mean(dim=0)
 
 
 def strongest(

@@ -29,7 +29,7 @@ class Proxies:
     target: Tensor
     """The class that they send images to, int64 []."""
     outliers: Tensor
-    """By class, how far its latent shift stands out, float64 [classes]: the lower, the more."""
+    """By class, how far its latent shift stands out, float32 [classes]: the lower, the more."""
     perturbation: Tensor
     """Added to every image, float [1, 3, H, W]."""
     mask: Tensor

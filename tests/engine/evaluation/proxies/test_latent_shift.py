@@ -98,6 +98,18 @@ def test_a_class_with_a_direction_of_its_own_is_named():
     assert innocent.min() > latent_shift.STANDS_OUT
 
 
+def test_of_many_clean_images_some_are_looked_at(monkeypatch):
+    images, labels = shown(320)
+    seen = []
+    monkeypatch.setattr(
+        latent_shift, "features", lambda model, images, device: seen.append(images) or images.flatten(1)
+    )
+    monkeypatch.setattr(latent_shift, "IMAGES", 40)
+    with pytest.raises(Unfit, match="is given 192 features and weighs 9"):
+        latent_shift.outliers(freeze(_Marked(1.0)), images, labels, CPU)
+    assert len(seen[0]) == 40
+
+
 def test_clean_images_of_one_class_alone_tell_nothing():
     images, labels = shown()
     with pytest.raises(Unfit, match="all 20 clean images are of class 3"):
