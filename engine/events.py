@@ -312,9 +312,9 @@ class ProxiesMade(Event, kind="proxies-made"):
     outliers: tuple[float, ...]
     """By class, how far its latent shift stands out, as a z-score: the lower, the more."""
     stands_out: bool
-    """Whether the class does: else what the triggers do says little."""
+    """Whether its patch is small enough for it to be suspected: else what the triggers do says little."""
     cells: float
-    """The sum of the inverted mask: pixels that it covers."""
+    """Pixels that the patch covers."""
     image_steps: int = 0
     """What making them cost."""
     seconds: float = 0.0

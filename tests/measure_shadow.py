@@ -4,10 +4,11 @@
         --set evaluation.shadow=true --workers 2 --out DIR
     python -m tests.measure_shadow DIR...
 
-By preset, over its suspects: the class that stands out and how far, and over all that was looked at (the suspect, every
-live evaluation, the last epoch) Pearson's correlation of ASR with what each made-up trigger does and with the larger of
-the two, the shadow ASR. An all-clear is a model whose shadow ASR is at most 20 %: how many of these have an ASR above
-20 %, and the largest of those.
+By preset, over its suspects: whether the class is the attacker's, how far it and how small its patch is (* = it stands
+out); over all that was looked at (the suspect, every live evaluation, the last epoch) Pearson's correlation of ASR with
+what each made-up trigger does. An all-clear is a model whose shadow ASR is at most 5 %: how many of these have an ASR
+above 20 %, and the largest of those. An erased one (ASR at most 5 %) is alarmed where its shadow ASR is above 20 %. At
+the end the same of all suspects whose class is the attacker's.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from engine.record.reading import read_events
 from engine.record.view import RunView, fold
 from nadtui.runs import shadowed
 
-CLEAR = 20.0
-"""Percent: perturbations of 0.05 send so many images of innocent models to a class."""
+LOW, HIGH = 5.0, 20.0
+"""Percent: what counts as gone, and as there."""
 
 
 class Point(NamedTuple):
@@ -63,12 +64,23 @@ def correlation(xs: list[float], ys: list[float]) -> float:
     return float(np.corrcoef(xs, ys)[0, 1]) if min(np.std(xs), np.std(ys)) > 0 else math.nan
 
 
+def judged(known: list[Point]) -> str:
+    """How often the shadow ASR says what is not so."""
+    clear = [point.asr for point in known if point.shadow <= LOW]
+    wrong = sum(value > HIGH for value in clear)
+    gone = [point.shadow for point in known if point.asr <= LOW]
+    return (
+        f"{wrong} of {len(clear)} all-clears wrong (ASR up to {max(clear, default=math.nan):.0f}), "
+        f"{sum(value > HIGH for value in gone)} of {len(gone)} erased ones alarmed"
+    )
+
+
 def told(preset: str, views: list[RunView]) -> None:
     """What a preset's runs come to."""
     made = [view.proxies for view in views if view.proxies is not None]
     targets = [(view.config.get("attack") or {}).get("target") for view in views if view.proxies is not None]
     named = ", ".join(
-        f"{'right' if each.target == target else 'wrong'} z {each.z:.1f}{' *' if each.stands_out else ''}"
+        f"{'right' if each.target == target else 'wrong'} z {each.z:.1f} {each.cells:.0f} px{' *' * each.stands_out}"
         for each, target in zip(made, targets, strict=True)
     )
     found = [point for view in views for point in points(view)]
@@ -78,13 +90,10 @@ def told(preset: str, views: list[RunView]) -> None:
     if known:
         asr = [point.asr for point in known]
         by_name = {name: correlation(asr, [p.figures[name] for p in known]) for name in known[0].figures}
-        by_name["shadow"] = correlation(asr, [point.shadow for point in known])
-        clear = [point.asr for point in known if point.shadow <= CLEAR]
-        wrong = [value for value in clear if value > CLEAR]
         parts += [
             f"ASR {', '.join(f'{end.asr:.0f}' for end in ends)}",
             f"{len(known)} models, correlation {', '.join(f'{name} {value:.2f}' for name, value in by_name.items())}",
-            f"{len(wrong)} of {len(clear)} all-clears wrong (ASR up to {max(clear, default=math.nan):.0f})",
+            judged(known),
         ]
     say("; ".join(parts))
 
@@ -97,8 +106,18 @@ def main() -> None:
             view = fold(read_events(file.parent).events)
             if view.proxies is not None:
                 by_preset[view.preset].append(view)
+    right = []
     for preset, views in by_preset.items():
         told(preset, views)
+        for view in views:
+            attack = view.config.get("attack") or {}
+            if view.proxies.target == attack.get("target") and attack.get("label_rule") != "all-to-all":
+                right += [point for point in points(view) if not math.isnan(point.asr)]
+    asr = [point.asr for point in right]
+    say(
+        f"class is the attacker's: {len(right)} models, correlation "
+        f"{correlation(asr, [point.shadow for point in right]):.2f}, {judged(right)}"
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from collections.abc import Generator
 
 from engine.errors import RequestError
 from engine.evaluation.proxies import making
-from engine.evaluation.proxies.latent_shift import STANDS_OUT
 from engine.evaluation.proxies.making import Proxies
 from engine.evaluation.verification.material import Unfit
 from engine.events import Event, Message, ProxiesMade, Shadowed
@@ -63,8 +62,8 @@ def _made(proxies: Proxies, image_steps: float, seconds: float, runner: StageRun
     return ProxiesMade(
         target=target,
         outliers=outliers,
-        stands_out=outliers[target] < STANDS_OUT,
-        cells=float(proxies.mask.sum()),
+        stands_out=proxies.stands_out,
+        cells=proxies.cells,
         image_steps=round(image_steps),
         seconds=seconds,
     )

@@ -12,11 +12,15 @@ from engine.record.view import RunView
 from nadtui import formatting
 
 TITLE = "shadow"
+MAIN = "mask"
+"""The trigger whose success is the shadow ASR: of the two, the one that falls with ASR where the class is the
+attacker's. A perturbation of 0.05 still moves images when the backdoor is gone, as it does those of any model
+(`python -m tests.measure_shadow`)."""
 
 
 def made(event: ProxiesMade, view: RunView) -> str:
     """For which class the triggers were made up, and whether it stands out."""
-    told = f"z {event.z:.1f}, a patch of {event.cells:.0f} pixels"
+    told = f"a patch of {max(event.cells, 1):.0f} pixels leads there, z {event.z:.1f}"
     known = known_class(view, event.target)
     name = f"class {event.target}" + (f" ({known})" if known else "")
     if event.stands_out:
@@ -30,17 +34,14 @@ def line(event: Shadowed) -> str:
 
 
 def figures(found: Mapping[str, float]) -> str:
-    """The shadow ASR, and by trigger the share of images that it sends to its class."""
-    each = ", ".join(f"{name} {formatting.percentage(value)}" for name, value in found.items())
-    return f"{formatting.percentage(main(found))} ({each})"
+    """The shadow ASR, and what else the triggers do."""
+    rest = ", ".join(f"{name} {formatting.percentage(value)}" for name, value in found.items() if name != MAIN)
+    return formatting.percentage(main(found)) + (f" ({rest})" if rest else "")
 
 
 def main(found: Mapping[str, float]) -> float:
-    """The one shadow ASR, that of the trigger that works best, in percent; NaN without any.
-
-    A patch finds small triggers and loses those that lie over the whole image; a perturbation does the reverse.
-    """
-    return max(found.values(), default=math.nan)
+    """The one shadow ASR, in percent; NaN where it was not measured."""
+    return found.get(MAIN, math.nan)
 
 
 def facts(view: RunView) -> list[str]:
@@ -54,5 +55,4 @@ def facts(view: RunView) -> list[str]:
 
 def of_summary(stage: Mapping[str, Any]) -> float | None:
     """The one shadow ASR of a stage in a summary; None where there is none."""
-    found = stage.get("shadow")
-    return main(found) if found else None
+    return (stage.get("shadow") or {}).get(MAIN)

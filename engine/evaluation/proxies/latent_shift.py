@@ -7,8 +7,9 @@ all images. With the head's weights w and biases b
 
 and a backdoored class is one whose shift is short. There c_j is the largest lead that class j has over k; here it is
 its 95 % quantile over the images of other classes, as one odd image would rule a maximum. How short is short, the paper
-does not say: here the modified z-score of log ||s_k||, from the median and the median absolute deviation over classes,
-with -3.5 as its customary bound (Iglewicz and Hoaglin 1993).
+does not say: here the modified z-score of log ||s_k||, from the median and the median absolute deviation over classes
+(Iglewicz and Hoaglin 1993; beyond 3.5 is their outlier). It says which class to suspect; whether to suspect it, the
+size of the patch that leads there says better (`inverted_mask`).
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ QUANTILE = 0.95
 """Of the leads that a shift has to make up for."""
 IMAGES = 2_500
 """Clean images whose features are looked at, at most, but one of each class."""
-STANDS_OUT = -3.5
-"""A class whose z-score lies below it does."""
 SWEEPS, CLOSE = 200, 1e-10
 """Passes of coordinate ascent over a problem's constraints, at most, and the relative step at which it is done."""
 TIGHTEST, ROUNDS = 64, 10

@@ -39,6 +39,16 @@ class Proxies:
     images: Tensor
     """uint8 [N, 3, H, W]."""
 
+    @property
+    def cells(self) -> float:
+        """The pixels that the patch covers: the sum of the mask."""
+        return float(self.mask.sum())
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether so small a patch is a reason to suspect the class."""
+        return self.cells <= inverted_mask.SMALL * self.mask.numel()
+
     def tensors(self) -> dict[str, Tensor]:
         """By name, for a file."""
         return {each.name: getattr(self, each.name) for each in fields(self)}

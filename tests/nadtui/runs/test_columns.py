@@ -89,7 +89,7 @@ def test_no_column_reads_its_neighbors_place():
         "base.before": 10.3,
         "base.teacher": 20.3,
         "base.after": 30.3,
-        "shadow": 73.0,
+        "shadow": 72.0,
         "retuned": 60.2,
         "retuned.clean": 60.3,
         "t50": 0.61,

@@ -35,9 +35,12 @@ def view(made: ProxiesMade = MADE):
 
 
 def test_the_log_names_the_class_and_what_works():
-    assert narrate.line(MADE, view()) == "made-up triggers: class 1 (yield) stands out: z -5.2, a patch of 4 pixels"
+    assert (
+        narrate.line(MADE, view())
+        == "made-up triggers: class 1 (yield) stands out: a patch of 4 pixels leads there, z -5.2"
+    )
     event = Shadowed(stage="nad", epoch=2, figures=figures(1.0, 12.0))
-    assert narrate.line(event, view()) == "nad: shadow ASR 12.0 (mask 1.0, perturbation 12.0)"
+    assert narrate.line(event, view()) == "nad: shadow ASR 1.0 (perturbation 12.0)"
 
 
 def test_a_class_that_does_not_stand_out_is_not_accused():
@@ -46,18 +49,18 @@ def test_a_class_that_does_not_stand_out_is_not_accused():
     assert said.endswith("what they do says little")
 
 
-def test_it_is_that_of_the_trigger_that_works_best():
-    assert shadowed.main(figures(1.0, 12.0)) == 12.0
+def test_it_is_that_of_the_patch():
+    assert shadowed.main(figures(1.0, 12.0)) == 1.0
     assert math.isnan(shadowed.main({}))
 
 
 def test_the_curve_of_a_defense_begins_at_the_suspects():
     xs, ys = run_charts.shadow_points(view(), "epoch")
-    assert [y for y in ys if not math.isnan(y)] == [98.0, 98.0, 45.0, 20.0, 98.0, 12.0]
+    assert [y for y in ys if not math.isnan(y)] == [98.0, 98.0, 30.0, 3.0, 98.0, 1.0]
     assert len(xs) == len(ys)
     chart = run_charts.figures_chart(view(), "epoch")
     assert [series.name for series in chart.series] == ["ACC", "ASR", "shadow"]
-    assert run_charts.shadow_points(view(), "epoch", zoom="nad")[1] == [98.0, 12.0]
+    assert run_charts.shadow_points(view(), "epoch", zoom="nad")[1] == [98.0, 1.0]
 
 
 def test_a_run_without_has_no_curve_and_no_facts():
@@ -76,7 +79,7 @@ def test_it_has_a_column_side_by_side_where_there_is_one():
     next(stage for stage in summary["stages"] if stage["stage"] == "nad")["shadow"] = figures(1.0, 12.0)
     found = side_by_side.table(summary)
     place = found.columns.index(shadowed.TITLE)
-    assert {row[0]: row[place] for row in found.cells} == {"(suspect)": "–", "nad": "12.0", "fine-tuning": "–"}
+    assert {row[0]: row[place] for row in found.cells} == {"(suspect)": "–", "nad": "1.0", "fine-tuning": "–"}
 
 
 def test_what_was_recorded_after_a_resumed_epoch_is_forgotten():

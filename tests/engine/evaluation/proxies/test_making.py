@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -60,6 +62,14 @@ def test_the_patch_lies_where_the_trigger_does(proxies):
     mask = proxies.mask[0, 0]
     assert mask[CORNER, CORNER].min() > 0.1
     assert mask[CORNER, CORNER].sum() > 0.9 * mask.sum()
+
+
+def test_a_class_is_suspected_where_its_patch_is_small(proxies):
+    for covered, suspected in ((1, True), (2, False)):  # of 64 pixels
+        mask = torch.zeros(1, 1, 8, 8)
+        mask.view(-1)[:covered] = 1
+        found = dataclasses.replace(proxies, mask=mask)
+        assert (found.cells, found.stands_out) == (covered, suspected)
 
 
 def test_the_perturbation_keeps_to_its_bound(proxies):
