@@ -9,9 +9,16 @@ FIGURES = (
 )
 
 
+SHADOW = (
+    "Shadow ASR: clean images that a patch, made up for the suspect without the attacker's trigger, sends to the class "
+    "that stands out."
+)
+
+
 def figures(report: Report) -> str:
     """The same of one run, and why some of its figures do not exist."""
-    return " ".join([FIGURES, *report.missing()])
+    shadow = [SHADOW] if report.view.proxies is not None else []
+    return " ".join([FIGURES, *shadow, *report.missing()])
 
 
 COMPARISON = (

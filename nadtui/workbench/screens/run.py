@@ -39,7 +39,10 @@ class RunScreen(MapsOfRun):
     """Shows a `Host`; holds no result of its own."""
 
     TITLE = "run"
-    ABOUT = "ACC: clean test images classified right. ASR: triggered images sent to the attacker's class."
+    ABOUT = (
+        "ACC: clean test images classified right. ASR: triggered images sent to the attacker's class. "
+        "Shadow (--shadow): clean images sent to the suspect's class that stands out, by a patch made up for it."
+    )
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(run_keys.BINDINGS)
     HELP_GROUPS: ClassVar[dict[str, str]] = run_keys.GROUPS

@@ -7,10 +7,13 @@ import math
 import pytest
 
 from engine.events import ProxiesMade, Shadowed
+from engine.record.state import RunState
 from engine.record.summary import summarize
 from engine.record.view import fold
 from nadtui.draw import run_charts
+from nadtui.export import explained
 from nadtui.runs import narrate, shadowed, side_by_side
+from nadtui.runs.digest import Report
 from tests import run_folders, scripted_run
 
 MADE = ProxiesMade(target=1, outliers=(0.4, -5.25), stands_out=True, cells=3.6)
@@ -71,6 +74,15 @@ def test_a_run_without_has_no_curve_and_no_facts():
 
 def test_the_facts_are_those_of_suspect_and_purified_models():
     assert [said.partition(":")[0] for said in shadowed.facts(view())] == ["made-up triggers", "attack", "nad"]
+
+
+def test_a_document_says_what_it_is_where_it_stands_in_it(tmp_path):
+    report = Report(tmp_path, view(), RunState.FINISHED)
+    assert explained.SHADOW in explained.figures(report)
+    assert "shadow" in dict(report.facts())
+    plain = Report(tmp_path, fold(scripted_run.whole_run()), RunState.FINISHED)
+    assert explained.SHADOW not in explained.figures(plain)
+    assert "shadow" not in dict(plain.facts())
 
 
 def test_it_has_a_column_side_by_side_where_there_is_one():
