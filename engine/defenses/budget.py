@@ -3,9 +3,10 @@
 Published code often goes where the test ASR is lowest, which no defender can know.
 
 The clean subset is a part of the suspect's own training set, of which the suspect remembers some images as they were:
-held against it, every model seems to lose more than it does. A few pixels to the side and mirrored, where that keeps
-the label, an image is no longer remembered: of suspects trained without augmentation on CIFAR-10 the lead of the clean
-subset over test images falls from 10 points to 2. So a student is held against the suspect on such copies.
+held against it, every model seems to lose more than it does. A pixel to the side and mirrored, where that keeps the
+label, an image is hardly remembered: four students on CIFAR-10, three of suspects trained without augmentation, lose
+3.9 points of test images on average, seem to lose 10.8 of the held ones, and 4.4 of such copies (two pixels: 1.8, as
+the suspects bear them worse than their students do). So a student is held against the suspect on copies.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TRIED = 64
 """Counts that are tried at most, beside none."""
 COPIES = 4
 """Of each held image, on which a student is held against the suspect."""
-SHIFT = 2
+SHIFT = 1
 """Pixels to any side, at most, by which a copy is moved."""
 ROUNDING = 1e-4
 """Points of ACC that are none: shares of held images do not add up exactly."""
@@ -38,7 +39,7 @@ def held_accuracy(port: Port, model: nn.Module) -> float:
 
 
 def copies(port: Port) -> list[Tensor]:
-    """Copies of the held images that no suspect remembers, uint8 [N, 3, H, W] each; equal at every call."""
+    """Copies of the held images that a suspect hardly remembers, uint8 [N, 3, H, W] each; equal at every call."""
     augment, draw = Augment(SHIFT, port.mirror, 0), torch.Generator().manual_seed(port.seed)
     return [augment(port.held.images, draw) for _ in range(COPIES)]
 

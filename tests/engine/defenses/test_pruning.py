@@ -132,7 +132,7 @@ def test_what_a_suspect_remembers_of_the_held_images_is_not_held_against_a_stude
     at = Port(Remembering(edges, held.labels, 0.7), held, held, 11, (), CPU, 0)
     work = strongest(at, "stage", "how far", {"only": 0.7}, Right, 0)
     ask = next(work)
-    assert ask.score("only") > -5  # copies that are not moved at all, one in 25, are still remembered
+    assert ask.score("only") > -10  # copies that are not moved at all, one in 9, are still remembered
     plain = (at.suspect(as_input(edges)).argmax(1) == held.labels).float().mean()
     assert plain == 1
 
@@ -141,12 +141,12 @@ def test_the_copies_of_held_images_are_moved_and_mirrored_only_where_that_keeps_
     images = torch.zeros(30, 3, 9, 9, dtype=torch.uint8)
     images[:, :, 4, 3] = 255
     held = LabeledImages(images, torch.zeros(30, dtype=torch.int64))
-    for mirror, columns in ((False, range(1, 6)), (True, range(1, 8))):
+    for mirror, columns in ((False, range(2, 5)), (True, range(2, 7))):
         made = copies(Port(Right(1), held, held, 11, (), CPU, 0, mirror))
         assert len(made) == COPIES and all(each.shape == images.shape for each in made)
         rows_and_columns = torch.cat(made)[:, 0].nonzero()
         assert len(rows_and_columns) == COPIES * 30
-        assert set(rows_and_columns[:, 1].tolist()) == set(range(2, 7))
+        assert set(rows_and_columns[:, 1].tolist()) == set(range(3, 6))
         assert set(rows_and_columns[:, 2].tolist()) == set(columns)
     assert all(map(torch.equal, made, copies(Port(Right(1), held, held, 11, (), CPU, 0, True))))
 
