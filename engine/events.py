@@ -310,29 +310,21 @@ class ProxiesMade(Event, kind="proxies-made"):
     target: int
     """The class that they send images to: the one whose latent shift is the shortest."""
     outliers: tuple[float, ...]
-    """By class, how far its latent shift stands out, as a z-score: the lower, the more."""
-    stands_out: bool
-    """Whether its patch is small enough for it to be suspected: else what the triggers do says little."""
+    """By class, its latent shift's z-score: the lower, the more it stands out."""
     cells: float
-    """Pixels that the patch covers."""
+    stands_out: bool
+    """Whether its patch, of so many cells (pixels), is small enough to suspect it: else the triggers say little."""
     image_steps: int = 0
-    """What making them cost."""
     seconds: float = 0.0
-
-    @property
-    def z(self) -> float:
-        """How far its class stands out; NaN where the record has no such class."""
-        return self.outliers[self.target] if 0 <= self.target < len(self.outliers) else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shadowed(Event, kind="shadowed"):
-    """What the made-up triggers do to a model after `epoch` epochs of its stage: a shadow ASR each."""
+    """By made-up trigger (mask, perturbation), percent of clean images that it sends to its class, after `epoch`."""
 
     stage: str
     epoch: int
     figures: dict[str, float]
-    """By trigger (mask, perturbation), the share of clean images sent to their class, in percent."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,7 +80,8 @@ def told(preset: str, views: list[RunView]) -> None:
     made = [view.proxies for view in views if view.proxies is not None]
     targets = [(view.config.get("attack") or {}).get("target") for view in views if view.proxies is not None]
     named = ", ".join(
-        f"{'right' if each.target == target else 'wrong'} z {each.z:.1f} {each.cells:.0f} px{' *' * each.stands_out}"
+        f"{'right' if each.target == target else 'wrong'} z {shadowed.z(each):.1f} {each.cells:.0f} px"
+        f"{' *' * each.stands_out}"
         for each, target in zip(made, targets, strict=True)
     )
     found = [point for view in views for point in points(view)]

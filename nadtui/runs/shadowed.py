@@ -20,12 +20,17 @@ attacker's. A perturbation of 0.05 still moves images when the backdoor is gone,
 
 def made(event: ProxiesMade, view: RunView) -> str:
     """For which class the triggers were made up, and whether it stands out."""
-    told = f"a patch of {max(event.cells, 1):.0f} pixels leads there, z {event.z:.1f}"
+    told = f"a patch of {max(event.cells, 1):.0f} pixels leads there, z {z(event):.1f}"
     known = known_class(view, event.target)
     name = f"class {event.target}" + (f" ({known})" if known else "")
     if event.stands_out:
         return f"made-up triggers: {name} stands out: {told}"
     return f"made-up triggers: no class stands out, {name} the most: {told}; what they do says little"
+
+
+def z(event: ProxiesMade) -> float:
+    """How far the latent shift of the triggers' class stands out; NaN where the record has no such class."""
+    return event.outliers[event.target] if 0 <= event.target < len(event.outliers) else math.nan
 
 
 def line(event: Shadowed) -> str:
