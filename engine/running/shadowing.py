@@ -43,6 +43,7 @@ def shadow(session: Session, runner: StageRunner, suspect: Suspect) -> Generator
                     session.config.seed,
                 )
         except (Unfit, RequestError) as error:
+            runner.passes.take()  # of no stage
             if not session.resumed:
                 yield Message(level="warning", text=f"no shadow ASR: {error}")
             return

@@ -30,6 +30,10 @@ class Measure:
         value = (figures or {}).get(self.figure)
         if value is None or math.isnan(value):
             return formatting.percentage(None)
+        return self.shown(value)
+
+    def shown(self, value: float) -> str:
+        """The figure as it is written."""
         return formatting.percentage(value) if self.percent else f"{value:.2f}"
 
 

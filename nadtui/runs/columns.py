@@ -14,7 +14,7 @@ from typing import Any
 from engine.events import ZOO
 from engine.zoo import seed_in
 from nadtui import formatting
-from nadtui.runs import shadowed
+from nadtui.runs import asleep, shadowed
 from nadtui.runs.digest import flatten
 
 STATUSES = ("default", "tried", "prototype")
@@ -78,17 +78,14 @@ def _figures() -> Iterator[Column]:
             yield Column(f"{name}.std", float, spread, show=formatting.percentage)
 
 
-def _verified(name: str, test: str, figure: str, about: str, *, controlled: bool = False) -> Iterator[Column]:
-    """A figure of a verification, and a clean model's beside it."""
-    show = formatting.percentage if controlled else _two_places
-    whose = {"": "figures", ".clean": "control"} if controlled else {"": "figures"}
-    for end, part in whose.items():
-        said = f"{about}; of a clean model" if end else about
-        yield Column(f"{name}{end}", float, said, (f"after.verified.{test}.{part}.{figure}",), show)
-
-
-def _two_places(value: float) -> str:
-    return f"{value:.2f}"
+def _verified() -> Iterator[Column]:
+    """The figures of a verification, and a clean model's beside those that have one."""
+    for each in asleep.MEASURES:
+        name, path = each.title.partition(" ")[0], f"after.verified.{each.test}.{{}}.{each.figure}"
+        yield Column(name, float, f"{each.title} of the purified model", (path.format("figures"),), each.shown)
+        if each.controlled:
+            about = f"{each.title} of a clean model, likewise"
+            yield Column(f"{name}.clean", float, about, (path.format("control"),), each.shown)
 
 
 COLUMNS: dict[str, Column] = {
@@ -107,10 +104,7 @@ COLUMNS: dict[str, Column] = {
         Column("seeds", list, "seeds of the clean subsets, one each run", ("config.seed",), listed),
         *_figures(),
         Column("shadow", float, "shadow ASR of the purified model, percent", ("shadow",), formatting.percentage),
-        *_verified("retuned", "retuning", "asr_after", "ASR after retuning, percent", controlled=True),
-        *_verified("t50", "linear-path", "t50", "where on the way from the suspect ASR falls below 50 %"),
-        *_verified("existence", "existence", "coefficient", "backdoor existence coefficient"),
-        *_verified("woken", "perturbation", "asr", "ASR with a perturbation on top, percent", controlled=True),
+        *_verified(),
         Column("image_steps", int, "what the defense's stages cost", ("image_steps",), formatting.count),
         Column("seconds", float, "all stages, in seconds", ("seconds.all",), formatting.count),
         Column("seconds.attack", float, "the suspect's training alone", ("seconds.attack",), formatting.count),

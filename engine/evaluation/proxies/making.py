@@ -13,10 +13,9 @@ from engine.control import Control
 from engine.data.subset import stratified_draw
 from engine.device import Device
 from engine.evaluation.proxies import inverted_mask, latent_shift
-from engine.evaluation.verification import perturbation
-from engine.events import Event
+from engine.evaluation.verification.perturbation import universal
+from engine.events import Event, Preparing
 from engine.models.inference import BATCH, as_input, in_eval_mode
-from engine.training.progress import ToldSteps
 
 LOOKED_AT = 300
 """Clean images, of other classes than the triggers', on which a model is tried."""
@@ -93,25 +92,11 @@ def make(
     target = int(found.argmin())
     others = (labels != target).nonzero().flatten()
     elsewhere = images[others]
-    delta = yield from _perturbation(model, elsewhere, target, device, control, seed)
+    yield Preparing(what="perturbing clean images")
+    wanted = torch.full((len(elsewhere),), target, device=images.device)
+    delta = yield from universal(model, elsewhere, wanted, device, control, seed)
     mask, pattern = yield from inverted_mask.invert(model, elsewhere, target, device, control, seed)
     count = max(LOOKED_AT, len(labels[others].unique()))
     if count < len(others):
         elsewhere = elsewhere[stratified_draw(labels[others].cpu(), count, seed, "made-up triggers").to(images.device)]
     return Proxies(torch.tensor(target, device=images.device), found, delta, mask, pattern, elsewhere)
-
-
-def _perturbation(
-    model: nn.Module, images: Tensor, target: int, device: Device, control: Control, seed: int
-) -> Generator[Event, None, Tensor]:
-    """One perturbation for all images, made as that which is to wake a trigger, and without one."""
-    delta = perturbation.bounded_start(images, seed)
-    draws = torch.Generator().manual_seed(seed)
-    told = ToldSteps(control, "perturbing clean images", perturbation.STEPS)
-    for _ in range(perturbation.STEPS):
-        some = torch.randperm(len(images), generator=draws)[: perturbation.BATCH].to(images.device)
-        wanted = torch.full((len(some),), target, device=images.device)
-        with in_eval_mode(model), device.autocast(), torch.enable_grad():
-            perturbation.step(model, delta, as_input(images[some]), wanted)
-        yield from told.done()
-    return delta.detach()

@@ -8,12 +8,17 @@ steps over 50 passes of five steps; signed ones reach the same bound in fewer.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engine.control import Control
 from engine.data.subset import stratified_draw
+from engine.device import Device
 from engine.evaluation.verification.material import Found, Material, Unfit, Work
+from engine.events import Event
 from engine.models.inference import as_input, freeze, in_eval_mode
 
 BOUND = 0.05
@@ -32,14 +37,7 @@ def perturbation(model: nn.Module, material: Material) -> Work:
         Unfit: the attacker would move none of the training images.
     """
     images, wanted = triggered_training(material)
-    delta = bounded_start(images, material.seed)
-    order = torch.Generator().manual_seed(material.seed)
-    freeze(model)
-    for _ in range(STEPS):
-        yield from material.control.checkpoint()
-        some = torch.randperm(len(images), generator=order)[:BATCH].to(images.device)
-        with in_eval_mode(model), material.device.autocast():
-            step(model, delta, as_input(images[some]), wanted[some])
+    delta = yield from universal(freeze(model), images, wanted, material.device, material.control, material.seed)
     test = material.test
     assert test.triggered is not None
     return Found(
@@ -48,6 +46,26 @@ def perturbation(model: nn.Module, material: Material) -> Work:
             "alone": _sent(model, test.clean[test.eligible], test.wanted, delta, material),
         }
     )
+
+
+def universal(
+    model: nn.Module, images: Tensor, wanted: Tensor, device: Device, control: Control, seed: int
+) -> Generator[Event, None, Tensor]:
+    """One perturbation within the bound, float [1, 3, H, W], that sends images where they are wanted.
+
+    Args:
+        model: frozen.
+        images: uint8 [N, 3, H, W].
+        wanted: int64 [N].
+    """
+    delta = bounded_start(images, seed)
+    order = torch.Generator().manual_seed(seed)
+    for _ in range(STEPS):
+        yield from control.checkpoint()
+        some = torch.randperm(len(images), generator=order)[:BATCH].to(images.device)
+        with in_eval_mode(model), device.autocast():
+            step(model, delta, as_input(images[some]), wanted[some])
+    return delta.detach()
 
 
 def triggered_training(material: Material) -> tuple[Tensor, Tensor]:
