@@ -31,3 +31,15 @@ Sort = Annotated[
     str,
     typer.Option("--sort", metavar="run|name|acc|asr|ra|steps", help="The order of several defenses side by side."),
 ]
+
+# Who works on a sweep's cells.
+Workers = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Processes of this machine, of one thread each (default: none but this one)."),
+]
+PerGpu = Annotated[int, typer.Option("--per-gpu", metavar="N", min=1, help="Cells at a time on one GPU.")]
+Scheduler = Annotated[str | None, typer.Option(metavar="tcp://HOST:PORT", help="The workers of a Dask scheduler.")]
+Cluster = Annotated[
+    Path | None, typer.Option(parser=expanded, metavar="FILE", help="Jobs of Slurm, PBS, LSF ..., as a file says.")
+]
+CellThreads = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="Processor threads of a cell.")]

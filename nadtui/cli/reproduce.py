@@ -11,7 +11,7 @@ from engine.errors import RequestError
 from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.options import Json
+from nadtui.cli.options import CellThreads, Cluster, Json, PerGpu, Scheduler, Workers
 
 Names = list[str] | None
 
@@ -27,9 +27,11 @@ def reproduce(
     settings: Annotated[
         Names, typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the configuration; repeatable.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes of this machine.")] = None,
-    scheduler: Annotated[str | None, typer.Option(metavar="tcp://HOST:PORT", help="A Dask scheduler's.")] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads of a cell.")] = None,
+    workers: Workers = None,
+    per_gpu: PerGpu = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    threads: CellThreads = None,
     out: Annotated[
         Path | None, typer.Option("--out", parser=expanded, metavar="DIR", help="Its folder (default: sweeps/NAME).")
     ] = None,
@@ -52,7 +54,7 @@ def reproduce(
         study=name,
     )
     folder = out or Path("sweeps") / name
-    hiring = sweeping.Hiring(workers, 1, scheduler, None, threads)
+    hiring = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads)
     conductor = sweeping.see_through(folder, options, hiring, None)
     found = report(folder)
     if json:

@@ -12,7 +12,7 @@ from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.options import File, Json, Settings
+from nadtui.cli.options import CellThreads, Cluster, File, Json, PerGpu, Scheduler, Settings, Workers
 from nadtui.export.formats import check
 from nadtui.export.sweeps.formats import FORMATS, of_sweep
 
@@ -49,18 +49,11 @@ def sweep(
         typer.Option(metavar="trained|zoo|FILE", help="Where the suspects come from (default: trained, each once)."),
     ] = None,
     settings: Settings = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Processes of this machine, of one thread each (default: none but this one)."),
-    ] = None,
-    per_gpu: Annotated[int, typer.Option("--per-gpu", metavar="N", min=1, help="Cells at a time on one GPU.")] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(metavar="tcp://HOST:PORT", help="The workers of a Dask scheduler.")
-    ] = None,
-    cluster: Annotated[
-        Path | None, typer.Option(parser=expanded, metavar="FILE", help="Jobs of Slurm, PBS, LSF ..., as a file says.")
-    ] = None,
-    threads: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processor threads of a cell.")] = None,
+    workers: Workers = None,
+    per_gpu: PerGpu = 1,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    threads: CellThreads = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", parser=expanded, metavar="DIR", help="The sweep's folder; one may add to it."),
@@ -101,9 +94,9 @@ def sweep(
     )
     _check(options, out, resume, keep)
     folder = resume or sweep_folder(out)
-    if dry_run:
-        return sweeping.dry_run(folder, None if resume else options, workers or 1, json=json)
     crew = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads, options.networks())
+    if dry_run:
+        return sweeping.dry_run(folder, None if resume else options, crew.processes, json=json)
     return sweeping.sweep(folder, None if resume else options, crew, keep, retry=retry_failed, json=json)
 
 

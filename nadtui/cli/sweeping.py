@@ -43,6 +43,19 @@ class Hiring:
     typed: Sequence[str] = ()
     """Networks as they were typed on this very command line."""
 
+    @property
+    def processes(self) -> int:
+        """Cells at a time on this machine: as many as asked for, else what its GPUs take, else one.
+
+        Raises:
+            RequestError: a number of workers that makes no sense.
+        """
+        from engine.sweeps.crews import check_workers, visible_gpus
+
+        count = self.workers if self.workers is not None else len(visible_gpus()) * self.per_gpu or 1
+        check_workers(count)
+        return count
+
     def crew(self) -> Crew:
         """The workers.
 
@@ -64,9 +77,7 @@ class Hiring:
         gpus = crews.visible_gpus()
         if self.workers is None and not gpus:
             return crews.Here(self.threads)
-        count = len(gpus) * self.per_gpu if self.workers is None else self.workers
-        crews.check_workers(count)
-        return crews.Processes(count, gpus=gpus, per_gpu=self.per_gpu)
+        return crews.Processes(self.processes, gpus=gpus, per_gpu=self.per_gpu)
 
 
 def sweep(

@@ -133,12 +133,13 @@ def test_a_networks_file_is_executed_only_by_a_sweep_for_which_it_was_typed(
 
 def test_who_is_hired_is_who_was_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert isinstance(Hiring(None, 1, None, None, None).crew(), crews.Here)
+    alone = Hiring(None, 1, None, None, None)
+    assert isinstance(alone.crew(), crews.Here) and alone.processes == 1
     assert Hiring(3, 1, None, None, None).crew().slots == 3
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
     assert crews.visible_gpus() == ["2", "5"]
-    both = Hiring(None, 2, None, None, None).crew()
-    assert both.slots == 4
+    both = Hiring(None, 2, None, None, None)
+    assert both.crew().slots == both.processes == 4
 
 
 def test_each_process_has_its_gpu_and_works_on(monkeypatch: pytest.MonkeyPatch):
