@@ -43,8 +43,8 @@ class Clp(Defense):
     budget: float = Field(5.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; without effect where the spread is given."""
     settle: bool = True
-    """Whether norms take their statistics anew from clean images after pruning (the source, which has none: no): those
-    behind a pruned channel fit no more."""
+    """Whether norms settle on clean images after pruning (the source, which has none: no): those behind a pruned
+    channel fit no more."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 
@@ -65,7 +65,7 @@ class Clp(Defense):
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
         from engine.defenses.budget import furthest, rungs
-        from engine.defenses.pruning import BEYOND, without
+        from engine.defenses.pruning import BEYOND, Settling, without
         from engine.defenses.tracing import convolutions_before_norms
         from engine.models.inference import as_input
 
@@ -73,8 +73,10 @@ class Clp(Defense):
         above = deviations(port.suspect, before)
         order = above.argsort(descending=True, stable=True)
 
+        settling = Settling(port) if self.settle else None
+
         def most(count: float) -> nn.Module:
-            return without(port, order, count, bias=True, settle=self.settle)
+            return without(port, order, count, bias=True, settle=settling)
 
         if self.spread is not None:
             return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))

@@ -22,8 +22,8 @@ class MaskPruning(Defense):
     budget: float = Field(4.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; on others the most that keeps to it costs more."""
     settle: bool = True
-    """Whether norms take their statistics anew from clean images after pruning (the sources: no): those behind a pruned
-    neuron fit no more, which costs ACC before the backdoor is gone."""
+    """Whether norms settle on clean images after pruning (the sources: no): those behind a pruned neuron fit no more,
+    which costs ACC before the backdoor is gone."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
 

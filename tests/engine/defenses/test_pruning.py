@@ -14,7 +14,7 @@ from engine.defenses.base import Choose, LabeledImages, Port
 from engine.defenses.budget import COPIES, TRIED, copies, furthest, rungs, strongest
 from engine.defenses.fine_pruning import activity, cut
 from engine.defenses.neurons import channels_of
-from engine.defenses.pruning import without
+from engine.defenses.pruning import Settling, without
 from engine.defenses.tracing import reader_of
 from engine.defenses.unlearning import Ascent, Recognized
 from engine.device import Device
@@ -203,7 +203,7 @@ def test_what_is_left_of_a_pruned_network_settles_on_clean_images():
     clean = LabeledImages(IMAGES, torch.zeros(len(IMAGES), dtype=torch.int64))
     hands = Port(network, clean, clean, 4, (), CPU, 0)
     order = torch.arange(channels_of(network)).flip(0)  # the last norms first
-    loose, fixed = (without(hands, order, 100, bias=True, settle=settle) for settle in (True, False))
+    loose, fixed = (without(hands, order, 100, bias=True, settle=settle) for settle in (Settling(hands), None))
     assert not any(parameter.requires_grad for parameter in loose.parameters())
     for model in (loose, fixed):
         assert not model.bn1.weight.any() and model.block1.layer[0].bn1.weight.all()
@@ -213,6 +213,16 @@ def test_what_is_left_of_a_pruned_network_settles_on_clean_images():
     torch.testing.assert_close(loose.bn1.running_mean, given[0].mean((0, 2, 3)), rtol=1e-2, atol=2e-3)
     assert torch.equal(fixed.bn1.running_mean, network.bn1.running_mean)
     assert not torch.allclose(loose.bn1.running_mean, network.bn1.running_mean, rtol=1e-2, atol=2e-3)
+
+
+def test_norms_keep_what_they_were_trained_on_where_nothing_is_pruned():
+    """Other images than the clean ones: augmented, some of them poisoned."""
+    network = settled(models.build("wrn-10-1", 4, 0), as_input(IMAGES.flip(2) // 2))
+    clean = LabeledImages(IMAGES, torch.zeros(len(IMAGES), dtype=torch.int64))
+    hands = Port(network, clean, clean, 4, (), CPU, 0)
+    same = without(hands, torch.arange(channels_of(network)), 0, bias=False, settle=Settling(hands))
+    for name, value in network.state_dict().items():
+        assert torch.equal(same.state_dict()[name], value)
 
 
 def test_every_count_is_tried_where_there_are_few():
