@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from engine.training.loop import Batch
 
+SETTLING = 1_024
+"""Clean images from which the norms' statistics are taken anew under the masks, at most."""
+
 
 class Nft(Defense):
     """Settings of neural mask fine-tuning.
@@ -49,8 +52,7 @@ class Nft(Defense):
         import torch
 
         from engine.defenses.neurons import by_batch, channels_of, fold
-        from engine.defenses.pruning import Settling
-        from engine.models.inference import freeze
+        from engine.models.inference import as_input, freeze, settled
 
         model = by_batch(freeze(port.copy()))
         masks = torch.ones(channels_of(model), device=port.device.torch, requires_grad=True)
@@ -70,7 +72,8 @@ class Nft(Defense):
             optimizer=sgd,
             project=lambda: masks.clamp_(lowest, torch.ones_like(lowest)),
         )
-        return (yield from port.adopt(self.name, freeze(Settling(port)(fold(port.copy(), masks.detach())))))
+        folded = fold(port.copy(), masks.detach())
+        return (yield from port.adopt(self.name, freeze(settled(folded, as_input(port.clean.images[:SETTLING])))))
 
     def losses(self, model: nn.Module, masks: Tensor, batch: Batch, share: float) -> dict[str, Tensor]:
         """Mixup's cross-entropy under the masks, and `share` times the sum of what they are below 1."""

@@ -15,12 +15,12 @@ MOST = 0.4
 BEYOND = 8
 """Counts in a row that may exceed the budget before no further one is tried."""
 SETTLING = 256
-"""Clean images by which a network's norms settle."""
+"""Clean images by which a pruned network's norms settle."""
 
 
 class Settling:
-    """Norms behind a pruned or masked channel fit no more, which costs ACC that nothing need cost: they are moved by as
-    much as that moves what they see of clean images.
+    """Norms behind a pruned channel fit no more, which costs ACC that nothing need cost: they are moved by as much as
+    pruning moves what they see of clean images.
 
     Taken anew from those images, they would forget what they were trained on: augmented images, some of them
     poisoned. On CIFAR-10 that alone, with nothing pruned, cost 4.5 to 6.2 points of ACC (four suspects), on `signs`
@@ -33,7 +33,7 @@ class Settling:
 
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> nn.Module:
-        """The model itself, a copy of the suspect of which channels were pruned or weakened."""
+        """The model itself, pruned from a copy of the suspect."""
         for name, (mean, variance) in self._seen_by(model).items():
             norm, (own_mean, own_variance) = norms_of(model)[name], self._before[name]
             norm.running_mean += mean - own_mean
