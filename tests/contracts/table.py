@@ -25,6 +25,8 @@ class Row:
     """Settings, as nested tables; each is a subject of its own."""
     known: Mapping[str, str] = field(default_factory=dict)
     """By check, what is known to be broken: a part of the sentence that it says."""
+    close: Mapping[str, str] = field(default_factory=dict)
+    """By check, what is broken on some processors and holds on others, as it lies on the border."""
 
 
 TABLE: Mapping[Kind, Mapping[str, Row]] = {
@@ -53,8 +55,8 @@ TABLE: Mapping[Kind, Mapping[str, Row]] = {
         ),
         "fine-tuning": Row(),
         "fine-pruning": Row(),
-        # No channel of the tiny world's networks stands out; of larger ones its source leaves whole attacks alone, too.
-        "clp": Row(known={"erases": "it does not erase a planted backdoor"}),
+        # Few channels of the tiny world's networks stand out; of larger ones, too, its source leaves whole attacks.
+        "clp": Row(close={"erases": "it does not erase a planted backdoor"}),
         "anp": Row(),
         "rnp": Row(),
         "nft": Row(),
@@ -102,6 +104,8 @@ class Case:
     check: Check
     known: str
     """What it is known to say; empty = it holds."""
+    close: str = ""
+    """What it says on some processors."""
 
     def __str__(self) -> str:
         return f"{titled(self.name, self.given)}-{self.check.__name__}"
@@ -114,7 +118,8 @@ def cases(kind: Kind) -> Iterator[Case]:
         for called in [name] if kind != "model" else networks(name):
             for given in row.variants:
                 for check in checks_for(kind, called):
-                    yield Case(kind, called, given, check, row.known.get(check.__name__, ""))
+                    told = (known.get(check.__name__, "") for known in (row.known, row.close))
+                    yield Case(kind, called, given, check, *told)
 
 
 def networks(*families: str) -> list[str]:

@@ -119,7 +119,8 @@ def test_the_cache_is_refused_on_request_and_forgotten_when_the_attack_changes(w
 def test_fine_tuning_differs_from_nad_by_the_attention_loss_alone(tmp_path):
     """With attention weights too small to matter, NAD and its paired fine-tuning walk the same path."""
     begun_as_suspect = ("start=suspect", "distance.weight=0", "training.lr=0.1", "beta=[1e-12,0,0]")
-    settings = [f"defenses.nad.distill.{text}" for text in begun_as_suspect]
+    as_fine_tuning = ("objective.mixup=0", "objective.hinge=0.1", "objective.anchor.weight=0")
+    settings = [f"defenses.nad.distill.{text}" for text in (*begun_as_suspect, *as_fine_tuning)]
     config = tiny_config(
         "badnets", *settings, "defenses.fine-tuning.training.lr=0.1", defended_by=["nad", "fine-tuning"]
     )
