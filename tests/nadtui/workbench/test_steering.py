@@ -95,10 +95,10 @@ async def test_extending_a_stage_that_is_done_starts_a_new_run(tmp_path, setting
         await pilot.press("3")
         await looks.settle(pilot, "its record stays as it is")
         await pilot.press("enter")
-        await looks.settle(pilot, "a new run: nad with 10 epochs")
+        await looks.settle(pilot, "a new run: nad with 15 epochs")
         (request,) = jobs.requests
         assert request.resume is None
-        longer = {"defenses": {"nad": {"distill": {"training": {"epochs": 10}}}}}
+        longer = {"defenses": {"nad": {"distill": {"training": {"epochs": 15}}}}}
         assert request.config == resolve("badnets", dataset="signs", overrides=[longer])
         jobs.made[0].let()
         await until(pilot, lambda: not app.live_jobs())
