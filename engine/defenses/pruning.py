@@ -41,10 +41,9 @@ class Settling:
         return model
 
     def _seen_by(self, model: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-        """Mean and variance of what comes to each norm, where all go by these images."""
-        return {
-            name: (norm.running_mean, norm.running_var) for name, norm in norms_of(settled(model, self._images)).items()
-        }
+        """Mean and variance of what comes to each norm that keeps them, where all go by these images."""
+        norms = norms_of(settled(model, self._images)).items()
+        return {name: (norm.running_mean, norm.running_var) for name, norm in norms if norm.running_mean is not None}
 
 
 def without(port: Port, order: Tensor, count: float, *, bias: bool, settle: Settling | None) -> nn.Module:
