@@ -34,8 +34,9 @@ class Settling:
     @torch.no_grad()
     def __call__(self, model: nn.Module) -> nn.Module:
         """The model itself, pruned from a copy of the suspect."""
+        norms = norms_of(model)
         for name, (mean, variance) in self._seen_by(model).items():
-            norm, (own_mean, own_variance) = norms_of(model)[name], self._before[name]
+            norm, (own_mean, own_variance) = norms[name], self._before[name]
             norm.running_mean += mean - own_mean
             norm.running_var *= (variance + norm.eps) / (own_variance + norm.eps)
         return model
