@@ -87,28 +87,13 @@ class Mcr(Defense):
         middle = freeze((yield from port.train(MIDDLE, middle, goal, self.curve.training, step=step)))
         bend = curve.bend(_weights(middle))
 
-        seen = self._as_trained(port)
-
         def at(t: float) -> nn.Module:
             model = port.copy()
             put(model, curve.at(t, bend))
-            return freeze(reestimated(model, seen, port.device))
+            return freeze(reestimated(model, port.clean.images, port.device))
 
         places = (place / (self.points - 1) for place in range(self.points))
         return (yield from port.adopt(self.name, at(self.t), curve={t: lambda t=t: at(t) for t in places}))
-
-    def _as_trained(self, port: Port) -> Tensor:
-        """The clean images as the curve's training shows them, from which its models' norms take their statistics.
-
-        By bare ones a suspect that was trained on crops loses 5 points of ACC on CIFAR-10, by ones that are cropped by
-        4 and cut out 3; one that was trained without crops loses .5 and 4 (three suspects).
-        """
-        import torch
-
-        from engine.training.loop import augmentation
-
-        draw = torch.Generator().manual_seed(port.seed)
-        return augmentation(self.curve.training.augment, port.mirror)(port.clean.images, draw)
 
 
 class Curve:
