@@ -12,7 +12,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,23 +77,32 @@ def expand(grid: Grid) -> Expanded:
 
     Raises:
         RequestError: it is empty or too large, or a point of it makes no sense; nothing is left out but of axes of
-            which all values were asked.
+            which all values were asked, and of those not every value.
     """
     _check(grid)
     cells: list[Cell] = []
     templates: list[Mapping[str, Any]] = []
     left_out: Counter[str] = Counter()
+    wrong: dict[str, RequestError] = {}
+    right: set[str] = set()
     for point in _points(grid):
+        asked = repr([value for name, value in point.items() if name not in grid.lenient])
         try:
             config = _resolved(grid, point)
         except RequestError as error:
             if not grid.lenient:
                 raise
             left_out[str(error)] += 1
+            if asked not in wrong and asked not in right and not _lacks_suspect(grid, point):
+                wrong[asked] = error
             continue
+        right.add(asked)
         for each in _suspects(grid, config):
             cells += _cells(grid, point, each, len(templates))
         templates.append(config.to_dict())
+    # What was asked for by name and fits nowhere is a typo, not one of all values that does not fit.
+    if unfit := next((error for asked, error in wrong.items() if asked not in right), None):
+        raise unfit
     if not cells:
         why = next(iter(left_out), "")
         raise RequestError(f"the grid is empty{f': {why}' if why else ''}")
@@ -123,6 +132,17 @@ def _points(grid: Grid) -> Iterator[dict[str, Any]]:
 
 def _of_zoo(grid: Grid) -> bool:
     return str(grid.base.get("suspect", TRAINED)).partition(":")[0] == ZOO
+
+
+def _lacks_suspect(grid: Grid, point: Mapping[str, Any]) -> bool:
+    """Whether a point that cannot be resolved could be, if its suspect were trained instead of the zoo's."""
+    if not _of_zoo(grid):
+        return False
+    try:
+        _resolved(replace(grid, base={**grid.base, "suspect": TRAINED}), point)
+    except RequestError:
+        return False
+    return True
 
 
 def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:

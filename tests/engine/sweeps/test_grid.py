@@ -86,6 +86,20 @@ def test_of_all_presets_what_the_zoo_lacks_is_left_out_and_of_named_ones_refused
         expand(Grid(grid.axes, grid.base))
 
 
+@pytest.mark.parametrize(
+    ("axes", "base", "said"),
+    [
+        ({"defense": ["nad", "ndad"]}, {}, "ndad"),
+        ({"dataset": ["signs", "sgns"]}, {}, "sgns"),
+        ({"attack.poisoning_rate": [0.1, 7]}, {}, "poisoning_rate"),
+        ({"defense": ["nad"]}, {"suspect": "zoo", "defenses": {"nad": {"distill": {"pp": 3}}}}, "pp"),
+    ],
+)
+def test_of_all_presets_a_value_that_fits_none_is_a_typo(axes, base, said):
+    with pytest.raises(RequestError, match=said):
+        expand(Grid({"preset": ["badnets", "sig"], "attack_seed": [0], **axes}, base, ["preset"]))
+
+
 def test_a_defense_whose_needs_the_suspect_does_not_meet_is_left_out_or_refused():
     axes = {"preset": ["dynamic", "badnets"], "defense": ["abl"]}
     assert [cell.axes["preset"] for cell in expand(Grid(axes, lenient=["preset"])).index.cells] == ["badnets"]

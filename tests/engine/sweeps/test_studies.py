@@ -50,6 +50,11 @@ def test_a_suspect_that_the_zoo_lacks_is_left_out_and_said_so():
     assert any("the zoo has no suspect 'wanet-signs-99'" in why for why in found.left_out)
 
 
+def test_a_field_that_is_not_there_is_no_suspect_that_the_zoo_lacks():
+    with pytest.raises(RequestError, match="pp"):
+        expand(OURS["paired"].grid(base={"defenses": {"nad": {"distill": {"pp": 3}}}}))
+
+
 def test_points_that_differ_are_different_runs():
     cells = expand(OURS["augmentation"].grid({**SMALL, "preset": ["badnets"], "defense": ["nad"]})).index.cells
     assert len({cell.id for cell in cells}) == len(cells) == 6
