@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engine.record.layout import SUMMARY
 from engine.sweeps import index, results
 from engine.sweeps.grid import Grid, expand
 from engine.sweeps.layout import RUNS
@@ -26,7 +27,9 @@ def write_made_up(folder: Path, n: int, **axes: Any) -> list[index.Cell]:
     index.extend(folder, index.Index(cells, found.templates), grid.to_dict())
     lines = []
     for number, cell in enumerate(cells):
-        (Path(folder) / RUNS / cell.id).mkdir(parents=True, exist_ok=True)
+        run = Path(folder) / RUNS / cell.id
+        run.mkdir(parents=True, exist_ok=True)
+        (run / SUMMARY).touch()
         lines.append(made_up(cell, number))
     results.write(folder, lines)
     return cells

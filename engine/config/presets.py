@@ -45,12 +45,10 @@ class Preset:
 
 
 def list_presets() -> list[Preset]:
-    """All presets, built in ones first, in the order of their names; a user's file replaces one of its name.
-
-    Raises:
-        RequestError: a file is no valid preset.
+    """All presets, in the order of their names; a user's file replaces one of its name, or is left out with a warning
+    where it is no valid preset.
     """
-    return [_preset(name, file) for name, file in sorted(shelf.files("").items())]
+    return shelf.read_all("", _preset)
 
 
 def load_preset(name: str) -> Preset:

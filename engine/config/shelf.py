@@ -9,20 +9,23 @@ from __future__ import annotations
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from engine.config.complaints import refuse_renamed
 from engine.config.layers import read_yaml
 from engine.errors import RequestError
+from engine.registry import warn
 from engine.storage.paths import entries, presets_dir
 
+Made = TypeVar("Made")
+BUILT_IN = "built in"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -35,6 +38,25 @@ def files(folder: str) -> dict[str, Traversable]:
             for entry in entries(root.joinpath(folder) if folder else root)
             if entry.name.endswith(".yaml") and _NAME.fullmatch(entry.name.removesuffix(".yaml"))
         }
+    return found
+
+
+def read_all(folder: str, make: Callable[[str, Traversable], Made]) -> list[Made]:
+    """What `make` makes of each name and file in one folder, in the order of their names.
+
+    A person's own file that is not valid is left out with a warning: one mistake must not hide the others.
+
+    Raises:
+        RequestError: one of ours is not valid.
+    """
+    found = []
+    for name, file in sorted(files(folder).items()):
+        try:
+            found.append(make(name, file))
+        except RequestError as error:
+            if origin(file) == BUILT_IN:
+                raise
+            warn(f"left out: {error}")
     return found
 
 
@@ -54,7 +76,7 @@ def find(folder: str, name: str, what: str) -> Traversable:
 
 def origin(file: Traversable) -> str:
     """Where a file is from: "built in", or its path where it is a person's own."""
-    return str(file) if isinstance(file, Path) and presets_dir() in file.parents else "built in"
+    return str(file) if isinstance(file, Path) and presets_dir() in file.parents else BUILT_IN
 
 
 @lru_cache(maxsize=256)

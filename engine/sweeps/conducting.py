@@ -217,9 +217,10 @@ class Conductor:
             told = future.result()
         except LOST:
             self._later[cell.id] = time.monotonic() + AGAIN_S
-            yield self._without_word(cell, "stopped", "its worker cannot be reached")
+            died = tries.of(self._folder, cell.id).silent and self._crew.is_gone(cell.id)
+            yield self._died(cell) if died else self._step("stopped", cell, "its worker cannot be reached")
         except self._crew.deaths:
-            yield self._without_word(cell, "died", "its worker died")
+            yield self._died(cell)
         else:
             yield from self._ended(cell, told)
         finally:
@@ -249,12 +250,12 @@ class Conductor:
             yield self._step("note", cell, problem)
         yield self._step("finished", cell)
 
-    def _without_word(self, cell: Cell, what: Literal["stopped", "died"], said: str) -> Step:
-        tried = tries.of(self._folder, cell.id)
+    def _died(self, cell: Cell) -> Step:
+        tried = tries.died(self._folder, cell.id)
         if tried.given_up:
             self._set_aside[cell.id] = True
             return self._step("failed", cell, tried.said)
-        return self._step(what, cell, f"{said} ({tried.deaths} of {tries.DEATHS} tries)" if what == "died" else said)
+        return self._step("died", cell, f"its worker died ({tried.deaths} of {tries.DEATHS} tries)")
 
     def _step(self, what: Any, cell: Cell | None = None, said: str = "") -> Step:
         return Step(what, cell, said, len(self._done), len(self._cells))

@@ -31,7 +31,7 @@ class Crew(Protocol):
     threads: int | None
     """Processor threads of each of its cells, where nobody says; None = all."""
     deaths: tuple[type[BaseException], ...]
-    """What a future ends with whose worker died, or cannot be reached any more."""
+    """What a future ends with whose worker died."""
     shares: bool
     """Whether its workers see this machine's folders, trained suspects among them."""
 
@@ -48,6 +48,9 @@ class Crew(Protocol):
 
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Begin with a cell, or go on with it; `typed`: a person typed its network's file for this very sweep."""
+
+    def is_gone(self, cell: str) -> bool:
+        """Whether the worker that had this cell, and ended with one of `LOST`, is known to be there no more."""
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """Ask those who are at work on these cells to pause, to go on, or to stop at the next step."""
@@ -73,6 +76,10 @@ class Here:
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Begin with a cell."""
         return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
+
+    def is_gone(self, cell: str) -> bool:
+        """It is this process."""
+        return False
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """At once: the runs are of this process."""
@@ -104,6 +111,10 @@ class Processes:
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Begin with a cell in a process that has nothing to do."""
         return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
+
+    def is_gone(self, cell: str) -> bool:
+        """One that dies is told of by its future."""
+        return False
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""

@@ -78,6 +78,8 @@ class DaskCrew:
         self._refused: set[str] = set()
         self._busy: dict[str, tuple[str, Future[dict[str, Any]]]] = {}
         """By cell: who has it."""
+        self._last: dict[str, str] = {}
+        """By cell: who had it last."""
         self._looked = 0.0
 
     def _join(self, client: Any) -> None:
@@ -121,7 +123,7 @@ class DaskCrew:
             future = self.executor.submit(_on_worker, text, str(folder.absolute()), cell, typed, workers=[address])
         else:
             future = self._sent(text, folder, cell, address, typed)
-        self._busy[cell] = address, future
+        self._busy[cell], self._last[cell] = (address, future), address
         future.add_done_callback(lambda _: self._busy.pop(cell, None))
         return future
 
@@ -150,6 +152,11 @@ class DaskCrew:
         told.add_done_callback(lambda _: told.cancelled() and call.cancel())
         call.add_done_callback(received)
         return told
+
+    def is_gone(self, cell: str) -> bool:
+        """Whether the scheduler, if it answers, knows its worker no more."""
+        there = self._asked_there()
+        return there is not None and self._last.get(cell) not in there
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders, and a call where those are not seen."""
@@ -186,13 +193,19 @@ class DaskCrew:
 
     def _there(self) -> dict[str, int]:
         """The workers' addresses and threads; none while the scheduler cannot be reached."""
+        there = self._asked_there()
+        if there is None:
+            warn("the scheduler cannot be reached; its workers' cells are taken up again once it can")
+        return there or {}
+
+    def _asked_there(self) -> dict[str, int] | None:
+        """The same; None while the scheduler cannot be reached."""
         try:
             if self._client.status == "closed":
                 self._join(self._connect())
             return dict(self._client.nthreads())
         except Exception:  # it may be back at the next look
-            warn("the scheduler cannot be reached; its workers' cells are taken up again once it can")
-            return {}
+            return None
 
     def _met(self, address: str, threads: int) -> str:
         """Take a worker in, or say why not."""

@@ -16,20 +16,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.config.complaints import shown
 from engine.config.layers import nested
 from engine.config.presets import resolve
 from engine.config.run import RunConfig
 from engine.config.selection import unmet
-from engine.config.shapes import ALL, shaping
+from engine.config.shapes import ALL, shaping, shaping_nothing
 from engine.errors import RequestError
 from engine.events import TRAINED, ZOO
 from engine.record.layout import slug
-from engine.sweeps.axes import MOST
+from engine.sweeps.axes import LARGEST_SEED, MOST
 from engine.sweeps.index import Cell, Index
 
 NAMED = ("preset", "dataset", "model", "defense", "recipe", "seed", "attack_seed")
 """The axes that every cell has."""
-_FIELDS = {"model": "model.name", "attack_seed": "attack.seed"}
+_SEEDS = ("seed", "attack_seed")
+_BY_NAME = tuple(name for name in NAMED if name not in _SEEDS)
+_FIELDS = {"dataset": "data.name", "model": "model.name", "attack_seed": "attack.seed"}
 RULE = 1
 """How a cell's id comes about; raised when that changes, so that old ids are never taken for new ones."""
 DIGITS = 12
@@ -113,6 +116,10 @@ def _check(grid: Grid) -> None:
     for name, values in grid.axes.items():
         if not values:
             raise RequestError(f"the grid is empty: its axis {name} has no values")
+        _check_name(name)
+        _check_values(name, values, known_by_name=name in _BY_NAME or name in grid.variants)
+    if not isinstance(grid.base.get("defenses", {}), Mapping):
+        raise RequestError(f"defenses = {shown(grid.base['defenses'])}: a table of defenses and their fields is wanted")
     if grid.count() > MOST:
         raise RequestError(f"the grid has {grid.count():,} cells; a sweep has at most {MOST:,}")
     defenses = grid.axes.get("defense", ["nad"])
@@ -120,6 +127,25 @@ def _check(grid: Grid) -> None:
     for name in (*fields, *grid.base.get("defenses", {})):
         if name not in defenses:
             raise RequestError(f"defenses.{name}: not among this sweep's defenses ({', '.join(defenses)})")
+
+
+def _check_name(name: str) -> None:
+    """Refuse an axis that is one of `NAMED` by another name, none at all, or of what shapes no figure."""
+    other = next((own for own, path in _FIELDS.items() if path == name), None)
+    if other is not None:
+        raise RequestError(f"axis {name}: in a sweep it is called {other}")
+    if name == "defenses" or (name.startswith("defenses.") and name.count(".") == 1):
+        raise RequestError(f"axis {name}: a field of a defense is wanted, as in defenses.nad.distill.beta")
+    if name not in NAMED and name in shaping_nothing(RunConfig):
+        raise RequestError(f"axis {name}: it shapes no figure, so all its cells would be the same")
+
+
+def _check_values(name: str, values: Sequence[Any], *, known_by_name: bool) -> None:
+    for value in values:
+        if known_by_name and not isinstance(value, str):
+            raise RequestError(f"axis {name}: {shown(value)} is no name")
+        if name in _SEEDS and (type(value) is not int or not 0 <= value <= LARGEST_SEED):
+            raise RequestError(f"axis {name}: {shown(value)} is none; whole numbers from 0 on are wanted")
 
 
 def _points(grid: Grid) -> Iterator[dict[str, Any]]:
@@ -131,7 +157,8 @@ def _points(grid: Grid) -> Iterator[dict[str, Any]]:
 
 
 def _of_zoo(grid: Grid) -> bool:
-    return str(grid.base.get("suspect", TRAINED)).partition(":")[0] == ZOO
+    asked = grid.axes.get("suspect", [grid.base.get("suspect", TRAINED)])
+    return any(str(suspect).partition(":")[0] == ZOO for suspect in asked)
 
 
 def _lacks_suspect(grid: Grid, point: Mapping[str, Any]) -> bool:
@@ -149,7 +176,7 @@ def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
     """The configuration of a point, whatever the seeds that are no part of it."""
     defense = point.get("defense", "nad")
     fields = {name: value for name, value in point.items() if name not in NAMED and name not in grid.variants}
-    fields |= {_FIELDS[name]: point[name] for name in _FIELDS if name in point}
+    fields |= {_FIELDS[name]: point[name] for name in ("model", "attack_seed") if name in point}
     layers = [grid.base, *(nested(name, value) for name, value in fields.items())]
     layers += [_filled(layers[point[axis]], point) for axis, layers in grid.variants.items() if axis in point]
     config = resolve(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,7 +92,7 @@ def read_head(folder: Path) -> dict[str, Any]:
     return head
 
 
-def extend(folder: Path, new: Index, grid: Mapping[str, Any], keep: Keep | None = None) -> Index:
+def extend(folder: Path, new: Index, grid: Mapping[str, Any]) -> Index:
     """Put a grid's cells into a sweep's folder, which is made if it is missing; what it holds by then.
 
     A point that was there with another cell now has the new one; whatever the new grid does not have stays.
@@ -101,7 +101,6 @@ def extend(folder: Path, new: Index, grid: Mapping[str, Any], keep: Keep | None 
         folder: the sweep's.
         new: the grid's cells.
         grid: the grid in plain types, for those who read the folder.
-        keep: which checkpoints stay from now on; None = as before, else the last ones.
 
     Raises:
         RequestError: the folder cannot be written, or is full of something else.
@@ -109,16 +108,35 @@ def extend(folder: Path, new: Index, grid: Mapping[str, Any], keep: Keep | None 
     folder = Path(folder)
     _make(folder)
     with held(folder):
-        old = read(folder) if (folder / GRID).is_file() else Index([], [])
+        old = _held_by(folder)
         known = read_head(folder) if (folder / GRID).is_file() else {"keep": "last", "grids": []}
         grids = known["grids"] if grid in known["grids"] else [*known["grids"], dict(grid)]
-        merged = _merged(old, new)
-        head = {"version": VERSION, "keep": keep or known["keep"], "grids": grids}
-        write_lines(folder / TEMPLATES, ({"config": each} for each in merged.templates))
-        write_lines(folder / CELLS, (cell.to_dict() for cell in merged.cells))
-        text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True)
-        write_atomically(folder / GRID, text.encode())
-    return merged
+        whole = _merged(old, new)
+        head = {"version": VERSION, "keep": known["keep"], "grids": grids}
+        write_lines(folder / TEMPLATES, ({"config": each} for each in whole.templates))
+        write_lines(folder / CELLS, (cell.to_dict() for cell in whole.cells))
+        _write_head(folder, head)
+    return whole
+
+
+def keep_from_now(folder: Path, keep: Keep) -> bool:
+    """Have these checkpoints stay, whatever was said before; whether that is another word.
+
+    Raises:
+        RequestError: it is no sweep's folder, or cannot be written.
+    """
+    check_sweep(folder)
+    with held(folder):
+        head = read_head(folder)
+        other = head["keep"] != keep
+        if other:
+            _write_head(Path(folder), {**head, "keep": keep})
+    return other
+
+
+def _write_head(folder: Path, head: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(head), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / GRID, text.encode())
 
 
 def _make(folder: Path) -> None:
@@ -131,25 +149,39 @@ def _make(folder: Path) -> None:
         raise RequestError(f"--out {folder}: cannot make a sweep there: {error.strerror or error}") from error
 
 
+def merged(folder: Path, new: Index) -> Index:
+    """What `extend` would make of the folder, which may not be there yet.
+
+    Raises:
+        RequestError: it was written by a newer nadtui.
+    """
+    return _merged(_held_by(folder), new)
+
+
+def _held_by(folder: Path) -> Index:
+    return read(folder) if (Path(folder) / GRID).is_file() else Index([], [])
+
+
 def _merged(old: Index, new: Index) -> Index:
-    """The old cells that the new ones do not stand for, then the new ones; each template once."""
+    """The old cells that the new ones do not stand for, then the new ones.
+
+    The old templates keep their places, those included that no cell has any more: whoever is cut off between writing
+    templates and cells, or reads between them, has cells that mean what they meant.
+    """
     ids, points = {cell.id for cell in new.cells}, {_key(cell.axes) for cell in new.cells}
     staying = [cell for cell in old.cells if cell.id not in ids and _key(cell.axes) not in points]
-    places: dict[str, int] = {}
-    templates: list[Mapping[str, Any]] = []
-
-    def moved(cells: Iterable[Cell], of: Sequence[Mapping[str, Any]]) -> list[Cell]:
-        keys: dict[int, int] = {}
-        for cell in cells:
-            if cell.template not in keys:
-                key = _key(of[cell.template])
-                if key not in places:
-                    places[key] = len(templates)
-                    templates.append(of[cell.template])
-                keys[cell.template] = places[key]
-        return [Cell(cell.id, cell.axes, keys[cell.template], cell.suspect) for cell in cells]
-
-    return Index([*moved(staying, old.templates), *moved(new.cells, new.templates)], templates)
+    templates = list(old.templates)
+    known = {_key(template): place for place, template in enumerate(templates)}
+    places: list[int] = []
+    for template in new.templates:
+        place = known.setdefault(_key(template), len(templates))
+        if place == len(templates):
+            templates.append(template)
+        places.append(place)
+    return Index(
+        [*staying, *(replace(cell, template=places[cell.template]) for cell in new.cells)],
+        templates,
+    )
 
 
 def _key(values: Mapping[str, Any]) -> str:

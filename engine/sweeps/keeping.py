@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.errors import RequestError
 from engine.record.layout import CHECKPOINTS, checkpoint_file
 from engine.record.reading import read_summary
+from engine.sweeps import results
 from engine.sweeps.index import Keep
 from engine.sweeps.layout import RUNS, SHARED
 
@@ -33,6 +34,16 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
             _share(checkpoint_file(run, stage), Path(folder) / SHARED / f"{shared[stage]}.safetensors")
     except OSError as error:
         raise RequestError(f"{run}: cannot be written: {error.strerror or error}") from error
+
+
+def settle_all(folder: Path, keep: Keep) -> None:
+    """The same of every cell that is finished by now.
+
+    Raises:
+        RequestError: as of one.
+    """
+    for cell in results.read(folder):
+        settle(folder, cell, keep)
 
 
 def _drop_others(run: Path, staying: Collection[str]) -> None:

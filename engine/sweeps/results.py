@@ -31,8 +31,12 @@ def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-    """The lines of the cells whose runs are there, by cell; those that lack one are not looked for."""
-    there = run_folders(folder)
+    """The lines of the cells whose runs are there and finished, by cell; those that lack one are not looked for.
+
+    A run may have been deleted since, and begun anew.
+    """
+    runs = Path(folder) / RUNS
+    there = {cell for cell in run_folders(folder) if (runs / cell / SUMMARY).is_file()}
     return {line["cell"]: line for line in read_lines(Path(folder) / RESULTS) if line.get("cell") in there}
 
 

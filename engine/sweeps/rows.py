@@ -54,12 +54,18 @@ class CellRow:
         """Whether its figures are final."""
         return self.status == RunState.FINISHED
 
+    @property
+    def unfit(self) -> bool:
+        """Whether there is no such figure, and nothing to wait for."""
+        return self.status == tries.NOT_THERE
+
     def to_dict(self) -> dict[str, Any]:
-        """As `sweep --json` has it."""
-        return {name: getattr(self, name) for name in JSON}
+        """As `sweep --json` has it; of the axes those that have no place of their own."""
+        further = {name: value for name, value in self.axes.items() if name not in NAMED}
+        return {**{name: getattr(self, name) for name in JSON}, "axes": further}
 
 
-JSON = (*NAMED, "acc", "asr", "ra", "base", "seconds", "status", "run")
+JSON = (*NAMED, "acc", "asr", "ra", "base", "seconds", "status", "run", "error")
 
 
 def rows(folder: Path) -> list[CellRow]:

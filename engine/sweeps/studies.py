@@ -91,13 +91,15 @@ class Study(Section):
         """
         chosen = {**self.axes, **(axes or {})}
         for axis, layers in self.variants.items():
+            chosen[axis] = [str(each) for each in chosen[axis]]  # 0.05 of a command line is the "0.05" of a file
             unknown = next((each for each in chosen[axis] if each not in layers), None)
             if unknown is not None:
                 raise RequestError(f"study {self.name}: {axis} = {unknown!r}; allowed: {', '.join(layers)}")
-        own = merge(self.base, base or {})
-        if "defenses" in own:
+        own = dict(self.base)
+        if "defenses" in own:  # of those it has; what is asked for beside it must fit
             defenses = chosen.get("defense", ["nad"])
             own["defenses"] = {name: said for name, said in own["defenses"].items() if name in defenses}
+        own = merge(own, base or {})
         ordered = {name: chosen[name] for name in (*NAMED, *chosen) if name in chosen}
         # The zoo does not have every suspect: those that it lacks are left out, and said so.
         lenient = ["attack_seed"] if own.get("suspect") == ZOO else []
@@ -105,12 +107,10 @@ class Study(Section):
 
 
 def list_studies() -> list[Study]:
-    """All studies, in the order of their names; a person's file replaces ours of its name.
-
-    Raises:
-        RequestError: a file is no valid study.
+    """All studies, in the order of their names; a person's file replaces ours of its name, or is left out with a
+    warning where it is no valid study.
     """
-    return [_read(name, file) for name, file in sorted(shelf.files(FOLDER).items())]
+    return shelf.read_all(FOLDER, _read)
 
 
 def load_study(name: str) -> Study:

@@ -1,7 +1,8 @@
 """What was tried of a cell that is not finished: when work on it began, and how it ended. Free of torch.
 
-A line is written when a worker begins and one when it ends, however it does, unless it dies. So whoever looks knows
-how often workers have died of a cell, and why one has failed.
+A line is written when a worker begins and one when it ends, however it does, unless it dies; then the sweep's process
+writes one, which lives on and sees it. So whoever looks knows how often workers have died of a cell, and why one has
+failed; that a sweep was killed, its workers with it, or a machine lost its power, is no fault of a cell's.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ class Tried:
     """What is known of a cell's tries."""
 
     deaths: int = 0
-    """Workers that ended without a word, the one at work included."""
+    """Workers that a sweep has seen die of it."""
     code: int | None = None
     """How the last one that had a word ended: an exit code."""
     error: str = ""
     """What it said."""
+    silent: bool = False
+    """Whether who began last has said nothing since: it is at work, was cut off, or died."""
 
     @property
     def failed(self) -> bool:
@@ -58,13 +61,14 @@ class Tried:
 
 def of(folder: Path, cell: str) -> Tried:
     """What was tried of one cell."""
-    deaths, code, error = 0, None, ""
+    deaths, code, error, silent = 0, None, "", False
     for line in read_lines(Path(folder) / TRIES / cell):
         if "ended" in line:
-            deaths, code, error = max(0, deaths - 1), int(line["ended"]), str(line.get("error", ""))
+            code, error = int(line["ended"]), str(line.get("error", ""))
         else:
-            deaths, code, error = deaths + 1, None, ""
-    return Tried(deaths, code, error)
+            deaths, code, error = deaths + ("died" in line), None, ""
+        silent = "began" in line
+    return Tried(deaths, code, error, silent)
 
 
 def all_of(folder: Path) -> dict[str, Tried]:
@@ -87,6 +91,12 @@ def ended(folder: Path, cell: str, code: int, error: str = "") -> None:
         forget(folder, [cell])
     else:
         append_lines(Path(folder) / TRIES / cell, [{"ended": code, "error": error}])
+
+
+def died(folder: Path, cell: str) -> Tried:
+    """Its worker is seen to have died of it; what is known of its tries by now."""
+    append_lines(Path(folder) / TRIES / cell, [{"died": socket.gethostname()}])
+    return of(folder, cell)
 
 
 def forget(folder: Path, cells: Iterable[str]) -> None:

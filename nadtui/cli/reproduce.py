@@ -67,8 +67,9 @@ def reproduce(
 
 
 def _check(name: str) -> None:
-    from engine.sweeps.studies import list_studies
+    from engine.config import shelf
+    from engine.sweeps.studies import FOLDER, list_studies, load_study
 
-    known = [study.name for study in list_studies() if study.reproduces]
-    if name not in known:
+    if name not in shelf.files(FOLDER) or not load_study(name).reproduces:
+        known = [study.name for study in list_studies() if study.reproduces]
         raise RequestError(f"reproduce {name}: no table or figure of the paper's is called so: {', '.join(known)}")

@@ -120,6 +120,7 @@ def see_through(
     """
     from engine.sweeps import index, tries
     from engine.sweeps.conducting import Conductor
+    from engine.sweeps.keeping import settle_all
     from nadtui.runs.request import network
 
     if options is None:
@@ -129,10 +130,12 @@ def see_through(
     crew = hiring.crew()
     try:
         if options is not None:
-            cells = index.extend(folder, cells, grid, cast("Keep | None", keep))
+            cells = index.extend(folder, cells, grid)
+        if keep is not None and index.keep_from_now(folder, cast("Keep", keep)):
+            settle_all(folder, cast("Keep", keep))
         if retry:
             tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
-        staying = cast("Keep", keep or index.read_head(folder)["keep"])
+        staying = cast("Keep", index.read_head(folder)["keep"])
         typed = [network(name) for name in hiring.typed]
         conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads, typed=typed)
         with _stoppable(conductor) as request:
@@ -250,18 +253,20 @@ def dry_run(folder: Path, options: GridOptions | None, workers: int, *, json: bo
     from engine.sweeps.estimating import estimated, measured, runs_of
     from engine.sweeps.reasons import reasons
 
-    planned = index.read(folder) if options is None else _expanded(options)[1]
+    planned = index.read(folder) if options is None else index.merged(folder, _expanded(options)[1])
     found = reasons(folder, planned)
+    todo = list({each.cell.id: each.cell for each in found if each.runs}.values())
+    known = estimated(todo, planned, measured([runs_of(folder), runs_dir()]))
+    workers = max(1, min(workers, len(todo)))
     if json:
         cells = [{"cell": each.cell.id, **each.cell.axes, "reason": each.said} for each in found]
-        output.json_document({"cells": cells})
+        seconds = None if known is None else known.seconds / workers
+        output.json_document({"cells": cells, "to_run": len(todo), "seconds": seconds})
         return ExitCode.DONE
     for each in found:
         output.line(f"{each.cell.id}  {each.said}")
-    todo = list({each.cell.id: each.cell for each in found if each.runs}.values())
-    counts = Counter(each.word for each in found)
+    counts = Counter({each.cell.id: each.word for each in found}.values())
     output.line(", ".join(f"{count} {word}" for word, count in counts.most_common()))
-    known = estimated(todo, planned, measured([runs_of(folder), runs_dir()]))
     if todo:
         output.line(_how_long(len(todo), known, workers))
     return ExitCode.DONE

@@ -32,7 +32,10 @@ class Published(NamedTuple):
 def published(study: Study, rows: Sequence[CellRow]) -> Iterator[Published]:
     """Every published figure with ours; a sweep that has several of its kind (two recipes) has several lines of it."""
     varying = [name for name, values in dimensions(rows).items() if len(values) > 1]
+    presets = {row.preset for row in rows}
     for known in study.known:
+        if known.at.get("preset") == ALL and not set(study.axes.get("preset", ())) <= presets:
+            continue  # a mean over all of them is nothing to hold fewer against
         own = [row for row in rows if _is_at(row, known.at)]
         apart = [name for name in varying if name not in known.at]
         for group in grouped(own, apart) or [Group({}, ())]:

@@ -65,8 +65,13 @@ class Group:
 
     @cached_property
     def failed(self) -> int:
-        """How many will have none."""
-        return sum(bool(row.error) for row in self.rows)
+        """How many failed."""
+        return sum(bool(row.error) and not row.unfit for row in self.rows)
+
+    @cached_property
+    def unfit(self) -> bool:
+        """Whether there is no such figure: the network cannot bear the defense."""
+        return all(row.unfit for row in self.rows)
 
     def measured(self, figure: str) -> dict[Hashable, dict[Hashable, float]]:
         """The figure by suspect and subset, of the cells that have it."""

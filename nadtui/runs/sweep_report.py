@@ -12,7 +12,7 @@ from engine.errors import RequestError
 from engine.evaluation.spread import LEAST, Spread
 from nadtui import formatting
 from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
-from nadtui.runs.sweep_groups import Group
+from nadtui.runs.sweep_groups import Group, dimensions
 from nadtui.runs.sweep_table import SweepTable, shown, table, title
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class SweepReport:
     def equal_cost(self) -> list[EqualCost]:
         """NAD against fine-tuning at equal ACC lost, where the sweep is a ladder of both."""
         defenses = {row.defense for row in self.rows}
-        if self.study is None or not self.study.ladder or not {*AGAINST} <= defenses:
+        if self.study is None or self.study.ladder not in dimensions(self.rows) or not {*AGAINST} <= defenses:
             return []
         other, one = AGAINST
         return list(at_equal_cost(self.rows, self.study.ladder, one, other))
@@ -115,16 +115,17 @@ class SweepReport:
         yield ", ".join(fixed)
         cells = {row.cell: row for row in self.rows}.values()
         done = sum(row.finished for row in cells)
-        failed = sum(bool(row.error) for row in cells)
+        unfit = sum(row.unfit for row in cells)
+        failed = sum(bool(row.error) for row in cells) - unfit
         said = formatting.plural(len(cells), "cell")
         if done < len(cells):
             said += f", {done:,} of them finished" + (f", {failed:,} failed" if failed else "")
-        yield said
+        yield said + (f", {unfit:,} n/a" if unfit else "")
 
     @property
     def caution(self) -> str:
         """What a reader must know before he trusts the figures; empty of a sweep that is complete."""
-        missing = len({row.cell for row in self.rows if not row.finished})
+        missing = len({row.cell for row in self.rows if not row.finished and not row.unfit})
         return f"{formatting.plural(missing, 'cell')} of it {'is' if missing == 1 else 'are'} not finished" * bool(
             missing
         )

@@ -63,12 +63,14 @@ def build_grid(options: GridOptions) -> Grid:
             found[name] = [of(value) for value in found[name]]
     for text in options.axis:
         name, values = axes.field(text)
+        _once(found, name)
         found[name] = values
     for name, option, texts in (
         ("attack_seed", "attack-seeds", options.attack_seeds),
         ("seed", "seeds", options.seeds),
     ):
         if texts:
+            _once(found, name)
             found[name] = axes.seeds(option, texts)
     base: dict[str, Any] = {} if options.suspect is None else {"suspect": suspect(options.suspect)}
     for text in options.settings:
@@ -83,6 +85,11 @@ def build_grid(options: GridOptions) -> Grid:
     return Grid(found, base, lenient)
 
 
+def _once(found: dict[str, Any], axis: str) -> None:
+    if axis in found:
+        raise RequestError(f"axis {axis}: it is given twice; give all its values at once")
+
+
 def _check(found: dict[str, Any], base: dict[str, Any]) -> None:
     if "preset" not in found and "attack" not in base and "suspect" not in base:
         raise RequestError("nothing to sweep: give --preset NAME|all, --study NAME, --suspect FILE, or --resume DIR")
@@ -93,6 +100,8 @@ def _check_settings(base: dict[str, Any]) -> None:
     for name, option in (("seed", "--seeds"), ("threads", "--threads"), ("preset", "--preset")):
         if name in base:
             raise RequestError(f"--set {name}: in a sweep it is {option}")
+    if isinstance(base.get("attack"), dict) and "seed" in base["attack"]:
+        raise RequestError("--set attack.seed: in a sweep it is --attack-seeds")
 
 
 def sweep_folder(given: Path | None) -> Path:

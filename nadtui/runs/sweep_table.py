@@ -109,6 +109,6 @@ def both(group: Group | None) -> str:
         return ""
     acc, asr = figure(group.figure("acc")), group.figure("asr")
     if not group.done:
-        return f"{group.failed} failed" if group.failed else "–"
+        return "n/a" if group.unfit else f"{group.failed} failed" if group.failed else "–"
     said = acc if asr is None else f"{acc} / {figure(asr)}"
     return said if group.done == len(group.rows) else f"{said} ({group.done} of {len(group.rows)})"

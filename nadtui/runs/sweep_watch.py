@@ -46,7 +46,11 @@ class SweepLook:
     @property
     def done(self) -> int:
         """Cells that need nothing any more."""
-        return self.counts[RunState.FINISHED] + self.counts[RunState.FAILED]
+        return self.counts[RunState.FINISHED] + self.counts[RunState.FAILED] + self._unfit
+
+    @property
+    def _unfit(self) -> int:
+        return sum(row.unfit for row in self.cells.values())
 
     @property
     def paused(self) -> bool:
@@ -68,6 +72,8 @@ class SweepLook:
         parts = [f"{self.counts[RunState.FINISHED]:,} of {len(self.cells):,} cells"]
         if self.counts[RunState.FAILED]:
             parts.append(f"{self.counts[RunState.FAILED]:,} failed")
+        if self._unfit:
+            parts.append(f"{self._unfit:,} n/a")
         hands = sum(len(each.cells) for each in self.workers)
         if self.workers:
             parts.append("paused" if self.paused else f"{hands} at work")

@@ -62,8 +62,7 @@ def render(report: SweepReport) -> str:
 
 
 def _cell(row: CellRow) -> dict[str, Any]:
-    further = {name: value for name, value in row.axes.items() if not hasattr(row, name)}
-    return {**row.to_dict(), **{name: getattr(row, name) for name in _BEFORE}, "axes": further, "error": row.error}
+    return {**row.to_dict(), **{name: getattr(row, name) for name in _BEFORE}}
 
 
 def _spread(found: Spread | None) -> dict[str, Any] | None:

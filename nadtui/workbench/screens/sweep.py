@@ -307,7 +307,7 @@ class SweepScreen(FootedScreen):
         group = self.grid.group
         if group is None or self.look is None:
             return
-        own = list(dict.fromkeys(row.cell for row in group.rows if not row.finished))
+        own = list(dict.fromkeys(row.cell for row in group.rows if not row.finished and not row.unfit))
         before = [cell for cell in self.look.first if cell not in own]
         wanted = before if set(own) & set(self.look.first) else [*own, *before]
         try:

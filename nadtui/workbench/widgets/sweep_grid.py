@@ -240,9 +240,10 @@ class SweepGrid(ScrollView, can_focus=True):
     def _said(self, group: Group) -> tuple[str, float | None]:
         """How much of a group is done, and its figures."""
         assert self.look is not None
-        mark = "▲" if {row.cell for row in group.rows if not row.finished}.intersection(self.look.first) else ""
+        waiting = {row.cell for row in group.rows if not row.finished and not row.unfit}
+        mark = "▲" if waiting.intersection(self.look.first) else ""
         if not group.done:
-            return mark or ("failed" if group.failed else "·"), None
+            return mark or ("n/a" if group.unfit else "failed" if group.failed else "·"), None
         part = "" if group.done == len(group.rows) else _SHADES[3 * group.done // len(group.rows)]
         lost, asr = group.mean("lost"), group.mean("asr")
         figures = {"lost": _points(lost), "asr": _points(asr), "both": f"{_points(lost)} {_points(asr):>5}"}

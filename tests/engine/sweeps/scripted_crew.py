@@ -43,6 +43,8 @@ class Scripted:
         self.calls: list[str] = []
         self.typed: list[bool] = []
         self.asked: list[Wish] = []
+        self.gone: set[str] = set()
+        """Cells whose worker is there no more."""
         self._script = script
 
     def check(self, texts: Sequence[str], folder: Path) -> None:
@@ -52,6 +54,9 @@ class Scripted:
         self.calls.append(cell)
         self.typed.append(typed)
         return self.executor.submit(self._work, folder, cell, self.calls.count(cell))
+
+    def is_gone(self, cell: str) -> bool:
+        return cell in self.gone
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         self.asked.append(wish)

@@ -66,6 +66,13 @@ def test_a_death_costs_one_of_three_tries(tmp_path: Path):
     assert rows(tmp_path / "t")[0].error == "3 workers died of it"
 
 
+def test_a_worker_that_is_gone_without_a_word_has_died(tmp_path: Path):
+    crew = Scripted(lambda cell, call: CancelledError() if call == 1 else 0)
+    conductor = sweep(tmp_path / "s", crew, seed=[0])
+    crew.gone = {cell.id for cell in conductor._index.cells}
+    assert [step.what for step in seen_through(conductor)] == ["died", "finished"]
+
+
 def test_a_preemption_costs_none(tmp_path: Path):
     crew = Scripted(lambda cell, call: 130 if call < 6 else 0)
     assert [step.what for step in seen_through(sweep(tmp_path / "s", crew, seed=[0]))] == [*["stopped"] * 5, "finished"]

@@ -11,6 +11,7 @@ from engine.config.layers import nested
 from engine.errors import RequestError
 from engine.sweeps import axes, index
 from engine.sweeps.grid import Grid, expand
+from engine.sweeps.layout import CELLS, write_lines
 
 
 def ids(base: dict[str, Any] | None = None, **more: Any) -> list[str]:
@@ -115,6 +116,18 @@ def test_a_defense_whose_needs_the_suspect_does_not_meet_is_left_out_or_refused(
         (Grid({"preset": ["badnets"]}, {"defenses": {"fine-tuning": {}}}), r"not among this sweep's defenses \(nad\)"),
         (Grid({"preset": ["badnets"], "defenses.fine-tuning.training.lr": [1]}), "not among this sweep's defenses"),
         (Grid({"preset": ["badnest"]}), "did you mean 'badnets'"),
+        (Grid({"preset": ["badnets"], "seed": ["foo"]}), "axis seed: 'foo' is none; whole numbers from 0 on"),
+        (Grid({"preset": ["badnets"], "seed": [-1]}), "axis seed: -1 is none"),
+        (Grid({"preset": ["badnets"], "seed": [True]}), "axis seed: True is none"),
+        (Grid({"preset": ["badnets"], "attack_seed": ["0-2"]}), "axis attack_seed: '0-2' is none"),
+        (Grid({"preset": ["badnets"], "attack.seed": [0, 1]}), r"axis attack\.seed: .* called attack_seed"),
+        (Grid({"preset": ["badnets"], "data.name": ["signs"]}), r"axis data\.name: .* called dataset"),
+        (Grid({"preset": ["badnets"], "threads": [1, 2]}), "axis threads: it shapes no figure"),
+        (Grid({"preset": ["badnets"], "defenses.fst": [{}]}), r"axis defenses\.fst: a field of a defense is wanted"),
+        (Grid({"preset": ["badnets"], "defenses": [["nad"]]}), "axis defenses: a field of a defense is wanted"),
+        (Grid({"preset": ["badnets"], "defense": [["nad"]]}), r"axis defense: \['nad'\] is no name"),
+        (Grid({"preset": ["badnets"], "dataset": [None]}), "axis dataset: None is no name"),
+        (Grid({"preset": ["badnets"]}, {"defenses": "nad"}), "defenses = 'nad': a table of defenses"),
         (Grid({"preset": ["badnets"], "training.lr": [-1]}), r"training\.lr"),
     ],
 )
@@ -162,6 +175,33 @@ def test_a_changed_grid_extends_the_old_one_and_takes_the_place_of_equal_points(
     assert changed.config(changed.cells[-1]).defenses["nad"].distill.p == 3
     assert changed.config(changed.cells[0]).defenses["nad"].distill.p == 2
     assert len(index.read_head(tmp_path / "s")["grids"]) == 3
+
+
+def test_whoever_is_cut_off_while_a_grid_is_added_leaves_the_old_cells_what_they_were(tmp_path: Path, monkeypatch):
+    def put(presets: list[str]) -> index.Index:
+        grid = Grid({"preset": presets})
+        return index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
+
+    before = put(["badnets", "sig"])
+    wanted = {cell.id: before.settings(cell) for cell in before.cells}
+
+    def cut_off(file: Path, lines: Any) -> None:
+        if file.name == CELLS:
+            raise KeyboardInterrupt
+        write_lines(file, lines)
+
+    monkeypatch.setattr(index, "write_lines", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        put(["blend", "sig"])
+    left = index.read(tmp_path / "s")
+    assert {cell.id: left.settings(cell) for cell in left.cells} == wanted
+
+
+def test_suspects_of_an_axis_are_the_zoos_by_the_attacks_seed():
+    cells = expand(Grid({"preset": ["badnets"], "suspect": ["zoo"], "attack_seed": [0, 1]})).index.cells
+    assert len({cell.suspect for cell in cells}) == 2
+    with pytest.raises(RequestError, match="the zoo has no suspect"):
+        expand(Grid({"preset": ["badnets"], "suspect": ["zoo"], "attack_seed": [77]}))
 
 
 def test_a_folder_full_of_something_else_is_not_filled_with_a_sweep(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_every_cell_has_a_reason(tmp_path: Path):
     cells = write_made_up(folder, 5, preset=["badnets"], defense=["nad"])
     (folder / RESULTS).write_text((folder / RESULTS).read_text().partition("\n")[0])
     for cell in cells[1:]:
-        (folder / RUNS / cell.id).rmdir()
+        shutil.rmtree(folder / RUNS / cell.id)
     tries.began(folder, cells[2].id)
     tries.ended(folder, cells[2].id, 1, "it diverged")
     (folder / RUNS / cells[3].id).mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,13 @@ def test_finished_cells_have_their_figures_and_those_of_their_suspect(tmp_path: 
     assert len({row.cell for row in found}) == 12
     first = found[0]
     assert (first.acc, first.asr, first.suspect_acc, first.suspect_asr) == (93.0, 4.0, 94.0, 97.0)
-    assert first.finished and list(first.to_dict()) == list(JSON)
+    assert first.finished and list(first.to_dict()) == [*JSON, "axes"]
     assert {row.axes["preset"] for row in found} == {row.preset for row in found}
 
 
 def test_a_row_goes_with_its_run_and_a_torn_line_takes_nothing_else_along(tmp_path: Path):
     cells = write_made_up(tmp_path / "s", 3)
-    (tmp_path / "s" / RUNS / cells[0].id).rmdir()
+    shutil.rmtree(tmp_path / "s" / RUNS / cells[0].id)
     with (tmp_path / "s" / RESULTS).open("a") as file:
         file.write('{"cell": "half a li')
     assert [row.status for row in rows(tmp_path / "s")] == ["new", "finished", "finished"]
@@ -44,21 +45,23 @@ def test_a_run_that_finished_without_its_line_is_found_by_its_summary(tmp_path: 
     assert (row.status, row.acc, row.asr, row.suspect_asr, row.ra, row.seconds) == ("finished", 89, 3, 99, None, 7)
 
 
-def test_deaths_are_counted_and_a_last_word_takes_its_own_back(tmp_path: Path):
+def test_deaths_are_those_that_a_sweep_saw_and_not_its_own(tmp_path: Path):
+    for _ in range(5):
+        tries.began(tmp_path, "cell")  # the sweep was killed, its worker with it
+    assert (tries.of(tmp_path, "cell").deaths, tries.of(tmp_path, "cell").silent) == (0, True)
     for _ in range(2):
+        tries.died(tmp_path, "cell")
         tries.began(tmp_path, "cell")
     tries.ended(tmp_path, "cell", 130)
-    tries.began(tmp_path, "cell")
-    assert (tries.of(tmp_path, "cell").deaths, tries.of(tmp_path, "cell").given_up) == (2, False)
-    tries.began(tmp_path, "cell")
-    assert tries.of(tmp_path, "cell").given_up
+    assert tries.of(tmp_path, "cell") == tries.Tried(2, 130)
+    assert tries.died(tmp_path, "cell").given_up
     tries.ended(tmp_path, "cell", 0)
     assert tries.of(tmp_path, "cell") == tries.Tried()
 
 
 def test_a_failed_cell_says_why(tmp_path: Path):
     cells = write_made_up(tmp_path / "s", 2)
-    (tmp_path / "s" / RUNS / cells[0].id).rmdir()
+    shutil.rmtree(tmp_path / "s" / RUNS / cells[0].id)
     tries.began(tmp_path / "s", cells[0].id)
     tries.ended(tmp_path / "s", cells[0].id, 1, "loss is not finite")
     row = rows(tmp_path / "s")[0]

@@ -169,6 +169,12 @@ def test_what_is_wrong_with_one_is_said_in_a_line(tmp_path, monkeypatch, text, s
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_file_with_a_mistake_does_not_hide_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    own(tmp_path, "title: [")
+    assert {study.name for study in list_studies()} == set(OURS)
+
+
 def test_an_unknown_study_is_refused():
     with pytest.raises(RequestError, match="unknown study 'clean-shares': did you mean 'clean-share'"):
         load_study("clean-shares")

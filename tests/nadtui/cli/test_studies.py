@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from engine.record.layout import SUMMARY
 from engine.sweeps import index, results
 from engine.sweeps.grid import expand
 from engine.sweeps.layout import RUNS
@@ -63,6 +64,7 @@ def test_what_is_there_is_not_run_again_to_reproduce_a_table(tmp_path, capsys):
     results.write(folder, [made_up(cell, number) for number, cell in enumerate(found.cells)])
     for cell in found.cells:
         (folder / RUNS / cell.id).mkdir()
+        (folder / RUNS / cell.id / SUMMARY).touch()
     given = ["reproduce", "adaptive", "--seeds", "0-1", "--recipe", "paper", "--out", str(folder)]
     assert dispatch(given) == 0
     out, said = capsys.readouterr()

@@ -14,11 +14,13 @@ from typing import Any
 
 import pytest
 
-from engine.sweeps import crews
+from engine.record.layout import CHECKPOINTS
+from engine.sweeps import crews, index
 from engine.sweeps.layout import RUNS
 from engine.sweeps.rows import JSON
 from nadtui.cli.sweeping import Hiring
 from tests.engine.sweeps.scripted_crew import Scripted
+from tests.engine.sweeps.test_keeping import finished
 from tests.nadtui.cli.test_cli import refused, run
 from tests.sweep_folders import write_made_up
 from tests.tiny_sweep import BASE, options, saved, until
@@ -43,7 +45,7 @@ def test_a_sweep_runs_shows_what_came_of_it_and_is_added_to(
     code, out, _ = run(capsys, "sweep", "--preset", "badnets", "--seeds", "0-3", "--out", tmp_path / "s", "--json")
     cells = json.loads(out)["cells"]
     assert (code, len(crew.calls), [cell["seed"] for cell in cells]) == (0, 4, [0, 1, 2, 3])
-    assert tuple(cells[0]) == JSON and cells[0]["asr"] == 2.0
+    assert tuple(cells[0]) == (*JSON, "axes") and cells[0]["asr"] == 2.0
     assert run(capsys, "sweep", "show", tmp_path / "s")[1].splitlines()[-1] == "4 finished"
     assert json.loads(run(capsys, "sweep", "show", tmp_path / "s", "--json")[1])["cells"] == cells
 
@@ -65,7 +67,31 @@ def test_a_dry_run_says_why_and_how_many_and_writes_nothing(tmp_path: Path, caps
     assert not (tmp_path / "s").exists()
     write_made_up(tmp_path / "s", 2, preset=["badnets"], defense=["nad"])
     code, out, _ = run(capsys, "sweep", *GRID, "--out", tmp_path / "s", "--dry-run", "--json")
-    assert [cell["reason"] for cell in json.loads(out)["cells"]] == ["done", "done", "new"]
+    told = json.loads(out)
+    assert [cell["reason"] for cell in told["cells"]] == ["done", "done", "new"]
+    assert (told["to_run"], told["seconds"]) == (1, None)
+    out = run(capsys, "sweep", "--preset", "sig", "--out", tmp_path / "s", "--dry-run", "--json")[1]
+    assert [cell["reason"] for cell in json.loads(out)["cells"]] == ["done", "done", "new"], "what is there runs, too"
+
+
+def test_more_workers_than_cells_are_no_faster(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    write_made_up(tmp_path / "s", 1, preset=["badnets"], defense=["nad"])
+    finished(tmp_path / "s", "20240101-000000-badnets-signs-s0")
+    out = run(capsys, "sweep", *GRID, "--out", tmp_path / "s", "--workers", "8", "--dry-run")[1]
+    assert out.splitlines()[-1].startswith("2 cells to run: about 25 s with 2 at a time")
+
+
+def test_what_is_kept_from_now_on_is_what_stays_of_the_finished_ones(
+    tmp_path: Path, crew: Scripted, capsys: pytest.CaptureFixture[str]
+):
+    run(capsys, "sweep", *GRID, "--out", tmp_path / "s")
+    left = tmp_path / "s" / RUNS / crew.calls[0] / CHECKPOINTS / "nad.safetensors"
+    left.parent.mkdir()
+    left.touch()
+    run(capsys, "sweep", "--resume", tmp_path / "s", "--keep", "last")
+    assert left.exists()
+    run(capsys, "sweep", "--resume", tmp_path / "s", "--keep", "none")
+    assert not left.exists() and index.read_head(tmp_path / "s")["keep"] == "none"
 
 
 def test_many_cells_are_put_together_by_what_they_have_alike(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -85,6 +111,11 @@ def test_many_cells_are_put_together_by_what_they_have_alike(tmp_path: Path, cap
         (("--preset", "badnets", "--seeds", "0-999999", "--attack-seeds", "0-1", "--out", "s"), "2,000,000 cells"),
         (("--preset", "badnets", "--axis", "data.size=[]", "--out", "s"), "the grid is empty"),
         (("--preset", "badnets", "--set", "seed=3", "--out", "s"), "in a sweep it is --seeds"),
+        (("--preset", "badnets", "--set", "attack.seed=3", "--out", "s"), "in a sweep it is --attack-seeds"),
+        (("--preset", "badnets", "--axis", "preset=[sig]", "--out", "s"), "axis preset: it is given twice"),
+        (("--preset", "badnets", "--axis", "seed=[1]", "--axis", "seed=[2]", "--out", "s"), "axis seed: it is given"),
+        (("--study", "paired", "--set", "defenses.nda.distill.p=3", "--out", "s"), "defenses.nda: not among"),
+        (("--study", "paired", "--axis", "rate=[[0.1]]", "--out", "s"), "rate = '[0.1]'; allowed: 0.02, 0.05"),
         (("--preset", "badnets", "--keep", "some", "--out", "s"), "--keep some: all, last or none"),
         (("--preset", "badnets", "--workers", "0", "--out", "s"), "--workers 0: 1 to 1024"),
         (("--preset", "badnets", "--workers", "2", "--scheduler", "tcp://x:1", "--out", "s"), "one of them is wanted"),

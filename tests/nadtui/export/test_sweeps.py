@@ -120,6 +120,13 @@ def test_what_is_missing_is_said(cells):
     assert "(5 of 12)" in of_sweep(report, "md")
 
 
+def test_what_there_can_be_no_figure_of_is_neither_missing_nor_failed(cells):
+    absent = {"acc": None, "asr": None, "status": "n/a", "error": "the network has no batch norm"}
+    report = of_rows("x", [replace(row, **absent) if row.defense == "nad" else row for row in cells])
+    assert report.caution == "" and report.facts()[1] == "48 cells, 24 of them finished, 24 n/a"
+    assert "| n/a |" in of_sweep(report, "md")
+
+
 def test_without_a_trigger_there_is_no_asr(cells):
     plain = [replace(row, asr=None, ra=None, suspect_asr=None) for row in cells]
     report = of_rows("x", plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def forget(folder: Path, cells: list) -> None:
     lines = [line for line in (folder / RESULTS).read_text().splitlines() if json.loads(line)["cell"] not in gone]
     (folder / RESULTS).write_text("".join(f"{line}\n" for line in lines))
     for cell in gone:
-        (folder / RUNS / cell).rmdir()
+        shutil.rmtree(folder / RUNS / cell)
 
 
 @pytest.fixture
