@@ -35,7 +35,12 @@ ROUNDING = 1e-4
 
 def held_accuracy(port: Port, model: nn.Module) -> float:
     """ACC on the held images as they are, in percent: of what is cut out of the suspect, and remembers as it does."""
-    return 100 * float((predict(model, port.held.images, port.device) == port.held.labels).float().mean())
+    return 100 * float(_as_they_are(port, model).float().mean())
+
+
+def _as_they_are(port: Port, model: nn.Module) -> Tensor:
+    """Which of the held images it knows, bool [N]."""
+    return predict(model, port.held.images, port.device) == port.held.labels
 
 
 def copies(port: Port) -> list[Tensor]:
@@ -77,14 +82,16 @@ def strongest(
 
     chosen = yield from port.choose(stage, what, ladder, score)
     name = next(name for name, rung in ladder.items() if rung is chosen)
-    gained, interval = paired(before, _right(port, make(chosen)))
-    yield Message(text=f"{stage}: {what} {name}, {_certainty(len(before), -gained, interval, budget)}")
+    said = _certainty(before, _right(port, make(chosen)), budget)
+    yield Message(text=f"{stage}: {what} {name}, {said}")
     return chosen
 
 
-def _certainty(images: int, lost: float, gained: tuple[float, float], budget: float) -> str:
-    lost, low, high = lost + 0.0, -gained[1] + 0.0, -gained[0] + 0.0  # no minus before a nought
-    said = f"which loses {lost:.1f} points of ACC on {images} held images (95 % interval {low:.1f} to {high:.1f})"
+def _certainty(before: Tensor, after: Tensor, budget: float) -> str:
+    """What is lost by the share of times that each held image is known, bool or float [N]."""
+    gain, gained = paired(before, after)
+    lost, low, high = -gain + 0.0, -gained[1] + 0.0, -gained[0] + 0.0  # no minus before a nought
+    said = f"which loses {lost:.1f} points of ACC on {len(before)} held images (95 % interval {low:.1f} to {high:.1f})"
     if lost > budget + ROUNDING:
         return f"{said}: more than the budget of {budget:g}, and no other loses less"
     if high > budget:
@@ -121,7 +128,8 @@ def furthest(
     so few images a single one that is back inside may be luck: a strength counts by the worse of it and the one before.
 
     What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which it
-    exceeds it, and nothing for those that are not tried.
+    exceeds it, and nothing for those that are not tried. A message says what the chosen one loses, and how certain that
+    is.
 
     Args:
         what: is chosen, in a word or two.
@@ -140,4 +148,19 @@ def furthest(
         over = over + 1 if points < 0 else 0
         return points if over else strength
 
-    return (yield from port.choose(stage, what, strengths, score))
+    chosen = yield from port.choose(stage, what, strengths, score)
+    name = next(name for name, strength in strengths.items() if strength == chosen)
+    said = _certainty(_as_they_are(port, port.suspect), _as_they_are(port, make(chosen)), budget)
+    yield Message(text=f"{stage}: {what} {name}, {said}")
+    return chosen
+
+
+def given(port: Port, stage: str, what: str, count: int, of: int, by: str) -> Work[int]:
+    """Have it recorded how many of a network's units go where that is not chosen, but follows from a fixed bound.
+
+    Args:
+        what: goes, in a word or two.
+        by: the bound, in a few words.
+    """
+    yield Message(text=f"{stage}: {what} {count}/{of}, by {by}", level="info" if count else "warning")
+    return (yield from port.choose(stage, what, {f"{count}/{of}": count}, float))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from engine.defenses.tracing import Channel
 
+PRUNED = "channels pruned"
 LEAST = 1.0
 """Standard deviations above its layer's mean that a channel has to stand, to be among those that may go."""
 
@@ -64,7 +65,7 @@ class Clp(Defense):
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Prune a copy of the suspect."""
-        from engine.defenses.budget import furthest, rungs
+        from engine.defenses.budget import furthest, given, rungs
         from engine.defenses.pruning import BEYOND, Settling, without
         from engine.defenses.tracing import convolutions_before_norms
         from engine.models.inference import as_input
@@ -79,9 +80,12 @@ class Clp(Defense):
             return without(port, order, count, bias=True, settle=settling)
 
         if self.spread is not None:
-            return (yield from port.adopt(self.name, most(float((above > self.spread).sum()))))
+            beyond = int((above > self.spread).sum())
+            bound = f"more than {self.spread:g} standard deviations above the mean of its layer"
+            beyond = yield from given(port, self.name, PRUNED, beyond, len(above), bound)
+            return (yield from port.adopt(self.name, most(beyond)))
         counts = rungs(int((above > LEAST).sum()), len(above))
-        count = yield from furthest(port, self.name, "channels pruned", counts, most, self.budget, beyond=BEYOND)
+        count = yield from furthest(port, self.name, PRUNED, counts, most, self.budget, beyond=BEYOND)
         return (yield from port.adopt(self.name, most(count)))
 
 

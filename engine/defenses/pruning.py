@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.defenses.base import Port, Work
-from engine.defenses.budget import furthest, rungs
+from engine.defenses.budget import furthest, given, rungs
 from engine.defenses.neurons import norms_of, pruned
 from engine.models.inference import as_input, freeze, settled
 
@@ -14,6 +14,7 @@ MOST = 0.4
 """Share of all neurons beyond which none is pruned."""
 BEYOND = 8
 """Counts in a row that may exceed the budget before no further one is tried."""
+PRUNED = "neurons pruned"
 SETTLING = 256
 """Clean images by which a pruned network's norms settle."""
 
@@ -79,7 +80,9 @@ def prune_by_masks(
         return without(port, order, count, bias=False, settle=settling)
 
     if threshold is not None:
-        return (yield from port.adopt(stage, lowest(float((masks < threshold).sum()))))
+        below = int((masks < threshold).sum())
+        below = yield from given(port, stage, PRUNED, below, len(masks), f"a mask below {threshold:g}")
+        return (yield from port.adopt(stage, lowest(below)))
     counts = rungs(round(MOST * len(masks)), len(masks))
-    count = yield from furthest(port, stage, "neurons pruned", counts, lowest, budget, beyond=BEYOND)
+    count = yield from furthest(port, stage, PRUNED, counts, lowest, budget, beyond=BEYOND)
     return (yield from port.adopt(stage, lowest(count)))

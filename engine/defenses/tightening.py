@@ -69,6 +69,7 @@ class Tightening:
         self._port, self._model, self._first_cost, self._patience = port, model, cost, patience
         self._floor = held_accuracy(port, port.suspect) - budget
         self._bounds = {name: bound.clone().requires_grad_(True) for name, bound in first.items()}
+        self._first = {name: bound.clone() for name, bound in first.items()}
         self._tightest = {name: bound.clone() for name, bound in first.items()}
         self._state = torch.tensor([cost, LARGEST, 0.0, 0.0, 0.0], dtype=torch.float64)
         best = {f"tightest:{name}": bound for name, bound in self._tightest.items()}
@@ -96,6 +97,11 @@ class Tightening:
     def tightest(self) -> dict[str, Tensor]:
         """The tightest bounds inside the budget; the first where there were none."""
         return self._tightest
+
+    def share(self) -> float:
+        """How far their means come down to those of the first, 0-1."""
+        first, tightest = (sum(float(bound.mean()) for bound in of.values()) for of in (self._first, self._tightest))
+        return tightest / first if first else 1.0
 
     def _size(self) -> Tensor:
         return torch.stack([bound.clamp(min=0).mean() for bound in self._bounds.values()]).sum()

@@ -53,9 +53,11 @@ class Unit(Defense):
         return self.held_share
 
     def defend(self, port: Port) -> Work[nn.Module]:
-        """Tighten the bounds, and have a copy of the suspect keep to the tightest inside the budget."""
+        """Tighten the bounds, and have a copy of the suspect keep to the tightest inside the budget; to none where even
+        the first cost more."""
         import torch
 
+        from engine.defenses.budget import furthest
         from engine.defenses.tightening import Tightening, first_bounds
         from engine.models.bounded import bind
         from engine.models.inference import freeze
@@ -73,4 +75,11 @@ class Unit(Defense):
             optimizer=lambda tensors: torch.optim.Adam(tensors[: len(first)], lr=self.lr, betas=(0.5, 0.9)),
             project=work.judge,
         )
-        return (yield from port.adopt(self.name, freeze(bind(port.copy(), work.tightest()))))
+
+        def bound(tightened: float) -> nn.Module:
+            return freeze(bind(port.copy(), work.tightest()) if tightened else port.copy())
+
+        share = work.share()
+        strengths = {"none": 0.0, f"{share:.2f} of the first": 1.0}
+        tightened = yield from furthest(port, self.name, "bounds", strengths, bound, self.budget)
+        return (yield from port.adopt(self.name, bound(tightened)))

@@ -12,6 +12,15 @@ from nadtui.formatting import clean
 from nadtui.runs import comparison
 from nadtui.runs.digest import Report
 
+VERIFIED = {
+    "retuned_asr": ("retuning", "figures", "asr_after"),
+    "retuned_asr_clean": ("retuning", "control", "asr_after"),
+    "t50": ("linear-path", "figures", "t50"),
+    "existence": ("existence", "figures", "coefficient"),
+    "woken_asr": ("perturbation", "figures", "asr"),
+    "woken_asr_clean": ("perturbation", "control", "asr"),
+}
+"""Columns of what a verification found, and where a summary has it; those of a clean model end so."""
 COLUMNS = (
     "run",
     "status",
@@ -51,6 +60,7 @@ COLUMNS = (
     "image_steps",
     "chosen",
     "verdict",
+    *VERIFIED,
 )
 """In this order for good: a new column goes to the end."""
 
@@ -74,7 +84,7 @@ def render(report: Report) -> str:
             for place, end in enumerate(("low", "high"))
         }
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
-        row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage)}
+        row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage), **_verified(stage)}
         row["chosen"] = "; ".join(f"{each['what']} {each['choice']}" for each in stage["chosen"])
         row["verdict"] = (stage.get("verdict") or {}).get("word")
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
@@ -87,17 +97,33 @@ def _isolation(stage: Mapping[str, Any]) -> dict[str, Any]:
     return {column: found.get(column) for column in ("isolated", "precision", "recall")}
 
 
+def _verified(stage: Mapping[str, Any]) -> dict[str, float | None]:
+    """What a verification found of a stage's model; empty for one that was not verified."""
+    found = stage.get("verified") or {}
+    values = {
+        column: ((found.get(test) or {}).get(whose) or {}).get(figure)
+        for column, (test, whose, figure) in VERIFIED.items()
+    }
+    return {column: value for column, value in values.items() if value is not None}
+
+
 def render_comparison(reports: Sequence[Report]) -> str:
     """A row for each run, stage and group in the long form that tools read: numbers as they are, no differences."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow(["letter", "run", "stage", "figure", "value", "deviation", "runs", "role", "defense"])
+    named = dict(zip(comparison.letters(len(reports)), reports, strict=True))
     for stage in comparison.stages(reports):
         name, *whose = map(as_data, (stage.name, stage.role, stage.defense))
-        for key, _ in comparison.FIGURES:
-            for (letter, _), report in zip(comparison.named(reports), reports, strict=True):
-                value = comparison.stage_of(report, stage).get(key)
-                writer.writerow([letter, as_data(report.view.run), name, key, value, "", 1, *whose])
+        of = {letter: comparison.stage_of(report, stage) for letter, report in named.items()}
+        known = {letter: {**each, **_verified(each)} for letter, each in of.items()}
+        beyond = [
+            key for key in ("image_steps", *VERIFIED) if any(each.get(key) is not None for each in known.values())
+        ]
+        for key in (*(key for key, _ in comparison.FIGURES), *beyond):
+            for letter, report in named.items():
+                run, value = as_data(report.view.run), known[letter].get(key)
+                writer.writerow([letter, run, name, key, value, "", 1, *whose])
             for group in comparison.groups(reports):
                 figure = group.figure(stage, key)
                 if figure is not None:

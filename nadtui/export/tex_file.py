@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nadtui import formatting
-from nadtui.runs import comparison, side_by_side
+from nadtui.runs import asleep, comparison, side_by_side
 from nadtui.runs.digest import Report, Way, titles
 
 _SPECIAL = {
@@ -43,6 +43,7 @@ def render(report: Report) -> str:
         lines.append(" & ".join([name, *figures, *plain, str(stage["epochs"])]) + r" \\")
     lines += [r"\hline", r"\end{tabular}", _CAPTION, *(f"% {formatting.clean(said)}" for said in report.missing())]
     lines += _side_by_side(side_by_side.table(report.summary))
+    lines += _verified(report)
     for said in report.choices():
         lines.append(f"% {formatting.clean(said)}")
     for way in report.ways():
@@ -57,6 +58,17 @@ def _side_by_side(found: side_by_side.Table | None) -> list[str]:
     form = f"l{'r' * (found.figures - 1)}{'l' * (len(found.columns) - found.figures)}"
     head = [f"% {side_by_side.TITLE}", f"\\begin{{tabular}}{{{form}}}", r"\hline"]
     return [*head, _row(found.columns), r"\hline", *map(_row, found.cells), r"\hline", r"\end{tabular}"]
+
+
+def _verified(report: Report) -> list[str]:
+    """What a verification found of the purified models, as a `tabular` of its own."""
+    rows = asleep.rows(report.view)
+    if not rows:
+        return []
+    form = f"l{'r' * (len(asleep.COLUMNS) - 1)}"
+    head = [f"% {asleep.TITLE}", f"\\begin{{tabular}}{{{form}}}", r"\hline"]
+    said = [f"% {formatting.clean(line)}" for line in (*asleep.remarks(report.view), asleep.LEGEND)]
+    return [*head, _row(asleep.COLUMNS), r"\hline", *map(_row, rows), r"\hline", r"\end{tabular}", *said]
 
 
 def _way(way: Way) -> list[str]:

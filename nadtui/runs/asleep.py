@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from engine.events import Verified
 from engine.record.stage_view import StageView
@@ -32,6 +33,17 @@ class Measure:
             return formatting.percentage(None)
         return self.shown(value)
 
+    @property
+    def beside(self) -> str:
+        """The title of a column that has a clean model's figure in brackets, where there is such a thing."""
+        return f"{self.title.removesuffix(' ASR')} (clean)" if self.controlled else self.title
+
+    def of_stage(self, stage: Mapping[str, Any]) -> str:
+        """The figure of a summary's stage, a clean model's behind it: `41.2 (12.0)`."""
+        told = (stage.get("verified") or {}).get(self.test) or {}
+        control = f" ({self.said(told.get('control'))})" if self.controlled and told.get("control") else ""
+        return self.said(told.get("figures")) + control
+
     def shown(self, value: float) -> str:
         """The figure as it is written."""
         return formatting.percentage(value) if self.percent else f"{value:.2f}"
@@ -50,6 +62,12 @@ LEGEND = (
     "suspect's do, 0 = as a clean model's. woken: ASR with a perturbation of 0.05 on top of the trigger. clean: the "
     "same of a clean model of the zoo."
 )
+
+
+def measured_in(stages: Iterable[Mapping[str, Any]]) -> list[Measure]:
+    """The figures that summaries' stages have, any of them."""
+    tests = {test for stage in stages for test in stage.get("verified") or {}}
+    return [each for each in MEASURES if each.test in tests]
 
 
 def rows(view: RunView) -> list[tuple[str, ...]]:

@@ -6,7 +6,7 @@ import math
 import statistics
 import string
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -16,7 +16,9 @@ from engine.config.shapes import shaping_nothing
 from engine.record.origin import origin
 from engine.record.verdict import of_summary
 from nadtui import formatting
+from nadtui.runs import asleep
 from nadtui.runs.digest import Report, flatten, named_class, role_titled
+from nadtui.runs.side_by_side import choices
 
 MOST = 6
 """Runs that one comparison holds."""
@@ -160,10 +162,22 @@ def table(reports: Sequence[Report]) -> Table:
             values = [_figure(report, stage, key) for report in reports]
             cells = [formatting.percentage(values[0]), *(_changed(value, values[0]) for value in values[1:])]
             rows.append((named_so, title, *cells, *(_spread(group.figure(stage, key)) for group in found)))
+        for title, words in _in_words([stage_of(report, stage) for report in reports]):
+            rows.append((named_so, title, *words, *("" for _ in found)))
         if stage.role == "purified":
             words = [_word(report, stage) for report in reports]
             rows.append((named_so, "verdict", *words, *("" for _ in found)))
     return Table(columns, tuple(rows))
+
+
+def _in_words(of: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[str]]]:
+    """What one stage cost, chose and was found to be in each run, where any of them says so."""
+    if any(stage.get("image_steps") for stage in of):
+        yield "image steps", [formatting.count(stage.get("image_steps") or None) for stage in of]
+    if any(stage.get("chosen") for stage in of):
+        yield "chosen", [choices(stage) or formatting.percentage(None) for stage in of]
+    for measure in asleep.measured_in(of):
+        yield measure.beside, [measure.of_stage(stage) for stage in of]
 
 
 def _word(report: Report, stage: StageKey) -> str:

@@ -13,6 +13,8 @@ from engine.places import expanded, in_full, sought
 from nadtui import diagnostics
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from engine.config.run import RunConfig
     from engine.running.request import RunRequest
 
@@ -244,9 +246,13 @@ def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
 
     def ask(names: Iterable[str]) -> list[str]:
         fields = {name: DEFENSES.get(name).model_fields.get("budget") for name in names}
-        return [
-            name for name, field in fields.items() if field is not None and (text != "none" or field.default is None)
-        ]
+        return [name for name, field in fields.items() if field is not None and _heeds(name, field)]
+
+    def _heeds(name: str, field: FieldInfo) -> bool:
+        if text == "none":
+            return field.default is None
+        own = config.defenses.get(name)
+        return own is None or own.model_copy(update={"budget": 1.0}).held > 0  # not where a fixed bound decides
 
     names = ask(config.defenses)
     if not names:

@@ -96,9 +96,9 @@ def whole(summary: Mapping[str, Any], order: str = AS_RUN) -> Table:
     """
     found = list(_found(summary))
     unfit = summary.get("unfit") or {}
-    measures = [each for each in asleep.MEASURES if any(each.test in row.get("verified", ()) for row in found)]
+    measures = asleep.measured_in(found)
     shadow = any(shadowed.of_summary(row) is not None for row in found)
-    columns = (*_HEAD, *[shadowed.TITLE] * shadow, *(each.title for each in measures), "chosen")
+    columns = (*_HEAD, *[shadowed.TITLE] * shadow, *(each.beside for each in measures), "chosen")
     suspect = next((stage for stage in summary["stages"] if stage.get("role") == "suspect"), None)
     of = partial(_cells, measures=measures, shadow=shadow)
     rows = [] if suspect is None else [Row(SUSPECT, of(SUSPECT, suspect), suspect["stage"])]
@@ -126,6 +126,11 @@ def _found(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
+def choices(stage: Mapping[str, Any]) -> str:
+    """What a summary's stage chose, in a line."""
+    return "; ".join(f"{each['what']} {each['choice']}" for each in stage.get("chosen") or ())
+
+
 def _place(suspect: Mapping[str, Any] | None, row: Mapping[str, Any]) -> tuple[float | None, float | None]:
     """ACC lost and ASR left, of a model that is done and where both are known."""
     known = suspect is not None and row["state"] == "finished"
@@ -135,14 +140,13 @@ def _place(suspect: Mapping[str, Any] | None, row: Mapping[str, Any]) -> tuple[f
 
 
 def _cells(name: str, stage: Mapping[str, Any], measures: Sequence[asleep.Measure], *, shadow: bool) -> tuple[str, ...]:
-    chosen = "; ".join(f"{each['what']} {each['choice']}" for each in stage.get("chosen") or ())
+    chosen = choices(stage)
     unfinished = "" if stage["state"] == "finished" else f"after epoch {stage['epochs']}"
-    verified = stage.get("verified") or {}
     return (
         name,
         *(formatting.percentage(stage[figure]) for figure in _FIGURES),
         formatting.count(stage.get("image_steps") or None),
         *[formatting.percentage(shadowed.of_summary(stage))] * shadow,
-        *(each.said((verified.get(each.test) or {}).get("figures")) for each in measures),
+        *(each.of_stage(stage) for each in measures),
         "; ".join(filter(None, (chosen, unfinished))),
     )

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from engine import models
 from engine.defenses.base import Choose, LabeledImages, Port
-from engine.defenses.budget import COPIES, TRIED, copies, furthest, rungs, strongest
+from engine.defenses.budget import COPIES, TRIED, copies, furthest, given, rungs, strongest
 from engine.defenses.fine_pruning import activity, cut
 from engine.defenses.neurons import channels_of
 from engine.defenses.pruning import Settling, without
 from engine.defenses.tracing import reader_of
 from engine.defenses.unlearning import Ascent, Recognized
 from engine.device import Device
+from engine.events import Message
 from engine.models.inference import as_input, settled
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -72,9 +73,21 @@ def test_it_goes_to_the_last_within_the_budget_and_looks_past_a_few_that_are_not
     choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
     assert choice == str(wanted)
     assert tried == list(range(last + 1))
+    said = work.send(choice)
+    assert isinstance(said, Message) and said.text.startswith(f"stage: how far {wanted}, which loses ")
+    assert f"loses {100 * (1 - shares[wanted]):.1f} points of ACC on 10 held images (95 % interval" in said.text
     with pytest.raises(StopIteration) as end:
-        work.send(choice)
+        next(work)
     assert end.value.value == wanted
+
+
+def test_how_many_a_fixed_bound_takes_is_recorded_and_none_is_a_warning():
+    for count, level in ((0, "warning"), (3, "info")):
+        work = given(port(), "stage", "neurons pruned", count, 40, "a mask below 0.2")
+        said = next(work)
+        assert (said.text, said.level) == (f"stage: neurons pruned {count}/40, by a mask below 0.2", level)
+        ask = next(work)
+        assert ask.candidates == (f"{count}/40",) and ask.score(f"{count}/40") == count
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from engine.defenses.base import LabeledImages, Port
 from engine.defenses.neurons import norms_of
 from engine.defenses.tightening import BAD, BEST, COST, GOOD, Tightening, first_bounds
 from engine.device import Device
+from engine.events import Chosen, Message
 from engine.models.bounded import bind, taking
 from engine.models.inference import as_input, freeze, settled
 from engine.record.layout import checkpoint_file
@@ -95,6 +96,18 @@ def test_the_tightest_inside_the_budget_are_kept_and_the_cost_follows(network):
         free.judge()
         assert float(free.tensors["controller"][COST]) == cost
     assert all(not tensor.any() for tensor in free.tightest().values()), "a bound is never below 0"
+
+
+@pytest.mark.parametrize(("budget", "choice"), [(100.0, "of the first"), (0.0, "none")])
+def test_what_it_came_to_is_recorded_and_bounds_that_all_cost_more_are_left_out(tmp_path, budget, choice):
+    with World(tmp_path).entered():
+        world = World(tmp_path)
+        unit = {"unit": {"steps": 3, "batch_size": 16, "lr": 0.1, "budget": budget, "start": 0.0}}
+        ran = world.whole(world.config({"suspect": str(world.suspect())}, defenses=unit), "a run")
+    (chosen,) = [event for event in ran.events if isinstance(event, Chosen)]
+    assert (chosen.stage, chosen.what) == ("unit", "bounds") and chosen.choice.endswith(choice)
+    said = next(event.text for event in ran.events if isinstance(event, Message) and "held images" in event.text)
+    assert said.startswith(f"unit: bounds {chosen.choice}, which loses ")
 
 
 def test_a_bound_model_of_a_run_is_exported_and_taken_for_a_suspect(tmp_path):

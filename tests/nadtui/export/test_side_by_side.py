@@ -12,6 +12,7 @@ from engine.events import Isolated
 from engine.record.state import RunState
 from engine.record.view import fold
 from nadtui.export import png_file
+from nadtui.export.csv_file import VERIFIED
 from nadtui.export.formats import COMPARISONS, FORMATS, of_comparison, of_run
 from nadtui.runs.digest import Report
 from tests import run_folders, scripted_run
@@ -58,6 +59,24 @@ def test_what_a_defense_isolated_is_told_in_every_document():
         ("", "", ""),
     ]
     assert rows[2]["images"] == rows[1]["images"], "of the test images, not of those it isolated from"
+
+
+def test_what_a_verification_found_is_told_in_every_document_and_comparison():
+    *events, end = run_folders.side_by_side()
+    found = run_folders.verified("nad")
+    told = [dataclasses.replace(each, seq=end.seq + place, time=end.time) for place, each in enumerate(found)]
+    view = fold([*events, *told, dataclasses.replace(end, seq=end.seq + len(told))])
+    asked = Report(Path("run"), view, RunState.FINISHED)
+    for form in ("md", "html", "tex"):
+        assert "retuned ASR" in of_run(asked, form) and "34.5" in of_run(asked, form), form
+    row = [*csv.DictReader(io.StringIO(of_run(asked, "csv")))][2]
+    assert [row[column] for column in VERIFIED] == ["34.5", "1.25", "0.3", "", "", ""]
+    for form in ("md", "html", "tex"):
+        text = of_comparison([asked, report()], form)
+        assert "retuned (clean)" in text and "34.5 (1.2)" in text and "bound 4" in text, form
+    rows = [*csv.DictReader(io.StringIO(of_comparison([asked, report()], "csv")))]
+    values = [row["value"] for row in rows if (row["stage"], row["figure"]) == ("nad", "retuned_asr")]
+    assert values == ["34.5", ""]
 
 
 def test_tex_has_the_curve_as_a_table_of_its_own():

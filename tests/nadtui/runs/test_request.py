@@ -123,5 +123,8 @@ def test_a_budget_is_that_of_every_defense_which_can_keep_to_one():
     assert without.defenses["nad"].budget is None
     assert without.defenses["unit"].budget is not None, "it always keeps to one"
     assert "of fine-tuning, none has a budget of ACC" in refused(budget="2", defenses=["fine-tuning"])
+    fixed = {"preset": "sig", "defenses": ["clp,anp"], "settings": ["defenses.clp.spread=3"]}
+    assert build_config(RunOptions(**fixed, budget="2")).defenses["anp"].budget == 2
+    assert "of clp, none has a budget" in refused(**{**fixed, "defenses": ["clp"]}, budget="2"), "the spread decides"
     assert "of unit, none can do without a budget" in refused(budget="none", defenses=["unit"])
     assert "defenses.nad.budget" in refused(budget="much")

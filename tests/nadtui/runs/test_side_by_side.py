@@ -43,13 +43,16 @@ def test_what_a_defense_lost_and_left_is_known_once_it_is_done_and_its_letter_st
     assert [(row.lost, row.left) for row in table(found).rows][2] == (None, None)
 
 
+RETUNED = {"figures": {"asr_after": 12.34}, "control": {"asr_after": 1.2}}
+
+
 def test_what_a_verification_says_has_columns_where_there_was_one():
     found = summary()
     nad = next(stage for stage in found["stages"] if stage["stage"] == "nad")
-    nad["verified"] = {"retuning": {"figures": {"asr_after": 12.34}}, "linear-path": {"figures": {"t50": None}}}
+    nad["verified"] = {"retuning": RETUNED, "linear-path": {"figures": {"t50": None}}}
     told = table(found)
-    assert told.columns[-4:] == ("image steps", "retuned ASR", "t50", "chosen")
-    assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3", DASH), (DASH, DASH)]
+    assert told.columns[-4:] == ("image steps", "retuned (clean)", "t50", "chosen")
+    assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3 (1.2)", DASH), (DASH, DASH)]
 
 
 def test_what_a_defense_cost_is_what_all_its_stages_did():

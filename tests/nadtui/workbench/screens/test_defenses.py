@@ -49,7 +49,8 @@ async def test_marks_and_table_and_maps_stand_beside_each_other(app):
         run = await opened(pilot)
         await pilot.press("D")
         await until(
-            pilot, shows(pilot, TITLE, "2 of 2 purified models made", "bound 4", "retuned ASR", "34.5", "fine-tuning b")
+            pilot,
+            shows(pilot, TITLE, "2 of 2 purified models made", "bound 4", "retuned (clean)", "34.5", "fine-tuning b"),
         )
         assert isinstance(app.screen, DefensesScreen) and names(app) == ["(suspect)", "nad", "fine-tuning"]
         assert titles(app) == ["suspect", "nad"]
@@ -160,7 +161,7 @@ async def test_no_column_is_shown_by_half(app, size):
         await until(pilot, shows(pilot, "side by side", "34.5"))
         table = app.screen.query_one(DataTable)
         assert table.virtual_size.width <= table.size.width
-        await until(pilot, shows(pilot, " t50 ", "0.30", "empty: image steps, existence, woken ASR"))
+        await until(pilot, shows(pilot, " t50 ", "0.30", "empty: image steps, existence, woken (clean)"))
         assert names(app) == ["(suspect)", "nad", "fine-tuning"]
 
 
