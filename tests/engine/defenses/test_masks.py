@@ -1,0 +1,196 @@
+"""The core steps of ANP, RNP, NFT and BAN: by hand, or against every mask that four channels can have."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, one_hot
+
+from engine.defenses.anp import Anp
+from engine.defenses.ban import Ban
+from engine.defenses.base import LabeledImages, Optimize, Port, Train, Work
+from engine.defenses.neurons import by_batch, channels_of, logits_under, worst_noise
+from engine.defenses.nft import Nft
+from engine.defenses.rnp import Rnp
+from engine.device import Device
+from engine.models.inference import as_input, freeze
+from engine.training.loop import Batch
+
+CPU = Device(torch.device("cpu"), "fp32")
+LABELS = torch.arange(24) % 3
+
+
+def _images() -> Tensor:
+    """Noise, brighter in one color: red, green or blue is the class."""
+    noise = torch.randint(0, 150, (24, 3, 8, 8), generator=torch.Generator().manual_seed(1))
+    return (noise + 100 * one_hot(LABELS, 3)[:, :, None, None]).to(torch.uint8)
+
+
+IMAGES = _images()
+
+
+class Four(nn.Module):
+    """A convolution to four channels, a norm, a head of three classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, bias=False)
+        self.norm = nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.fc(self.norm(self.conv(images)).relu().mean((2, 3)))
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    """Three channels see a color each, and tell its class; the fourth sees all of them, and says nothing."""
+    torch.manual_seed(3)
+    made = Four()
+    with torch.no_grad():
+        made.conv.weight.mul_(0.1)
+        for color in range(3):
+            made.conv.weight[color, color] += 1 / 9
+        made.conv.weight[3] += 1 / 27
+        made.fc.weight.zero_()
+        made.fc.bias.zero_()
+        made.fc.weight[:, :3] = 6 * torch.eye(3)
+    by_batch(made)(as_input(IMAGES))
+    made.norm.momentum = 1.0
+    made(as_input(IMAGES))
+    made.norm.momentum = 0.1
+    return freeze(made)
+
+
+@pytest.fixture
+def port(network: nn.Module) -> Port:
+    """Its clean images, all of them recognized."""
+    assert torch.equal(network(as_input(IMAGES)).argmax(1), LABELS)
+    seen = LabeledImages(IMAGES, LABELS)
+    return Port(network, seen, seen, 3, (), CPU, 0)
+
+
+def batch_of(port: Port, seed: int = 9) -> Batch:
+    return Batch(as_input(port.clean.images), LABELS, torch.Generator().manual_seed(seed))
+
+
+def edited(network: nn.Module, weight: Tensor, bias: Tensor | None = None) -> nn.Module:
+    """A copy whose norm's weights and biases are so many times as large, by plain assignment."""
+    made = copy.deepcopy(network)
+    with torch.no_grad():
+        made.norm.weight.copy_(network.norm.weight * weight)
+        made.norm.bias.copy_(network.norm.bias * (1 if bias is None else bias))
+    return made
+
+
+def carried_out(work: Work, port: Port) -> object:
+    """What a defense comes to where each step sees all clean images."""
+    answer = None
+    while True:
+        try:
+            ask = work.send(answer)
+        except StopIteration as end:
+            return end.value
+        assert isinstance(ask, Optimize)
+        optimizer = ask.optimizer(list(ask.parameters.values()))
+        for number in range(ask.steps):
+            loss = sum(ask.loss(batch_of(port, number)).values())
+            optimizer.zero_grad()
+            if loss.requires_grad:
+                loss.backward()
+            optimizer.step()
+            if ask.project is not None:
+                with torch.no_grad():
+                    ask.project()
+        answer = ask.parameters
+
+
+def every_mask() -> list[Tensor]:
+    return [torch.tensor(bits, dtype=torch.float32) for bits in itertools.product((0.0, 1.0), repeat=4)]
+
+
+def test_anp_weighs_the_loss_under_masks_and_that_under_the_worst_noise_on_top(network, port):
+    settings, masks = Anp(eps=0.4, alpha=0.2), torch.tensor([1.0, 0.5, 0.0, 0.8])
+    model = by_batch(copy.deepcopy(network))
+    parts = settings.losses(model, masks, batch_of(port))
+    images, labels, draws = as_input(IMAGES), LABELS, torch.Generator().manual_seed(9)
+    noise = worst_noise(model, images, labels, draws, eps=0.4, steps=1, weight=masks)
+    plain = cross_entropy(by_batch(edited(network, masks))(images), labels)
+    noisy = cross_entropy(by_batch(edited(network, masks + noise[0], 1 + noise[1]))(images), labels)
+    torch.testing.assert_close(parts["ce"], 0.2 * plain)
+    torch.testing.assert_close(parts["noise"], 0.8 * noisy)
+
+
+def test_anps_masks_silence_what_the_best_of_every_mask_silences(network, port):
+    """The fourth channel is dormant on clean images, and of great weight in the head: a little noise wakes it."""
+    with torch.no_grad():
+        network.norm.weight[3], network.norm.bias[3] = 0.3, -1.0
+        network.fc.weight[1, 3] = 400.0
+    settings = Anp(steps=60, batch_size=24, lr=0.2, eps=0.4, alpha=0.2)
+    model = by_batch(copy.deepcopy(network))
+
+    def loss(mask: Tensor) -> float:
+        return sum(float(sum(settings.losses(model, mask, batch_of(port, seed)).values())) for seed in range(8))
+
+    assert min(every_mask(), key=loss).tolist() == [1, 1, 1, 0]
+    masks = carried_out(settings.masks(port), port)
+    assert masks[3] < 0.6 and (masks[:3] > 0.9).all(), "as low as keeps it dormant under noise"
+
+
+def test_rnps_recovered_masks_are_the_best_of_every_mask(network, port):
+    """Of a model that has unlearned by its fourth channel, which has to be silenced."""
+    with torch.no_grad():
+        network.fc.weight[1, 3] = 40.0
+    model = by_batch(copy.deepcopy(network))
+
+    def loss(mask: Tensor) -> float:
+        return float(cross_entropy(logits_under(model, as_input(IMAGES), weight=mask), LABELS))
+
+    best = min(every_mask(), key=loss)
+    masks = carried_out(Rnp(recovering_epochs=60, batch_size=24)._recovered(port, model), port)
+    assert best.tolist() == [1, 1, 1, 0] and masks.tolist() == best.tolist()
+
+
+def test_rnp_unlearns_until_few_are_recognized_and_no_further(network, port):
+    settings = Rnp(unlearning_epochs=200, unlearning_lr=0.05, unlearned=0.2, batch_size=24)
+    model = carried_out(settings._unlearned(port), port)
+    right = (model(as_input(IMAGES)).argmax(1) == LABELS).float().mean()
+    assert right <= 0.2 and channels_of(model) == 4
+    before = network.state_dict()
+    assert any(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    gentle = carried_out(Rnp(unlearning_epochs=1, unlearning_lr=1e-9, batch_size=24)._unlearned(port), port)
+    assert (gentle(as_input(IMAGES)).argmax(1) == LABELS).all()
+
+
+def test_nft_weighs_mixups_loss_and_what_masks_fall_below_one(network, port):
+    settings, masks = Nft(mixup=0.0), torch.tensor([1.0, 0.5, 0.25, 1.0])
+    model = by_batch(copy.deepcopy(network))
+    parts = settings.losses(model, masks, batch_of(port), 0.01)
+    hand = cross_entropy(by_batch(edited(network, masks))(as_input(IMAGES)), LABELS)
+    torch.testing.assert_close(parts["ce"], hand)
+    assert float(parts["masks"]) == pytest.approx(0.01 * 1.25)
+    mixed = Nft(mixup=1.0).losses(model, masks, batch_of(port), 0.01)
+    assert float(mixed["ce"]) != pytest.approx(float(hand))
+
+
+def test_nfts_masks_are_bounded_from_below_by_layer():
+    two = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3), nn.BatchNorm2d(2))
+    wanted = [0.8 * math.exp(-0.5)] * 4 + [0.8 * math.exp(-1.0)] * 2
+    assert Nft(bound=0.8, fall=0.5).lowest(two).tolist() == pytest.approx(wanted)
+
+
+def test_ban_adds_the_loss_under_the_worst_noise(network, port):
+    settings = Ban(eps=0.3, weight=0.2, objective={"mixup": 0, "anchor": {"weight": 0}})
+    ask = next(settings.defend(port))
+    assert isinstance(ask, Train)
+    parts = ask.objective(copy.deepcopy(network), batch_of(port))
+    images, labels, draws = as_input(IMAGES), LABELS, torch.Generator().manual_seed(9)
+    noise = worst_noise(copy.deepcopy(network), images, labels, draws, eps=0.3, steps=1)
+    noisy = cross_entropy(edited(network, 1 + noise[0], 1 + noise[1])(images), labels)
+    torch.testing.assert_close(parts["noise"], 0.2 * noisy)
+    torch.testing.assert_close(parts["ce"], cross_entropy(network(images), labels))
