@@ -117,6 +117,10 @@ class AugmentSettings(Section):
     """Side of the square hole in pixels (DeVries & Taylor 2017); 0 = none."""
 
 
+BARE = AugmentSettings(crop=0, flip=False)
+"""None at all."""
+
+
 class ScheduleSettings(Section):
     """The learning rate as a function of the step."""
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.control import Control
-from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
+from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train, Work
 from engine.device import Device
 from engine.events import Event, Step
 from engine.figures import TapHealth
@@ -184,13 +184,23 @@ class Driver:
         self.models[ask.stage] = ask.model
         return ask.model
 
+    def optimized(self, work: Work[Any]) -> Any:
+        """What a part of the defense comes to that only optimizes."""
+        answer = None
+        while True:
+            try:
+                ask = work.send(answer)
+            except StopIteration as end:
+                return end.value
+            assert isinstance(ask, Optimize)
+            answer = self._optimize(ask)
+
     def _optimize(self, ask: Optimize) -> dict[str, Tensor]:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "optimized.safetensors"
             seed, device = self.port.seed, self.port.device
-            self.events += Optimization(
-                ask, self.port.clean, file, seed=seed, device=device, control=Control(), passes=Passes((8, 8))
-            ).run()
+            given = {"seed": seed, "device": device, "control": Control(), "passes": Passes((8, 8)), "mirror": True}
+            self.events += Optimization(ask, self.port.clean, file, **given).run()
         return ask.parameters
 
 

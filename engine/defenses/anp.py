@@ -65,6 +65,7 @@ class Anp(MaskPruning):
             batch_size=self.batch_size,
             optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.lr, momentum=self.momentum),
             project=lambda: masks.clamp_(0, 1),
+            augment=self.augment,
         )
         return found["masks"].detach()
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from engine.errors import RequestError
 from engine.events import Event, Role
-from engine.settings import Section, TrainingSettings
+from engine.settings import AugmentSettings, Section, TrainingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -99,6 +99,7 @@ class Optimize(Ask):
     batch_size: int
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     project: Callable[[], None] | None
+    augment: AugmentSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -213,15 +214,17 @@ class Port:
         batch_size: int = 64,
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer] | None = None,
         project: Callable[[], None] | None = None,
+        augment: AugmentSettings | None = None,
     ) -> Work[dict[str, Tensor]]:
         """Optimize tensors (masks, noises, an inverted trigger) on batches of `clean`, in place.
 
         Args:
             name: of what is optimized, unique in the stage: under it a resumed run finds it.
             parameters: leaves that want gradients, by name.
-            loss: the summands for a batch of clean images, float [B, 3, H, W] in [0, 1], not augmented.
+            loss: the summands for a batch of clean images, float [B, 3, H, W] in [0, 1].
             optimizer: made for the parameters; None = Adam at 0.1.
             project: after each step, to bring the parameters back into their bounds.
+            augment: how the images are augmented; None = they are not.
         """
 
         def adam(tensors: list[Tensor]) -> torch.optim.Optimizer:
@@ -229,7 +232,8 @@ class Port:
 
             return torch.optim.Adam(tensors, lr=0.1)
 
-        return (yield Optimize(stage, name, dict(parameters), loss, steps, batch_size, optimizer or adam, project))
+        leaves, made = dict(parameters), optimizer or adam
+        return (yield Optimize(stage, name, leaves, loss, steps, batch_size, made, project, augment))
 
     def adopt(
         self,

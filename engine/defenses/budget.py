@@ -136,22 +136,25 @@ def furthest(
         strengths: by the name under which they are recorded, rising; the first is 0, the suspect as it is.
         make: the model of that strength.
     """
-    floor = held_accuracy(port, port.suspect) - budget - ROUNDING
+    suspect = _as_they_are(port, port.suspect)
+    floor = 100 * float(suspect.float().mean()) - budget - ROUNDING
+    known: dict[float, Tensor] = {}
     over, before = 0, math.inf
 
     def score(strength: float) -> float:
         nonlocal over, before
         if over > beyond:
             return math.nan
-        now = held_accuracy(port, make(strength)) - floor
+        known[strength] = _as_they_are(port, make(strength))
+        now = 100 * float(known[strength].float().mean()) - floor
         points, before = min(now, before), now
         over = over + 1 if points < 0 else 0
         return points if over else strength
 
     chosen = yield from port.choose(stage, what, strengths, score)
-    name = next(name for name, strength in strengths.items() if strength == chosen)
-    said = _certainty(_as_they_are(port, port.suspect), _as_they_are(port, make(chosen)), budget)
-    yield Message(text=f"{stage}: {what} {name}, {said}")
+    if chosen in known:  # else it was chosen, and this said, before the run was resumed
+        name = next(name for name, strength in strengths.items() if strength == chosen)
+        yield Message(text=f"{stage}: {what} {name}, {_certainty(suspect, known[chosen], budget)}")
     return chosen
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Defense, Layer, Port, Work
+from engine.settings import BARE, AugmentSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -18,7 +19,7 @@ class MaskPruning(Defense):
     layers: ClassVar[frozenset[Layer]] = frozenset({"batch norm"})
 
     threshold: float | None = Field(None, ge=0, le=1)
-    """Masks below it are pruned (ANP's source: 0.2; RNP's: 0.7); null = as many as the budget allows."""
+    """Masks up to it are pruned (ANP's source: 0.2; RNP's: 0.7); null = as many as the budget allows."""
     budget: float = Field(4.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost; on others the most that keeps to it costs more."""
     settle: bool = True
@@ -26,6 +27,8 @@ class MaskPruning(Defense):
     which costs ACC before the backdoor is gone."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which it is decided how many go."""
+    augment: AugmentSettings = BARE
+    """Of the images on which masks are found (the sources: cropped and flipped)."""
 
     @property
     def held(self) -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Defense, Layer, Port, Work
+from engine.settings import BARE, AugmentSettings
 
 if TYPE_CHECKING:
     import torch
@@ -46,6 +47,8 @@ class Nft(Defense):
     bound: float = Field(0.8, ge=0, le=1)
     """Factor of the bound below which no mask falls: bound x exp(-fall x number of the layer, from 1)."""
     fall: float = Field(0.5, ge=0, le=100)
+    augment: AugmentSettings = BARE
+    """Of the images on which masks are trained (the source: cropped and flipped)."""
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Train the masks, and make them part of a copy of the suspect."""
@@ -71,6 +74,7 @@ class Nft(Defense):
             batch_size=self.batch_size,
             optimizer=sgd,
             project=lambda: masks.clamp_(lowest, torch.ones_like(lowest)),
+            augment=self.augment,
         )
         folded = fold(port.copy(), masks.detach())
         return (yield from port.adopt(self.name, freeze(settled(folded, as_input(port.clean.images[:SETTLING])))))

@@ -69,7 +69,7 @@ def prune_by_masks(
 
     Args:
         masks: of all channels, a row, in [0, 1].
-        threshold: those whose mask is below it go; None = those of the lowest masks, as many as the budget allows.
+        threshold: those whose mask is no higher go; None = those of the lowest masks, as many as the budget allows.
         budget: points of ACC on the held images.
         settle: whether its norms settle.
     """
@@ -80,9 +80,9 @@ def prune_by_masks(
         return without(port, order, count, bias=False, settle=settling)
 
     if threshold is not None:
-        below = int((masks < threshold).sum())
-        below = yield from given(port, stage, PRUNED, below, len(masks), f"a mask below {threshold:g}")
-        return (yield from port.adopt(stage, lowest(below)))
+        low = int((masks <= threshold).sum())
+        low = yield from given(port, stage, PRUNED, low, len(masks), f"a mask of at most {threshold:g}")
+        return (yield from port.adopt(stage, lowest(low)))
     counts = rungs(round(MOST * len(masks)), len(masks))
     count = yield from furthest(port, stage, PRUNED, counts, lowest, budget, beyond=BEYOND)
     return (yield from port.adopt(stage, lowest(count)))

@@ -88,6 +88,7 @@ class Rnp(MaskPruning):
             _steps(len(port.clean), self.batch_size, self.unlearning_epochs),
             batch_size=self.batch_size,
             optimizer=ascent,
+            augment=self.augment,
         )
         with torch.no_grad():
             for name, weight in model.named_parameters():
@@ -115,6 +116,7 @@ class Rnp(MaskPruning):
             batch_size=self.batch_size,
             optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.recovering_lr, momentum=self.momentum),
             project=lambda: masks.clamp_(0, 1),
+            augment=self.augment,
         )
         return found["masks"].detach()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Defense, Layer, Port, Work
+from engine.settings import BARE, AugmentSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,6 +45,8 @@ class Unit(Defense):
     patience: int = Field(5, ge=1, le=1_000)
     budget: float = Field(3.0, ge=0, le=100)
     """Points of ACC on the held images that the bounds may cost."""
+    augment: AugmentSettings = BARE
+    """Of the images on which bounds are tightened (the source: cropped and flipped)."""
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those on which that is measured."""
 
@@ -74,6 +77,7 @@ class Unit(Defense):
             batch_size=self.batch_size,
             optimizer=lambda tensors: torch.optim.Adam(tensors[: len(first)], lr=self.lr, betas=(0.5, 0.9)),
             project=work.judge,
+            augment=self.augment,
         )
 
         def bound(tightened: float) -> nn.Module:

@@ -165,6 +165,7 @@ class _Defender:
             device=session.device,
             control=session.control,
             passes=self._runner.passes,
+            mirror=bool(session.config.data.mirror),
         )
         yield from work.run()
         self._runner.spent[ask.stage] += work.seconds

@@ -22,13 +22,13 @@ from engine.events import Event
 from engine.models.inference import as_input
 from engine.running.passes import Passes
 from engine.storage.checkpoints import load_weights, save_weights
-from engine.training.loop import Batch, epoch_generator, parted, steps_a_pass
+from engine.training.loop import Batch, augmentation, epoch_generator, parted, steps_a_pass
 from engine.training.progress import ToldSteps
 from engine.training.steps import restore_state, state_of, total
 
 SAVE_S = 10.0
 """Seconds between two savings: a run that is killed loses no more."""
-_ORDER, _DRAWS = 2, 3
+_ORDER, _DRAWS, _AUGMENT = 2, 3, 5
 """Streams of the draws, apart from those of training."""
 
 
@@ -45,11 +45,14 @@ class Optimization:
         device: Device,
         control: Control,
         passes: Passes,
+        mirror: bool,
     ) -> None:
+        """`mirror`: whether a mirrored image keeps its label."""
         self._ask = ask
         self._data = data
         self._file = file
         self._seed = seed
+        self._augment = augmentation(ask.augment, mirror) if ask.augment is not None else None
         self._device = device
         self._control = control
         self._passes = passes
@@ -107,8 +110,10 @@ class Optimization:
         turn, number = divmod(step, a_pass)
         order = torch.randperm(len(self._data), generator=epoch_generator(self._seed, turn, _ORDER))
         chosen = parted(order, self._ask.batch_size)[number].to(self._data.labels.device)
-        draws = epoch_generator(self._seed, step, _DRAWS)
-        return Batch(as_input(self._data.images[chosen]), self._data.labels[chosen], draws)
+        images = self._data.images[chosen]
+        if self._augment is not None:
+            images = self._augment(images, epoch_generator(self._seed, step, _AUGMENT))
+        return Batch(as_input(images), self._data.labels[chosen], epoch_generator(self._seed, step, _DRAWS))
 
     def _check(self) -> None:
         """Refuse what has values that are not finite: nobody goes on from it, nor takes it for done."""

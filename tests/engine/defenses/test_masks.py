@@ -13,13 +13,14 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from engine.defenses.anp import Anp
 from engine.defenses.ban import Ban
-from engine.defenses.base import LabeledImages, Optimize, Port, Train, Work
+from engine.defenses.base import LabeledImages, Port, Train
 from engine.defenses.neurons import by_batch, channels_of, logits_under, worst_noise
 from engine.defenses.nft import Nft
 from engine.defenses.rnp import Rnp
 from engine.device import Device
 from engine.models.inference import as_input, freeze
 from engine.training.loop import Batch
+from tests.ports import Driver
 
 CPU = Device(torch.device("cpu"), "fp32")
 LABELS = torch.arange(24) % 3
@@ -88,28 +89,6 @@ def edited(network: nn.Module, weight: Tensor, bias: Tensor | None = None) -> nn
     return made
 
 
-def carried_out(work: Work, port: Port) -> object:
-    """What a defense comes to where each step sees all clean images."""
-    answer = None
-    while True:
-        try:
-            ask = work.send(answer)
-        except StopIteration as end:
-            return end.value
-        assert isinstance(ask, Optimize)
-        optimizer = ask.optimizer(list(ask.parameters.values()))
-        for number in range(ask.steps):
-            loss = sum(ask.loss(batch_of(port, number)).values())
-            optimizer.zero_grad()
-            if loss.requires_grad:
-                loss.backward()
-            optimizer.step()
-            if ask.project is not None:
-                with torch.no_grad():
-                    ask.project()
-        answer = ask.parameters
-
-
 def every_mask() -> list[Tensor]:
     return [torch.tensor(bits, dtype=torch.float32) for bits in itertools.product((0.0, 1.0), repeat=4)]
 
@@ -138,7 +117,7 @@ def test_anps_masks_silence_what_the_best_of_every_mask_silences(network, port):
         return sum(float(sum(settings.losses(model, mask, batch_of(port, seed)).values())) for seed in range(8))
 
     assert min(every_mask(), key=loss).tolist() == [1, 1, 1, 0]
-    masks = carried_out(settings.masks(port), port)
+    masks = Driver(settings, port).optimized(settings.masks(port))
     assert masks[3] < 0.6 and (masks[:3] > 0.9).all(), "as low as keeps it dormant under noise"
 
 
@@ -152,18 +131,20 @@ def test_rnps_recovered_masks_are_the_best_of_every_mask(network, port):
         return float(cross_entropy(logits_under(model, as_input(IMAGES), weight=mask), LABELS))
 
     best = min(every_mask(), key=loss)
-    masks = carried_out(Rnp(recovering_epochs=60, batch_size=24)._recovered(port, model), port)
+    settings = Rnp(recovering_epochs=60, batch_size=24)
+    masks = Driver(settings, port).optimized(settings._recovered(port, model))
     assert best.tolist() == [1, 1, 1, 0] and masks.tolist() == best.tolist()
 
 
 def test_rnp_unlearns_until_few_are_recognized_and_no_further(network, port):
     settings = Rnp(unlearning_epochs=200, unlearning_lr=0.05, unlearned=0.2, batch_size=24)
-    model = carried_out(settings._unlearned(port), port)
+    model = Driver(settings, port).optimized(settings._unlearned(port))
     right = (model(as_input(IMAGES)).argmax(1) == LABELS).float().mean()
     assert right <= 0.2 and channels_of(model) == 4
     before = network.state_dict()
     assert any(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
-    gentle = carried_out(Rnp(unlearning_epochs=1, unlearning_lr=1e-9, batch_size=24)._unlearned(port), port)
+    settings = Rnp(unlearning_epochs=1, unlearning_lr=1e-9, batch_size=24)
+    gentle = Driver(settings, port).optimized(settings._unlearned(port))
     assert (gentle(as_input(IMAGES)).argmax(1) == LABELS).all()
 
 

@@ -16,6 +16,7 @@ from engine.events import Preparing
 from engine.running import optimizing
 from engine.running.optimizing import Optimization
 from engine.running.passes import Passes
+from engine.settings import BARE, AugmentSettings
 from engine.training.loop import Batch
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -50,8 +51,9 @@ def mask() -> Tensor:
     return torch.full((3, 8, 8), 0.5, requires_grad=True)
 
 
-def work(ask: Optimize, file: Path, control: Control | None = None, seed: int = 3) -> Optimization:
-    return Optimization(ask, IMAGES, file, seed=seed, device=CPU, control=control or Control(), passes=Passes((8, 8)))
+def work(ask: Optimize, file: Path, control: Control | None = None, seed: int = 3, mirror: bool = True) -> Optimization:
+    given = {"seed": seed, "device": CPU, "control": control or Control(), "passes": Passes((8, 8))}
+    return Optimization(ask, IMAGES, file, **given, mirror=mirror)
 
 
 def test_it_minimizes_and_tells_of_its_steps(tmp_path):
@@ -95,6 +97,28 @@ def test_one_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     list(after.run())
     assert torch.equal(resumed, whole)
     assert after.seconds > 0
+
+
+def test_images_are_augmented_where_that_is_asked_for_and_mirrored_where_that_keeps_the_label(tmp_path):
+    def seen(name: str, augment: AugmentSettings | None, *, mirror: bool = True) -> Tensor:
+        batches = []
+
+        def loss(batch: Batch) -> dict[str, Tensor]:
+            batches.append(batch.images.clone())
+            return {"fit": wanted.square().mean()}
+
+        wanted = mask()
+        list(work(asked(wanted, loss=loss, augment=augment), tmp_path / name, mirror=mirror).run())
+        return torch.cat(batches)
+
+    plain = seen("a", None)
+    assert torch.equal(plain, seen("b", BARE))
+    flipped = AugmentSettings(crop=0, flip=True)
+    assert torch.equal(plain, seen("c", flipped, mirror=False))
+    mirrored = [not torch.equal(one, other) for one, other in zip(plain, seen("d", flipped), strict=True)]
+    assert 0 < sum(mirrored) < len(mirrored)
+    assert torch.equal(seen("e", AugmentSettings()), seen("f", AugmentSettings()))
+    assert not torch.equal(plain, seen("g", AugmentSettings(crop=1, flip=False)))
 
 
 def test_a_finished_one_is_not_done_again(tmp_path):
