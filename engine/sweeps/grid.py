@@ -1,7 +1,8 @@
 """A grid: axes over presets, data sets, networks, defenses, recipes, seeds and any field; and the cells it comes to.
 
 A cell is known by what shapes its result, as the fields of a configuration declare it (`engine.config.shapes`): not by
-the names of its preset and recipe, nor by threads. So two points that come to the same run share it. Free of torch.
+the names of its preset and recipe, nor by threads; of files it takes it is what they hold that counts. So two points
+that come to the same run share it. Free of torch.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -221,8 +224,10 @@ def _suspects(grid: Grid, config: RunConfig) -> Iterator[RunConfig]:
 def _cells(grid: Grid, point: Mapping[str, Any], config: RunConfig, template: int) -> Iterator[Cell]:
     """The cells of one template: one for each seed."""
     attack_seed = None if config.attack is None else config.attack.seed
-    whole = shaping(config, ALL)
-    suspect = _hash({"suspect": shaping(config, ("suspect",))})
+    given = _contents([Path(config.suspect_file)] if config.suspect_file is not None else [])
+    used = _contents(file for defense in config.defenses.values() for file in defense.files())
+    whole = {**shaping(config, ALL), **({"contents": {**given, **used}} if given or used else {})}
+    suspect = _hash({"suspect": shaping(config, ("suspect",)), **given})
     axes = {
         "preset": config.preset,
         "dataset": config.data.name,
@@ -238,6 +243,23 @@ def _cells(grid: Grid, point: Mapping[str, Any], config: RunConfig, template: in
         digest = _hash({"rule": RULE, "fields": {**whole, "seed": seed}})
         ordered = {name: seed if name == "seed" else axes[name] for name in (*NAMED, *axes) if name in (*axes, "seed")}
         yield Cell(f"{stem}-s{seed}-{digest}", ordered, template, suspect)
+
+
+def _contents(files: Iterable[Path]) -> dict[str, str]:
+    """Digests of files that shape a result, by their paths: a path says nothing of what lies there by now. What cannot
+    be read is left out, and whatever reads it says so."""
+    found = {}
+    for file in files:
+        with suppress(OSError):
+            about = file.stat()
+            found[str(file)] = _digest(file, about.st_mtime_ns, about.st_size)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, _changed: int, _size: int) -> str:
+    """Read once as long as it does not change: a sweep has thousands of cells of one file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _hash(values: Mapping[str, Any]) -> str:

@@ -197,6 +197,22 @@ def test_whoever_is_cut_off_while_a_grid_is_added_leaves_the_old_cells_what_they
     assert {cell.id: left.settings(cell) for cell in left.cells} == wanted
 
 
+def test_a_file_that_holds_something_else_makes_another_cell(tmp_path: Path):
+    file = tmp_path / "suspect.safetensors"
+
+    def cell(content: str, teacher: str = "") -> index.Cell:
+        file.write_text(content)
+        (tmp_path / "teacher.safetensors").write_text(teacher)
+        used = nested("defenses.nad.teacher.file", str(tmp_path / "teacher.safetensors")) if teacher else {}
+        return expand(Grid({"preset": ["custom"]}, {"suspect": str(file), **used})).index.cells[0]
+
+    first = cell("one")
+    assert cell("one") == first
+    assert cell("two").id != first.id and cell("two").suspect != first.suspect
+    taught = cell("one", "a")
+    assert taught.id != first.id and taught.suspect == first.suspect and cell("one", "b").id != taught.id
+
+
 def test_suspects_of_an_axis_are_the_zoos_by_the_attacks_seed():
     cells = expand(Grid({"preset": ["badnets"], "suspect": ["zoo"], "attack_seed": [0, 1]})).index.cells
     assert len({cell.suspect for cell in cells}) == 2
