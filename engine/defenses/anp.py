@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Port, Work
-from engine.defenses.masked import MaskPruning
+from engine.defenses.masked import Found, MaskPruning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,27 +47,23 @@ class Anp(MaskPruning):
     alpha: float = Field(0.2, ge=0, le=1)
     """Share of the loss without noise in the loss of the masks."""
 
-    def masks(self, port: Port) -> Work[Tensor]:
+    def masks(self, port: Port) -> Work[Found]:
         """Train them against the noise."""
-        import torch
-
         from engine.defenses.neurons import by_batch, channels_of
         from engine.models.inference import freeze
 
         model = by_batch(freeze(port.copy()))
-        masks = torch.ones(channels_of(model), device=port.device.torch, requires_grad=True)
-        found = yield from port.optimize(
-            self.name,
-            "masks",
-            {"masks": masks},
-            lambda batch: self.losses(model, masks, batch),
-            self.steps,
-            batch_size=self.batch_size,
-            optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.lr, momentum=self.momentum),
-            project=lambda: masks.clamp_(0, 1),
-            augment=self.augment,
+        return (
+            yield from self.recovered(
+                port,
+                lambda masks, batch: self.losses(model, masks, batch),
+                self.steps,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                momentum=self.momentum,
+                channels=channels_of(model),
+            )
         )
-        return found["masks"].detach()
 
     def losses(self, model: nn.Module, masks: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The loss of the masks (equation 5): without noise, and under the noise that is worst for this batch."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Port, Work
-from engine.defenses.masked import MaskPruning
+from engine.defenses.masked import Found, MaskPruning
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -52,7 +52,7 @@ class Rnp(MaskPruning):
     weight_decay: float = Field(5e-4, ge=0, le=1)
     """Of the ascent."""
 
-    def masks(self, port: Port) -> Work[Tensor]:
+    def masks(self, port: Port) -> Work[Found]:
         """Unlearn, then recover."""
         unlearned = yield from self._unlearned(port)
         return (yield from self._recovered(port, unlearned))
@@ -95,30 +95,27 @@ class Rnp(MaskPruning):
                 weight.copy_(found[name])
         return model
 
-    def _recovered(self, port: Port, model: nn.Module) -> Work[Tensor]:
+    def _recovered(self, port: Port, model: nn.Module) -> Work[Found]:
         """The masks under which the unlearned model recognizes clean images again."""
-        import torch
+        from torch.nn.functional import cross_entropy
 
         from engine.defenses.neurons import channels_of, logits_under
 
-        masks = torch.ones(channels_of(model), device=port.device.torch, requires_grad=True)
-
-        def loss(batch: Batch) -> dict[str, Tensor]:
+        def loss(masks: Tensor, batch: Batch) -> dict[str, Tensor]:
             logits = logits_under(model, batch.images, weight=masks)
-            return {"ce": self.alpha * torch.nn.functional.cross_entropy(logits.float(), batch.labels)}
+            return {"ce": self.alpha * cross_entropy(logits.float(), batch.labels)}
 
-        found = yield from port.optimize(
-            self.name,
-            "masks",
-            {"masks": masks},
-            loss,
-            _steps(len(port.clean), self.batch_size, self.recovering_epochs),
-            batch_size=self.batch_size,
-            optimizer=lambda tensors: torch.optim.SGD(tensors, lr=self.recovering_lr, momentum=self.momentum),
-            project=lambda: masks.clamp_(0, 1),
-            augment=self.augment,
+        return (
+            yield from self.recovered(
+                port,
+                loss,
+                _steps(len(port.clean), self.batch_size, self.recovering_epochs),
+                batch_size=self.batch_size,
+                lr=self.recovering_lr,
+                momentum=self.momentum,
+                channels=channels_of(model),
+            )
         )
-        return found["masks"].detach()
 
 
 def _steps(images: int, batch_size: int, epochs: int) -> int:

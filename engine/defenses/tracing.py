@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from engine.defenses.neurons import norms_of
+from engine.defenses.neurons import logits_under, norms_of
 from engine.models.inference import in_eval_mode
 
 Channel = tuple[str, int] | None
@@ -134,6 +134,30 @@ def reader_of(model: nn.Module, images: Tensor) -> Reader | None:
     channels = seen[reading - 1][3].shape[1]  # a norm behind the last convolution may gather more than it gave
     name, linear, given, _ = seen[reading]
     return Reader(name, channels, given.ndim > 2) if linear.in_features % channels == 0 else None
+
+
+@torch.no_grad()
+def norm_of_head(model: nn.Module, images: Tensor) -> str | None:
+    """The last norm, where there is no way around it to the head, as in pre-activation and plain networks: its channels
+    are the features by which classes are told. None where a sum stands between them, or there is none.
+
+    Args:
+        images: a few, float [N, 3, H, W] in [0, 1].
+    """
+    ran: list[str] = []
+    handles = [
+        each.register_forward_hook(lambda _, __, ___, name=name: ran.append(name))
+        for name, each in norms_of(model).items()
+    ]
+    _pass(model, images, handles, _Trail())
+    if not ran:
+        return None
+    silent = torch.cat(
+        [torch.full((norm.num_features,), float(name != ran[-1])) for name, norm in norms_of(model).items()]
+    )
+    with in_eval_mode(model):
+        logits = logits_under(model, images, weight=silent.to(images.device))
+    return ran[-1] if torch.allclose(logits, logits[:1].expand_as(logits)) else None
 
 
 @torch.no_grad()

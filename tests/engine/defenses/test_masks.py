@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
+from engine import models
 from engine.defenses.anp import Anp
 from engine.defenses.ban import Ban
 from engine.defenses.base import LabeledImages, Port, Train
-from engine.defenses.neurons import by_batch, channels_of, logits_under, worst_noise
+from engine.defenses.neurons import by_batch, channels_of, logits_under, norms_of, worst_noise
 from engine.defenses.nft import Nft
+from engine.defenses.pruning import order_of
 from engine.defenses.rnp import Rnp
 from engine.device import Device
 from engine.models.inference import as_input, freeze
@@ -117,7 +119,7 @@ def test_anps_masks_silence_what_the_best_of_every_mask_silences(network, port):
         return sum(float(sum(settings.losses(model, mask, batch_of(port, seed)).values())) for seed in range(8))
 
     assert min(every_mask(), key=loss).tolist() == [1, 1, 1, 0]
-    masks = Driver(settings, port).optimized(settings.masks(port))
+    masks = Driver(settings, port).optimized(settings.masks(port)).masks
     assert masks[3] < 0.6 and (masks[:3] > 0.9).all(), "as low as keeps it dormant under noise"
 
 
@@ -132,8 +134,24 @@ def test_rnps_recovered_masks_are_the_best_of_every_mask(network, port):
 
     best = min(every_mask(), key=loss)
     settings = Rnp(recovering_epochs=60, batch_size=24)
-    masks = Driver(settings, port).optimized(settings._recovered(port, model))
+    masks = Driver(settings, port).optimized(settings._recovered(port, model)).masks
     assert best.tolist() == [1, 1, 1, 0] and masks.tolist() == best.tolist()
+
+
+def test_of_masks_at_nought_the_first_there_goes_first_and_features_go_last():
+    network = models.build("wrn-10-1", 3, 0)
+    clean = LabeledImages(IMAGES, LABELS)
+    at = Port(network.eval(), clean, clean, 3, (), CPU, 0)
+    names = [name for name, norm in norms_of(network).items() for _ in range(norm.num_features)]
+    masks, paths = torch.ones(len(names)), torch.ones(len(names))
+    features = [place for place, name in enumerate(names) if name == "bn1"]
+    first, second, third = 20, 3, features[0]
+    masks[[first, second, third]] = 0
+    paths[[first, second, third]] = torch.tensor([0.1, 0.3, 0.2])
+    assert order_of(at, masks, paths, features=True)[:3].tolist() == [first, third, second]
+    order = order_of(at, masks, paths, features=False).tolist()
+    assert order[:2] == [first, second] and order[-len(features)] == third
+    assert sorted(order) == list(range(len(names))) and set(order[-len(features) :]) == set(features)
 
 
 def test_rnp_unlearns_until_few_are_recognized_and_no_further(network, port):

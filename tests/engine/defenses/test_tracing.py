@@ -8,7 +8,7 @@ from torch import nn
 
 from engine import models
 from engine.defenses.neurons import norms_of
-from engine.defenses.tracing import convolutions_before_norms, reader_of
+from engine.defenses.tracing import convolutions_before_norms, norm_of_head, reader_of
 from engine.models.inference import settled
 
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
@@ -75,3 +75,19 @@ def test_who_reads_the_last_map_reads_each_channel_where_it_says(name):
 def test_without_a_linear_layer_behind_a_convolution_there_is_no_reader():
     assert reader_of(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)), IMAGES) is None
     assert reader_of(nn.Sequential(nn.Conv2d(3, 4, 32), nn.Flatten()), IMAGES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [
+        ("wrn-10-1", "bn1"),
+        ("preact-resnet-18@0.125", None),
+        ("densenet-121@0.125", "network.features.norm5"),
+        ("resnet-18@0.125", None),
+        ("cifar-resnet-8", None),
+    ],
+)
+def test_the_heads_own_norm_is_the_last_where_no_sum_is_in_between(name, last):
+    network = settled(models.build(name, 4, 0), IMAGES)
+    assert norm_of_head(network, IMAGES) == last
+    assert norm_of_head(nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4)), IMAGES) is None

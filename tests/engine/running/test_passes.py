@@ -62,8 +62,9 @@ def test_a_run_in_pieces_costs_what_a_run_in_one_does(world):
         if isinstance(event, Chosen)
     }
     # Of 80 clean images 16 are held: by them the suspect is judged, and each of the candidates. The suspect, these and
-    # what is chosen see the other 64, by which norms settle.
-    assert cost["anp"] == round(3 * 3 * 16 + (1 + tried["anp"]) * (16 + 64) / 3 + 64 / 3)
+    # what is chosen see the other 64, by which norms settle. Eight images show, twice, whether the last norm is the
+    # head's own.
+    assert cost["anp"] == round(3 * 3 * 16 + (1 + tried["anp"]) * (16 + 64) / 3 + 64 / 3 + 2 * 8 / 3)
     own = (2 + 64) / 3  # it traces the network by two images, then looks at all
     assert cost["fine-pruning"] == round(own + (1 + tried["fine-pruning"]) * 16 / 3 + 2 * 64)
 
