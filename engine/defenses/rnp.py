@@ -38,15 +38,21 @@ class Rnp(MaskPruning):
         "(arXiv 2305.14876), section 3; code: bboylyg/RNP"
     )
 
-    unlearning_epochs: int = Field(20, ge=1, le=10_000)
-    """Epochs of the ascent, at most."""
+    unlearning_steps: int = Field(80, ge=1, le=1_000_000)
+    """Steps of the ascent, at most (the source: 20 epochs of 4)."""
     unlearning_lr: float = Field(0.01, gt=0, le=100)
     unlearned: float = Field(0.5, ge=0, le=1)
-    """Share of the clean images still recognized in an epoch at which the ascent ends (the source: 0.2)."""
-    recovering_epochs: int = Field(20, ge=1, le=10_000)
+    """Share of the images still recognized at which the ascent ends (the source: 0.2)."""
+    window: int = Field(512, ge=1, le=1_000_000)
+    """Images after which that is looked at again (the source: its 500): after more of them the ascent has gone too far,
+    and what is recovered tells nothing."""
+    recovering_steps: int = Field(80, ge=1, le=1_000_000)
+    """Steps in which masks are recovered (the source: 20 epochs of 4)."""
     recovering_lr: float = Field(0.2, gt=0, le=100)
     alpha: float = Field(0.2, gt=0, le=1)
     """Factor of the loss while masks are recovered."""
+    features: bool = True
+    """As the source: what an unlearned model silences first is not always a feature."""
     batch_size: int = Field(128, ge=1, le=65_536)
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0, le=1)
@@ -67,7 +73,7 @@ class Rnp(MaskPruning):
 
         model = by_batch(freeze(port.copy()))
         weights = {name: weight.detach().clone().requires_grad_(True) for name, weight in model.named_parameters()}
-        told = Recognized(len(port.clean), self.unlearned, port.device.torch)
+        told = Recognized(min(self.window, len(port.clean)), self.unlearned, port.device.torch)
 
         def loss(batch: Batch) -> dict[str, Tensor]:
             if told.over:
@@ -85,7 +91,7 @@ class Rnp(MaskPruning):
             "unlearning",
             {**weights, "recognized": told.state},
             loss,
-            _steps(len(port.clean), self.batch_size, self.unlearning_epochs),
+            self.unlearning_steps,
             batch_size=self.batch_size,
             optimizer=ascent,
             augment=self.augment,
@@ -109,16 +115,10 @@ class Rnp(MaskPruning):
             yield from self.recovered(
                 port,
                 loss,
-                _steps(len(port.clean), self.batch_size, self.recovering_epochs),
+                self.recovering_steps,
                 batch_size=self.batch_size,
                 lr=self.recovering_lr,
                 momentum=self.momentum,
                 channels=channels_of(model),
             )
         )
-
-
-def _steps(images: int, batch_size: int, epochs: int) -> int:
-    from engine.training.loop import steps_a_pass
-
-    return epochs * steps_a_pass(images, batch_size)

@@ -9,33 +9,33 @@ from torch import Tensor
 
 
 class Recognized:
-    """Counts, pass by pass, how many clean images are recognized; it is over once they are few.
+    """Counts, window by window, how many clean images are recognized; it is over once they are few.
 
     The counts are a tensor, `state`, which is saved with the weights: a resumed ascent ends where it would have.
     """
 
     def __init__(self, images: int, few: float, device: torch.device) -> None:
-        """`images`: those of a pass; `few`: the share of them at which it is over."""
+        """`images`: those of a window, at least; `few`: the share of them at which it is over."""
         self._images = images
         self._few = few
         self.state = torch.zeros(3, device=device)
-        """Seen and recognized in this pass; whether it is over (1)."""
+        """Seen and recognized in this window; whether it is over (1)."""
 
     @property
     def over(self) -> bool:
-        """Whether a pass has recognized so few."""
+        """Whether of a window so few were recognized."""
         return bool(self.state[2])
 
     @torch.no_grad()
     def count(self, logits: Tensor, labels: Tensor) -> None:
-        """A batch of the pass, [B, classes] and [B]."""
+        """A batch of the window, [B, classes] and [B]."""
         self.state[0] += len(labels)
         self.state[1] += (logits.argmax(1) == labels).sum()
 
     def close(self) -> None:
-        """After a step: judge the pass where it is at its end."""
+        """After a step: judge the window where it is at its end."""
         if self.state[0] >= self._images:
-            self.state[2] = float(self.state[1] <= self._few * self._images)
+            self.state[2] = float(self.state[1] <= self._few * self.state[0])
             self.state[:2] = 0
 
 

@@ -19,6 +19,7 @@ from engine.defenses.neurons import by_batch, channels_of, logits_under, norms_o
 from engine.defenses.nft import Nft
 from engine.defenses.pruning import order_of
 from engine.defenses.rnp import Rnp
+from engine.defenses.unlearning import Recognized
 from engine.device import Device
 from engine.models.inference import as_input, freeze
 from engine.training.loop import Batch
@@ -133,7 +134,7 @@ def test_rnps_recovered_masks_are_the_best_of_every_mask(network, port):
         return float(cross_entropy(logits_under(model, as_input(IMAGES), weight=mask), LABELS))
 
     best = min(every_mask(), key=loss)
-    settings = Rnp(recovering_epochs=60, batch_size=24)
+    settings = Rnp(recovering_steps=60, batch_size=24)
     masks = Driver(settings, port).optimized(settings._recovered(port, model)).masks
     assert best.tolist() == [1, 1, 1, 0] and masks.tolist() == best.tolist()
 
@@ -155,15 +156,25 @@ def test_of_masks_at_nought_the_first_there_goes_first_and_features_go_last():
 
 
 def test_rnp_unlearns_until_few_are_recognized_and_no_further(network, port):
-    settings = Rnp(unlearning_epochs=200, unlearning_lr=0.05, unlearned=0.2, batch_size=24)
+    settings = Rnp(unlearning_steps=200, unlearning_lr=0.05, unlearned=0.2, batch_size=24)
     model = Driver(settings, port).optimized(settings._unlearned(port))
     right = (model(as_input(IMAGES)).argmax(1) == LABELS).float().mean()
     assert right <= 0.2 and channels_of(model) == 4
     before = network.state_dict()
     assert any(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
-    settings = Rnp(unlearning_epochs=1, unlearning_lr=1e-9, batch_size=24)
+    settings = Rnp(unlearning_steps=1, unlearning_lr=1e-9, batch_size=24)
     gentle = Driver(settings, port).optimized(settings._unlearned(port))
     assert (gentle(as_input(IMAGES)).argmax(1) == LABELS).all()
+
+
+@pytest.mark.parametrize(("window", "steps"), [(8, 1), (16, 2), (512, 3)])
+def test_rnps_ascent_is_looked_at_after_every_window(port, monkeypatch, window, steps):
+    """Of 24 images in batches of 8, by a share that is always met: it ends at the first look."""
+    seen, count = [], Recognized.count
+    monkeypatch.setattr(Recognized, "count", lambda *given: (seen.append(0), count(*given))[1])
+    settings = Rnp(unlearning_steps=9, unlearned=1.0, batch_size=8, window=window)
+    Driver(settings, port).optimized(settings._unlearned(port))
+    assert len(seen) == steps
 
 
 def test_nft_weighs_mixups_loss_and_what_masks_fall_below_one(network, port):
