@@ -3,6 +3,7 @@
     <root>/<id>/config.yaml          the complete configuration; whole as soon as the folder is visible
                 events.jsonl         one event a line, append-only
                 checkpoints/         <stage>.safetensors, <stage>.state.safetensors
+                attack/              what the attack made on the way (perturbed images, a surrogate); made again if gone
                 answers/             <stage>.safetensors: what each model answers to each test image
                 summary.json         written last; its presence means finished
                 run.lock             locked by the writing process; the kernel frees it however that process ends
@@ -27,6 +28,9 @@ LOCK = "run.lock"
 HEARTBEAT = "heartbeat.json"
 CHECKPOINTS = "checkpoints"
 ANSWERS = "answers"
+PRODUCTS = "attack"
+LEARNED = f"{PRODUCTS}/learned.safetensors"
+"""What made the trigger that learned together with the model."""
 
 _ID = re.compile(r"\d{8}-\d{6}-[a-z0-9][a-z0-9_.-]*")
 _STAGE = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

@@ -20,8 +20,9 @@ from engine.errors import RequestError
 from engine.events import Event, RunStarted, StageFinished
 from engine.models import foreign
 from engine.record.folder import RunFolder
+from engine.record.layout import LEARNED
 from engine.running.plan import SUSPECT
-from engine.running.stages import LEARNED, digest
+from engine.running.stages import digest
 from engine.storage.checkpoints import load_weights
 
 DIGITS = 12

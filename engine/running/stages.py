@@ -18,6 +18,7 @@ from engine.evaluation.metrics import Answers
 from engine.evaluation.paired import change
 from engine.events import AttentionHealth, CurvePoint, Event, ProxiesMade, StageFinished, StageStarted, Verified
 from engine.figures import Change, Metrics
+from engine.record.layout import LEARNED
 from engine.running.doubts import check_finite, doubt_of, no_better_than_chance
 from engine.running.kept_answers import keep_answers, recalled_answers
 from engine.running.observer import Observer, Seen, Stopwatch
@@ -31,10 +32,6 @@ from engine.training.steps import OptimizerFactory, TrainStep, as_set, descend
 
 LIVE = 10
 """Live evaluations of a stage at most, where the configuration leaves it open."""
-PRODUCTS = "attack"
-"""The folder, inside the run's, of what the attack trained and optimized beside its model."""
-LEARNED = f"{PRODUCTS}/learned.safetensors"
-"""What made the trigger that learned together with the model."""
 
 
 class StageRunner:

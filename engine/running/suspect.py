@@ -16,11 +16,12 @@ from engine.defenses.base import LabeledImages
 from engine.errors import RequestError
 from engine.events import Event, Message
 from engine.models.inference import freeze, predict
+from engine.record.layout import LEARNED, PRODUCTS
 from engine.running.doubts import preprocessing_doubts
 from engine.running.lending import lend
 from engine.running.plan import SUSPECT
 from engine.running.session import Session
-from engine.running.stages import LEARNED, PRODUCTS, StageRunner
+from engine.running.stages import StageRunner
 from engine.settings import ObjectiveSettings
 from engine.storage.artifacts import ArtifactCache
 from engine.storage.checkpoints import fit, load_weights

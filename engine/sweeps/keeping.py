@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from engine.errors import RequestError
-from engine.record.layout import CHECKPOINTS, checkpoint_file
+from engine.record.layout import CHECKPOINTS, LEARNED, PRODUCTS, checkpoint_file
 from engine.record.reading import read_summary
 from engine.sweeps import results
 from engine.sweeps.index import Keep
@@ -19,6 +19,8 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
     """Drop the checkpoints that are not to stay, and have the suspect be a link to the one that other runs have, too.
 
     Calling it again changes nothing. `all` keeps every stage's, `last` the suspect's and the last purified model's.
+    What the attack made on the way (8 MB of perturbed images a cell of CL) stays with `all` alone: it is in the sweep's
+    own store, or is made again.
 
     Raises:
         RequestError: the run's summary is damaged, or its folder cannot be written.
@@ -30,10 +32,19 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
     staying = {"all": [each["stage"] for each in stages], "last": [*shared, *last], "none": []}[keep]
     try:
         _drop_others(run, staying)
+        if keep != "all":
+            _drop_products(run)
         for stage in set(shared) & set(staying):
             _share(checkpoint_file(run, stage), Path(folder) / SHARED / f"{shared[stage]}.safetensors")
     except OSError as error:
         raise RequestError(f"{run}: cannot be written: {error.strerror or error}") from error
+
+
+def _drop_products(run: Path) -> None:
+    """What the attack made on the way goes, but for what its trigger is made with."""
+    for file in (run / PRODUCTS).glob("*"):
+        if file != run / LEARNED and file.is_file():
+            file.unlink(missing_ok=True)
 
 
 def settle_all(folder: Path, keep: Keep) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.config.layers import nested
-from engine.record.layout import CONFIG, SUMMARY
+from engine.record.layout import CONFIG, LEARNED, PRODUCTS, SUMMARY
 from engine.sweeps import index, tries
 from engine.sweeps.estimating import estimated, measured
 from engine.sweeps.grid import Grid, expand
@@ -50,9 +50,14 @@ def kept(run: Path) -> set[str]:
 )
 def test_the_checkpoints_that_are_to_stay_do_and_no_other(tmp_path: Path, keep: Keep, staying: set[str]):
     run = finished(tmp_path, "a")
+    (run / PRODUCTS).mkdir()
+    for name in ("perturbed", "learned"):
+        (run / PRODUCTS / f"{name}.safetensors").touch()
     for _ in range(2):
         settle(tmp_path, "a", keep)
         assert kept(run) == staying
+        assert (run / LEARNED).exists(), "without it there is no trigger"
+        assert (run / PRODUCTS / "perturbed.safetensors").exists() is (keep == "all")
 
 
 def test_a_suspect_of_many_cells_is_stored_once_and_outlives_each_of_them(tmp_path: Path):
