@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from engine.errors import RequestError
 from engine.events import Event, Role
-from engine.settings import AugmentSettings, Section, TrainingSettings
+from engine.settings import AugmentSettings, ScheduleSettings, Section, TrainingSettings
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +100,7 @@ class Optimize(Ask):
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     project: Callable[[], None] | None
     augment: AugmentSettings | None = None
+    schedule: ScheduleSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class Port:
         optimizer: Callable[[list[Tensor]], torch.optim.Optimizer] | None = None,
         project: Callable[[], None] | None = None,
         augment: AugmentSettings | None = None,
+        schedule: ScheduleSettings | None = None,
     ) -> Work[dict[str, Tensor]]:
         """Optimize tensors (masks, noises, an inverted trigger) on batches of `clean`, in place.
 
@@ -225,6 +227,7 @@ class Port:
             optimizer: made for the parameters; None = Adam at 0.1.
             project: after each step, to bring the parameters back into their bounds.
             augment: how the images are augmented; None = they are not.
+            schedule: of the optimizer's rate, over all steps; its milestones are passes. None = constant.
         """
 
         def adam(tensors: list[Tensor]) -> torch.optim.Optimizer:
@@ -233,7 +236,7 @@ class Port:
             return torch.optim.Adam(tensors, lr=0.1)
 
         leaves, made = dict(parameters), optimizer or adam
-        return (yield Optimize(stage, name, leaves, loss, steps, batch_size, made, project, augment))
+        return (yield Optimize(stage, name, leaves, loss, steps, batch_size, made, project, augment, schedule))
 
     def adopt(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Defense, Layer, Port, Work
-from engine.settings import BARE, AugmentSettings
+from engine.settings import AugmentSettings, ScheduleSettings
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +24,7 @@ class Nft(Defense):
     """Settings of neural mask fine-tuning.
 
     The source's 1,000 steps at a rate that falls from 0.05 to 0.02 leave the masks of our small networks where they
-    begin; ours are fewer, at a constant rate that is larger.
+    begin; ours are fewer, at a rate that is larger at first, and falls to 0.
     """
 
     name: ClassVar[str] = "nft"
@@ -38,7 +38,9 @@ class Nft(Defense):
     steps: int = Field(200, ge=1, le=100_000)
     """Steps of the masks (the source: 1,000)."""
     batch_size: int = Field(128, ge=1, le=65_536)
-    lr: float = Field(2.0, gt=0, le=100)
+    lr: float = Field(8.0, gt=0, le=100)
+    schedule: ScheduleSettings = ScheduleSettings(name="one-cycle", warmup=0.0)
+    """Of that rate, over all steps: down in a straight line."""
     momentum: float = Field(0.95, ge=0, lt=1)
     mixup: float = Field(1.0, ge=0, le=100)
     """Parameter alpha of mixup's Beta distribution (the source: 1, one share for a whole batch; here one an image)."""
@@ -47,8 +49,8 @@ class Nft(Defense):
     bound: float = Field(0.8, ge=0, le=1)
     """Factor of the bound below which no mask falls: bound x exp(-fall x number of the layer, from 1)."""
     fall: float = Field(0.5, ge=0, le=100)
-    augment: AugmentSettings = BARE
-    """Of the images on which masks are trained (the source: cropped and flipped)."""
+    augment: AugmentSettings = AugmentSettings()
+    """Of the images on which masks are trained."""
 
     def defend(self, port: Port) -> Work[nn.Module]:
         """Train the masks, and make them part of a copy of the suspect."""
@@ -75,6 +77,7 @@ class Nft(Defense):
             optimizer=sgd,
             project=lambda: masks.clamp_(lowest, torch.ones_like(lowest)),
             augment=self.augment,
+            schedule=self.schedule,
         )
         folded = fold(port.copy(), masks.detach())
         return (yield from port.adopt(self.name, freeze(settled(folded, as_input(port.clean.images[:SETTLING])))))

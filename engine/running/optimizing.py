@@ -22,7 +22,7 @@ from engine.events import Event
 from engine.models.inference import as_input
 from engine.running.passes import Passes
 from engine.storage.checkpoints import load_weights, save_weights
-from engine.training.loop import Batch, augmentation, epoch_generator, parted, steps_a_pass
+from engine.training.loop import Batch, augmentation, epoch_generator, learning_rate, parted, steps_a_pass
 from engine.training.progress import ToldSteps
 from engine.training.steps import restore_state, state_of, total
 
@@ -58,6 +58,7 @@ class Optimization:
         self._passes = passes
         self._before = passes.total
         self._optimizer = ask.optimizer(list(ask.parameters.values()))
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self._done = 0
         self.seconds = 0.0
         """Time spent, by a run that was resumed too."""
@@ -98,11 +99,19 @@ class Optimization:
             )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._set_rates()
         self._optimizer.step()
         if self._ask.project is not None:
             with torch.no_grad():
                 self._ask.project()
         self._done += 1
+
+    def _set_rates(self) -> None:
+        if self._ask.schedule is not None:
+            a_pass = steps_a_pass(len(self._data), self._ask.batch_size)
+            factor = learning_rate(self._ask.schedule, 1.0, self._done, a_pass, self._ask.steps / a_pass)
+            for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = factor * rate
 
     def _batch(self, step: int) -> Batch:
         """The batch of one step: passes over the clean images, each in an order of its own."""

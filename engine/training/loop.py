@@ -81,7 +81,7 @@ class Progress:
     train_images: int = 0
 
 
-def learning_rate(schedule: ScheduleSettings, lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+def learning_rate(schedule: ScheduleSettings, lr: float, step: int, steps_per_epoch: int, epochs: float) -> float:
     """The rate of step number `step` (from 0) in a loop of `epochs` x `steps_per_epoch` steps; `lr` is the peak."""
     total = steps_per_epoch * epochs
     if schedule.name == "constant":

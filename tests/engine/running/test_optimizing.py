@@ -16,7 +16,7 @@ from engine.events import Preparing
 from engine.running import optimizing
 from engine.running.optimizing import Optimization
 from engine.running.passes import Passes
-from engine.settings import BARE, AugmentSettings
+from engine.settings import BARE, AugmentSettings, ScheduleSettings
 from engine.training.loop import Batch
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -119,6 +119,28 @@ def test_images_are_augmented_where_that_is_asked_for_and_mirrored_where_that_ke
     assert 0 < sum(mirrored) < len(mirrored)
     assert torch.equal(seen("e", AugmentSettings()), seen("f", AugmentSettings()))
     assert not torch.equal(plain, seen("g", AugmentSettings(crop=1, flip=False)))
+
+
+def test_the_rate_follows_its_schedule_and_does_after_a_stop(tmp_path):
+    """Of a slope that is 1 everywhere and plain SGD at 0.5: twelve steps down in a straight line."""
+    falling = ScheduleSettings(name="one-cycle", warmup=0.0)
+
+    def asked_of(wanted: Tensor) -> Optimize:
+        def sgd(tensors: list[Tensor]) -> torch.optim.Optimizer:
+            return torch.optim.SGD(tensors, lr=0.5)
+
+        return asked(wanted, loss=lambda batch: {"fit": wanted.sum()}, optimizer=sgd, schedule=falling)
+
+    wanted, control = mask(), Control()
+    goes = work(asked_of(wanted), tmp_path / "a.safetensors", control).run()
+    next(goes)
+    control.stop()
+    with pytest.raises(Stopped):
+        list(goes)
+    wanted = mask()
+    list(work(asked_of(wanted), tmp_path / "a.safetensors").run())
+    gone = sum(0.5 * (1 - step / 12) for step in range(12))
+    torch.testing.assert_close(wanted.detach(), mask().detach() - gone)
 
 
 def test_a_finished_one_is_not_done_again(tmp_path):
