@@ -55,6 +55,11 @@ def _right(port: Port, model: nn.Module) -> Tensor:
     return torch.stack(known).float().mean(dim=0)
 
 
+def keeps_to(port: Port, model: nn.Module, budget: float) -> bool:
+    """Whether a model loses no more than `budget` points of ACC on copies of the held images."""
+    return budget + paired(_right(port, port.suspect), _right(port, model))[0] >= -ROUNDING
+
+
 def strongest(
     port: Port, stage: str, what: str, ladder: Mapping[str, T], make: Callable[[T], nn.Module], budget: float
 ) -> Work[T]:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from engine import models
 from engine.defenses.anp import Anp
 from engine.defenses.ban import Ban
-from engine.defenses.base import LabeledImages, Port, Train
+from engine.defenses.base import LabeledImages, Port, Train, Work
 from engine.defenses.neurons import by_batch, channels_of, logits_under, norms_of, worst_noise
 from engine.defenses.nft import Nft
 from engine.defenses.pruning import order_of
@@ -186,6 +186,29 @@ def test_nft_weighs_mixups_loss_and_what_masks_fall_below_one(network, port):
     assert float(parts["masks"]) == pytest.approx(0.01 * 1.25)
     mixed = Nft(mixup=1.0).losses(model, masks, batch_of(port), 0.01)
     assert float(mixed["ce"]) != pytest.approx(float(hand))
+
+
+@pytest.mark.parametrize(
+    ("rates", "budget", "tried", "taken"),
+    [((9.0, 1.0), 10.0, 2, "1"), ((9.0, 1.0), 100.0, 1, "9"), ((1.0,), 0.0, 0, "")],
+)
+def test_nft_takes_the_first_rate_that_keeps_to_its_budget(port, monkeypatch, rates, budget, tried, taken):
+    """Under masks of a hundredth, which the larger rate comes to, the fourth channel's bias says one class of all."""
+    with torch.no_grad():
+        port.suspect.norm.bias[3], port.suspect.fc.weight[1, 3] = 3.0, 0.05
+    trained = []
+
+    def masks(self: Nft, at: Port, rate: float, name: str) -> Work[Tensor]:
+        trained.append(name)
+        yield from ()
+        return torch.full((4,), 0.01 if rate == 9 else 1.0)
+
+    monkeypatch.setattr(Nft, "masks", masks)
+    driver = Driver(Nft(rates=rates, budget=budget), port)
+    driver.run()
+    scores = driver.scores.get("rate", {})
+    assert trained == ["masks", "masks-1"][: max(1, tried)] and len(scores) == tried
+    assert max(scores, key=lambda name: scores[name], default="") == taken
 
 
 def test_nfts_masks_are_bounded_from_below_by_layer():
