@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from engine.defenses.base import Defense, Layer, Port, Work
-from engine.settings import BARE, AugmentSettings, ScheduleSettings
+from engine.settings import AugmentSettings, ScheduleSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -55,8 +55,8 @@ class Nft(Defense):
     bound: float = Field(0.8, ge=0, le=1)
     """Factor of the bound below which no mask falls: bound x exp(-fall x number of the layer, from 1)."""
     fall: float = Field(0.5, ge=0, le=100)
-    augment: AugmentSettings = BARE
-    """Of the images on which masks are trained (the source: cropped and flipped)."""
+    augment: AugmentSettings = AugmentSettings()
+    """Of the images on which masks are trained, and by which norms settle."""
 
     @property
     def held(self) -> float:
@@ -69,8 +69,10 @@ class Nft(Defense):
         from engine.defenses.neurons import fold
         from engine.models.inference import as_input, freeze, settled
 
+        seen = as_input(self._augmented(port, port.clean.images[:SETTLING]))
+
         def under(masks: Tensor) -> nn.Module:
-            return freeze(settled(fold(port.copy(), masks), as_input(port.clean.images[:SETTLING])))
+            return freeze(settled(fold(port.copy(), masks), seen))
 
         found: dict[str, Tensor] = {}
         for number, rate in enumerate(self.rates):
@@ -80,6 +82,14 @@ class Nft(Defense):
         if len(self.rates) > 1:
             masks = yield from strongest(port, self.name, "rate", found, under, self.budget)
         return (yield from port.adopt(self.name, under(masks)))
+
+    def _augmented(self, port: Port, images: Tensor) -> Tensor:
+        """The images as training shows them; equal at every call."""
+        import torch
+
+        from engine.training.loop import augmentation
+
+        return augmentation(self.augment, port.mirror)(images, torch.Generator().manual_seed(port.seed))
 
     def masks(self, port: Port, rate: float, name: str) -> Work[Tensor]:
         """The masks of all channels, a row, trained from 1 on at a rate."""
