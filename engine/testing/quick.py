@@ -45,7 +45,7 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "nad-features": {"distill": {"beta": 0.1}},
     "anp": {"steps": 12, "batch_size": 16},
     "rnp": {"unlearning_steps": 12, "recovering_steps": 12, "batch_size": 16, "window": 64},
-    "nft": {"steps": 12, "batch_size": 16, "rates": [1.0, 0.5]},
+    "nft": {"steps": 24, "batch_size": 16, "rates": [2.0, 1.0]},
     "unit": {"steps": 12, "batch_size": 16, "lr": 0.1},
     "d3": {"training": {"batch_size": 8, "lr": 0.05}, "distance": {"weight": 0.03}},
     "mcr": {"points": 2, "t": 0.8},
