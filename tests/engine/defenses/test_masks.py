@@ -23,6 +23,7 @@ from engine.defenses.unlearning import Recognized
 from engine.device import Device
 from engine.models.inference import as_input, freeze
 from engine.training.loop import Batch
+from tests.engine.defenses.test_neurons import Small
 from tests.ports import Driver
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -38,24 +39,11 @@ def _images() -> Tensor:
 IMAGES = _images()
 
 
-class Four(nn.Module):
-    """A convolution to four channels, a norm, a head of three classes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 4, 3, bias=False)
-        self.norm = nn.BatchNorm2d(4)
-        self.fc = nn.Linear(4, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.fc(self.norm(self.conv(images)).relu().mean((2, 3)))
-
-
 @pytest.fixture
 def network() -> nn.Module:
     """Three channels see a color each, and tell its class; the fourth sees all of them, and says nothing."""
     torch.manual_seed(3)
-    made = Four()
+    made = Small()
     with torch.no_grad():
         made.conv.weight.mul_(0.1)
         for color in range(3):
