@@ -3,7 +3,8 @@ anew on the poisoned set so that this shows, the images of the lowest loss are i
 the rest, and then unlearns the isolated ones.
 
 That it shows: below a loss of gamma an image's loss is driven up again (flooding, |L - gamma| + gamma, of the batch's
-mean, as the authors' code does by default; or local gradient ascent, sign(L - gamma) L, the paper's equation 3).
+mean, as the authors' code does by default; or local gradient ascent, sign(L - gamma) L, the paper's equation 3). Such a
+network swings between classes from step to step, so ours takes each image's loss as its mean over several looks.
 """
 
 from __future__ import annotations
@@ -46,6 +47,9 @@ class IsolationSettings(Section):
     gamma: float = Field(0.5, ge=0, le=100)
     share: Fraction = 0.01
     """Of the poisoned set, the images of the lowest loss that are isolated."""
+    looks: int = Field(4, ge=1, le=100)
+    """Times at which every image's loss is taken, evenly over the second half of the training up to its end; the mean
+    counts. 1, at the end alone, is the authors'."""
 
 
 class UnlearningSettings(Section):
@@ -100,31 +104,53 @@ class Abl(Defense):
         from engine.training.conditioning import whiten_first_layer
         from engine.training.objectives import CleanObjective
 
-        poisoned, model = port.poisoned, port.fresh()
+        poisoned, model, trap = port.poisoned, port.fresh(), Trap(self.isolation, port)
         if self.training.first_layer == "whitened":
             whiten_first_layer(model, poisoned.images)
-        trapped = yield from port.train(ISOLATION, model, self._trapped, self.isolation.training, data=poisoned)
-        places = yield from port.isolate(ISOLATION, self._learned_first(freeze(trapped), port))
+        settings = self.isolation.training
+        trapped = yield from port.train(ISOLATION, model, trap, settings, data=poisoned, beside=trap.seen)
+        places = yield from port.isolate(ISOLATION, trap.learned_first(freeze(trapped)))
         isolated = LabeledImages(poisoned.images[places], poisoned.labels[places])
         rest, objective = without(poisoned, places), CleanObjective(ObjectiveSettings(mixup=self.training.mixup))
         trained = yield from port.train(TRAINING, copy_of(trapped), objective, self.training, data=rest)
         settings = self.unlearning.training
         return freeze((yield from port.train(self.name, copy_of(trained), _ascent, settings, data=isolated)))
 
-    def _trapped(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+
+class Trap:
+    """What the first training minimizes, and the losses by which it isolates."""
+
+    def __init__(self, settings: IsolationSettings, port: Port) -> None:
+        import torch
+        from torch import nn
+
+        self._settings, self._port = settings, port
+        device = port.poisoned.labels.device
+        self.seen = nn.Module()
+        """The images' losses, summed over the looks but the last, and the number of these: a resume goes on there."""
+        self.seen.register_buffer("losses", torch.zeros(len(port.poisoned), device=device))
+        self.seen.register_buffer("looks", torch.tensor(0, device=device))
+
+    def __call__(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The loss, kept from falling below gamma."""
         import torch.nn.functional as F
 
-        gamma = self.isolation.gamma
-        loss = F.cross_entropy(model(batch.images).float(), batch.labels)
-        if self.isolation.trap == "flooding":
-            return {"flooding": (loss - gamma).abs() + gamma}
-        return {"ascent": (loss.detach() - gamma).sign() * loss}
+        from engine.models.inference import in_eval_mode
 
-    def _learned_first(self, model: nn.Module, port: Port) -> Tensor:
-        """The places of the images of the lowest loss."""
-        count = max(1, round(self.isolation.share * len(port.poisoned)))
-        return losses(model, port).argsort(stable=True)[:count]
+        looks, settings = int(self.seen.looks), self._settings
+        if looks + 1 < settings.looks and batch.done >= (1 + (looks + 1) / settings.looks) / 2:
+            with in_eval_mode(model):
+                self.seen.losses += losses(model, self._port)
+            self.seen.looks += 1
+        loss = F.cross_entropy(model(batch.images).float(), batch.labels)
+        if settings.trap == "flooding":
+            return {"flooding": (loss - settings.gamma).abs() + settings.gamma}
+        return {"ascent": (loss.detach() - settings.gamma).sign() * loss}
+
+    def learned_first(self, model: nn.Module) -> Tensor:
+        """The places of the images of the lowest loss, a last look at the trained model, in eval mode, included."""
+        count = max(1, round(self._settings.share * len(self._port.poisoned)))
+        return (self.seen.losses + losses(model, self._port)).argsort(stable=True)[:count]
 
 
 def losses(model: nn.Module, port: Port) -> Tensor:

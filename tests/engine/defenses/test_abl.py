@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from engine.defenses.abl import Abl, losses
+from engine.defenses.abl import Abl, IsolationSettings, Trap, losses
+from engine.defenses.base import LabeledImages
 from tests.ports import Driver, Tapped, batch, clean_images, snapshot, unchanged
 from tests.ports import port as made_port
 
@@ -21,27 +24,55 @@ def settings(**isolation: object) -> Abl:
     )
 
 
+def trap(poisoned: LabeledImages | None = None, **isolation: object) -> Trap:
+    poisoned = poisoned or clean_images(40, seed=9)
+    return Trap(IsolationSettings(**isolation), made_port(Tapped(0), poisoned=poisoned))
+
+
 def test_flooding_and_ascent_by_hand():
     model, given = Tapped(0).eval(), batch()
     loss = F.cross_entropy(model(given.images), given.labels).item()
     for gamma, sign in ((loss - 0.2, 1), (loss + 0.2, -1)):
-        flooded = settings(gamma=gamma)._trapped(model, given)["flooding"].item()
+        flooded = trap(gamma=gamma)(model, given)["flooding"].item()
         assert flooded == pytest.approx(gamma + 0.2, rel=1e-4), "as far above gamma as it is from it"
-        climbed = settings(gamma=gamma, trap="ascent")._trapped(model, given)["ascent"].item()
+        climbed = trap(gamma=gamma, trap="ascent")(model, given)["ascent"].item()
         assert climbed == pytest.approx(sign * loss, rel=1e-4)
 
 
-def test_what_is_learned_first_is_isolated():
-    poisoned = clean_images(40, seed=9)
-    port = made_port(Tapped(0), poisoned=poisoned)
-    model = Tapped(3).eval()
-    each = losses(model, port)
+def by_hand(model: torch.nn.Module, of: LabeledImages) -> torch.Tensor:
     with torch.no_grad():
-        logits = model(poisoned.images.float() / 255)
-    assert each.tolist() == pytest.approx(F.cross_entropy(logits, poisoned.labels, reduction="none").tolist(), rel=1e-4)
-    places = settings(share=0.1)._learned_first(model, port)
-    assert len(places) == 4
+        return F.cross_entropy(model(of.images.float() / 255), of.labels, reduction="none")
+
+
+def test_what_is_learned_first_is_isolated():
+    poisoned, model = clean_images(40, seed=9), Tapped(3).eval()
+    each = losses(model, made_port(Tapped(0), poisoned=poisoned))
+    assert each.tolist() == pytest.approx(by_hand(model, poisoned).tolist(), rel=1e-4)
+    places = trap(poisoned, share=0.1, looks=1).learned_first(model)
     assert set(places.tolist()) == set(each.numpy().argsort()[:4].tolist())
+
+
+def test_it_looks_evenly_over_the_second_half_and_takes_the_mean():
+    poisoned = clean_images(40, seed=9)
+    models, trapping = [Tapped(seed) for seed in range(8)], trap(poisoned, share=0.1, looks=4)
+    looked, seen = [], []
+    for step, model in enumerate(models):
+        before, each = int(trapping.seen.looks), by_hand(model.eval(), poisoned)
+        trapping(model.train(), replace(batch(), done=step / 8))
+        assert model.training, "a look leaves the model as it was"
+        if int(trapping.seen.looks) > before:
+            looked.append(step)
+            seen.append(each)
+    assert looked == [5, 6, 7], "at five, six and seven eighths; the fourth look is at the end"
+    last = Tapped(9).eval()
+    mean = torch.stack([*seen, by_hand(last, poisoned)]).mean(dim=0)
+    assert set(trapping.learned_first(last).tolist()) == set(mean.numpy().argsort()[:4].tolist())
+
+
+def test_it_looks_once_if_so_set():
+    trapping = trap(looks=1)
+    trapping(Tapped(0).train(), replace(batch(), done=0.99))
+    assert int(trapping.seen.looks) == 0
 
 
 def test_it_isolates_trains_on_and_unlearns():
