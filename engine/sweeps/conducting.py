@@ -24,7 +24,7 @@ from engine.sweeps.index import Cell, Index, Keep
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RUNS
 from engine.sweeps.members import Member
-from engine.sweeps.working import BUSY, DONE, STOPPED
+from engine.sweeps.working import BUSY, DONE, FOREIGN, STOPPED
 
 POLL_S = 0.25
 """Seconds within which a wish is answered."""
@@ -233,6 +233,8 @@ class Conductor:
             yield self._step("stopped", cell, "it goes on where it was")
         elif told["code"] == BUSY:
             self._later[cell.id] = time.monotonic() + AGAIN_S
+        elif told["code"] == FOREIGN:
+            raise RequestError(f"{self._folder}: cell {cell.id}: {told['error']}")
         else:
             self._set_aside[cell.id] = told["code"] != tries.UNFIT
             yield self._step("failed" if self._set_aside[cell.id] else "n/a", cell, told["error"])

@@ -8,6 +8,7 @@
             shared/             suspects of several runs, by their weights: each run's checkpoint is a hard link to one
             suspects/           trained suspects, by what shaped them (engine.storage.artifacts)
             tries/<cell>        when work on it began and how it ended, a line each; kept while it is not finished
+            images.json         fingerprints of the images that its cells are made with, by the settings that name them
             members/<name>/     the processes at work on the sweep, each alive as a run is: lock and heartbeat
             sweep.lock          held for the milliseconds of every change of the files above
 
@@ -36,6 +37,7 @@ RESULTS = "results.jsonl"
 SHARED = "shared"
 SUSPECTS = "suspects"
 TRIES = "tries"
+IMAGES = "images.json"
 MEMBERS = "members"
 LOCK = "sweep.lock"
 

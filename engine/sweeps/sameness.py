@@ -1,19 +1,25 @@
 """What two workers must have alike to come to the same results: the program, and the images. Free of torch until asked.
 
-A number of a version says little while the program is being worked on; so what counts is its source.
+A number of a version says little while the program is being worked on; so what counts is its source. And a path says
+nothing of what lies there, on this host or by now: a sweep's folder keeps what its cells were made with.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RequestError
+from engine.storage.paths import write_atomically
+from engine.sweeps.layout import IMAGES, held
 
 DIGITS = 12
+READ = ("name", "size", "train_images", "test_images")
+"""The settings that a data set is read by."""
 
 
 def identity(texts: Sequence[str], token: str = "") -> dict[str, Any]:
@@ -45,6 +51,39 @@ def difference(ours: dict[str, Any], theirs: dict[str, Any]) -> str:
         if there != fingerprint:
             return f"its images of {name} are others ({_short(there)}, here {_short(fingerprint)})"
     return ""
+
+
+def other_images(folder: Path, config: Mapping[str, Any], dataset: Mapping[str, Any]) -> str:
+    """In what a cell's images differ from those that other cells of the sweep were made with; empty where they do not.
+    The first to name images says what they are.
+
+    Args:
+        folder: the sweep's.
+        config, dataset: as in the cell's `RunStarted`.
+
+    Raises:
+        RequestError: the folder cannot be written, or a stopped process holds it.
+    """
+    named = config["data"]
+    ours = {json.dumps({key: named[key] for key in READ}): dataset["fingerprint"]}
+    ours[json.dumps({**named, "seed": config["seed"]}, sort_keys=True)] = dataset["clean_fingerprint"]
+    with held(folder):
+        known = _known_images(folder)
+        for key, fingerprint in ours.items():
+            if known.get(key, fingerprint) != fingerprint:
+                what = f"images of {named['name']}" if "seed" not in json.loads(key) else "clean images"
+                return f"its {what} are others than earlier cells' ({_short(fingerprint)}, not {_short(known[key])})"
+        if not ours.items() <= known.items():
+            write_atomically(Path(folder) / IMAGES, json.dumps({**known, **ours}, indent=1).encode(), within=folder)
+    return ""
+
+
+def _known_images(folder: Path) -> dict[str, str]:
+    try:
+        known = json.loads((Path(folder) / IMAGES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
 @lru_cache(maxsize=1)

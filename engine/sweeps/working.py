@@ -6,6 +6,7 @@ Text goes in and plain values come out, so that any executor can carry it. Free 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from engine.record.layout import SUMMARY
 from engine.record.liveness import is_running
 from engine.sweeps import tries
 from engine.sweeps.layout import RUNS, SUSPECTS
+from engine.sweeps.sameness import other_images
 
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
@@ -27,6 +29,8 @@ DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
 """How a cell ends: the exit codes that the command would have."""
 BUSY = 75
 """Another process is at work on its run: to be asked again later."""
+FOREIGN = 76
+"""This worker's images are others than those of the sweep's other cells: nothing was run, and nothing should be."""
 
 _under_way: set[Control] = set()
 
@@ -108,14 +112,19 @@ def _listening() -> Iterator[Control]:
 
 
 def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
-    from engine.events import RunFailed, RunFinished
+    from engine.events import RunFailed, RunFinished, RunStarted
     from engine.running.pipeline import run
 
     code, error = STOPPED, ""
     try:
         with contextlib.closing(run(order.request(), control)) as events:
             for event in events:
-                if isinstance(event, RunFailed):
+                if isinstance(event, RunStarted):
+                    error = other_images(order.root, event.config, event.dataset)
+                    if error:
+                        code = FOREIGN
+                        break
+                elif isinstance(event, RunFailed):
                     code, error = FAILED, event.message
                 elif isinstance(event, RunFinished):
                     code = DONE
@@ -129,6 +138,8 @@ def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
         return FAILED, str(problem)
     except Exception as mistake:  # ours: it is set aside with its error, and the other cells go on
         return FAILED, f"{type(mistake).__name__}: {mistake} ({_place(mistake)})"
+    if code == FOREIGN:  # whoever has the right images begins it anew
+        shutil.rmtree(order.run, ignore_errors=True)
     return code, error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,12 +10,15 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
+from engine.errors import RequestError
 from engine.record.layout import checkpoint_file
 from engine.sweeps import index, tries
 from engine.sweeps.conducting import Conductor
 from engine.sweeps.crews import Here, Processes
 from engine.sweeps.grid import expand
-from engine.sweeps.layout import RUNS, SHARED
+from engine.sweeps.layout import IMAGES, RUNS, SHARED
 from engine.sweeps.rows import rows
 from tests import tiny_sweep
 from tests.tiny_sweep import grid, kill_writer, options, saved, table, trained_twice, until
@@ -67,3 +71,22 @@ def test_a_dead_workers_cell_goes_on_in_another_and_a_preempted_one_costs_nothin
     assert steps == ["died", "stopped", "finished"]
     assert trained_twice(folder) == []
     assert not list((folder / RUNS).glob("*/checkpoints/*"))
+
+
+def test_a_worker_whose_images_are_others_runs_nothing(tmp_path: Path):
+    folder = tmp_path / "s"
+    list(Conductor(folder, begun(folder), here := Here(1), keep="none").run())
+    known = json.loads((folder / IMAGES).read_text())
+    every, clean = known
+    grown = begun(folder, seed=[0], base={"defenses": {"fine-tuning": {"training": {"epochs": 1}}}})
+    (other,) = {cell.id for cell in grown.cells} - {row.cell for row in rows(folder) if row.acc}
+    for key, what in ((every, "images of signs"), (clean, "clean images")):
+        (folder / IMAGES).write_text(json.dumps({**known, key: "f" * 64}))
+        with pytest.raises(RequestError, match=rf"cell {other}: its {what} are others .*, not ffffffffffff…\)$"):
+            list(Conductor(folder, grown, here, keep="none").run())
+        assert not (folder / RUNS / other).exists() and not tries.of(folder, other).failed
+    (folder / IMAGES).write_text(json.dumps(known))
+    conductor = Conductor(folder, grown, here, keep="none")
+    list(conductor.run())
+    assert conductor.complete and not conductor.failed
+    here.close()
