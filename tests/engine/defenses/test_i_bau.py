@@ -54,10 +54,11 @@ def test_the_fixed_point_is_iterated_that_often(iterations):
     assert torch.allclose(hypergradient(iterations, step), w.detach() + step * b.T @ v, atol=1e-10)
 
 
-def test_the_perturbation_is_a_pass_of_ascent_from_zero():
+@pytest.mark.parametrize("radius", [None, 0.001])
+def test_the_perturbation_is_a_pass_of_ascent_from_zero_in_its_ball(radius):
     model = Tapped(0).eval()
     port = made_port(model)
-    settings = IBau(training={**SETTINGS, "batch_size": 10}, perturbation_lr=3.0)
+    settings = IBau(training={**SETTINGS, "batch_size": 10}, perturbation_lr=3.0, radius=radius)
     found = Unlearning(settings, port).universal(model)
     wanted = torch.zeros(1, 3, 8, 8)
     for images in (port.clean.images.float() / 255).split(10):
@@ -65,8 +66,10 @@ def test_the_perturbation_is_a_pass_of_ascent_from_zero():
         loss = F.cross_entropy(model(images + leaf), model(images).argmax(dim=1)) - 0.001 * leaf.square().sum()
         loss.backward()
         wanted = wanted + 3.0 * leaf.grad
+        if radius is not None:
+            wanted = wanted * min(1, radius / wanted.norm())
     assert torch.allclose(found, wanted, atol=1e-5)
-    assert found.abs().sum() > 0
+    assert radius == pytest.approx(found.norm().item()) if radius else found.norm() > 0.002
 
 
 def test_few_images_carry_the_perturbation_in_the_outer_loss():
