@@ -65,13 +65,14 @@ def other_images(folder: Path, config: Mapping[str, Any], dataset: Mapping[str, 
         RequestError: the folder cannot be written, or a stopped process holds it.
     """
     named = config["data"]
-    ours = {json.dumps({key: named[key] for key in READ}): dataset["fingerprint"]}
-    ours[json.dumps({**named, "seed": config["seed"]}, sort_keys=True)] = dataset["clean_fingerprint"]
+    every = json.dumps({key: named[key] for key in READ})
+    clean = json.dumps({**named, "seed": config["seed"]}, sort_keys=True)
+    ours = {every: dataset["fingerprint"], clean: dataset["clean_fingerprint"]}
     with held(folder):
         known = _known_images(folder)
         for key, fingerprint in ours.items():
             if known.get(key, fingerprint) != fingerprint:
-                what = f"images of {named['name']}" if "seed" not in json.loads(key) else "clean images"
+                what = f"images of {named['name']}" if key == every else "clean images"
                 return f"its {what} are others than earlier cells' ({_short(fingerprint)}, not {_short(known[key])})"
         if not ours.items() <= known.items():
             write_atomically(Path(folder) / IMAGES, json.dumps({**known, **ours}, indent=1).encode(), within=folder)
