@@ -74,6 +74,21 @@ def _restored(value: Any) -> Any:
     return [_restored(item) for item in value] if isinstance(value, list) else value
 
 
+def as_yaml(value: Any) -> str:
+    """Plain values in one line, as `read_yaml` reads them back and as they are typed after `--set FIELD=`."""
+    if isinstance(value, str) and value and "\n" not in value and _reads_back(value):
+        return value
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).split("\n...")[0].strip()
+
+
+def _reads_back(text: str) -> bool:
+    """Whether the text, without quotes, is itself in YAML."""
+    try:
+        return read_yaml(text) == text
+    except yaml.YAMLError:
+        return False
+
+
 def parse_override(text: str) -> dict[str, Any]:
     """`a.b=VALUE`, VALUE in YAML, as nested tables.
 

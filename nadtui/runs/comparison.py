@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, NamedTuple
 
+from engine.config.layers import as_yaml
 from engine.config.run import RunConfig
 from engine.config.shapes import shaping_nothing
 from engine.record.origin import origin
@@ -209,7 +210,7 @@ def fields(reports: Sequence[Report]) -> Table:
 def _value(report: Report, config: Mapping[str, Any], name: str) -> str:
     if name not in config:
         return formatting.percentage(None)
-    return named_class(report.view, config[name]) if name == "attack.target" else str(config[name])
+    return named_class(report.view, config[name]) if name == "attack.target" else as_yaml(config[name])
 
 
 _ABSENT = object()

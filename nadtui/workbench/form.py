@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from engine.config.layers import merge, nested, parse_override, read_yaml
+from engine.config.layers import as_yaml, merge, nested, parse_override, read_yaml
 from engine.config.presets import resolve
 from engine.config.run import RunConfig, known_fields, validate
 from engine.data import SOURCES
@@ -310,18 +310,3 @@ def plain(text: str) -> str:
         value = read_yaml(text)
         return value if isinstance(value, str) else text
     return text
-
-
-def as_yaml(value: Any) -> str:
-    """A value in one line of YAML."""
-    if isinstance(value, str) and value and "\n" not in value and _reads_back(value):
-        return value
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True).split("\n...")[0].strip()
-
-
-def _reads_back(text: str) -> bool:
-    """Whether the text, without quotes, is itself in YAML."""
-    try:
-        return read_yaml(text) == text
-    except yaml.YAMLError:
-        return False

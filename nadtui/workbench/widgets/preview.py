@@ -13,13 +13,13 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from engine.attacks.preview import TriggerPreview
+from engine.config.layers import as_yaml
 from engine.config.presets import Preset
 from engine.events import AttentionCaptured, SampleShown
 from nadtui import formatting
 from nadtui.draw import trigger_pictures
 from nadtui.draw.run_states import LOOKS
 from nadtui.formatting import clean
-from nadtui.workbench.form import as_yaml
 from nadtui.workbench.run_sketch import Sketch
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.pairs import pairs

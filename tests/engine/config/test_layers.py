@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.config.layers import merge, merged, nested, parse_override, read_yaml
+from engine.config.layers import as_yaml, merge, merged, nested, parse_override, read_yaml
 from engine.config.run import validate
 from engine.errors import RequestError
 from tests.engine.config.asking import short
@@ -134,3 +134,9 @@ def test_a_dotted_field_is_nested_tables():
 def test_what_yaml_fails_on_is_an_error_of_yaml(text: str):
     with pytest.raises(yaml.YAMLError):
         read_yaml(text)
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 0.5, "text", "", "yes", "1", "a: b", [1.0, 2.0], {}])
+def test_values_survive_yaml(value):
+    assert "\n" not in as_yaml(value)
+    assert read_yaml(as_yaml(value)) == value

@@ -94,3 +94,8 @@ def test_mean_and_deviation_are_those_of_the_sample(reports):
 def test_fields_that_differ_are_listed_once(reports):
     table = comparison.fields(reports[:2])
     assert table.rows == (("seed", "0", "1"),)
+
+
+def test_values_that_differ_stand_as_they_are_typed():
+    rows = {row[0]: row[1:] for row in comparison.fields([report(seed=0), report(seed=None)]).rows}
+    assert rows["seed"] == ("0", "null")

@@ -12,7 +12,7 @@ from engine.config.presets import resolve
 from engine.errors import RequestError
 from engine.running.processor_queue import processors
 from nadtui.runs.request import RunOptions, build_config
-from nadtui.workbench.form import RunForm, as_yaml, of_run, told
+from nadtui.workbench.form import RunForm, of_run, told
 from tests import run_folders
 
 
@@ -209,9 +209,3 @@ def test_a_damaged_configuration_is_refused_by_name(tmp_path):
     (folder / "config.yaml").write_text("just text")
     with pytest.raises(RequestError, match=r"config\.yaml"):
         of_run(folder)
-
-
-@pytest.mark.parametrize("value", [None, True, 3, 0.5, "text", "", "yes", "1", "a: b", [1.0, 2.0], {}])
-def test_values_survive_yaml(value):
-    assert "\n" not in as_yaml(value)
-    assert yaml.safe_load(as_yaml(value)) == value
