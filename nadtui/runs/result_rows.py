@@ -11,7 +11,7 @@ from typing import Any
 
 from nadtui.runs.columns import COLUMNS, FIGURES, STAGES
 
-_WORDS = ("data", "preset", "network", "defense", "recipe", "status")
+_WORDS = ("data", "preset", "network", "defense", "recipe", "status", "note")
 _ALIASES = {"dataset": "data", "model": "network", "seed": "seeds"}
 _SPARED = ("training", "augment", "objective")
 """Parts of a field's path that a table can do without."""
@@ -33,7 +33,7 @@ class Row:
 
     @cached_property
     def words(self) -> str:
-        """What a bare word of a filter is looked for in."""
+        """What a bare word of a filter is looked for in: what a table shows of it in words, the note too."""
         return " ".join([*(self[name] or "" for name in _WORDS), *(self["differs"] or ())])
 
     def values(self, name: str) -> Sequence[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +47,24 @@ def test_a_filter_lists_the_rows_that_it_leaves(capsys: pytest.CaptureFixture[st
     head, line = out.splitlines()
     assert code == 0 and head.split()[:2] == ["data", "preset"]
     assert "nad, thorough" in line and "85.4 / 96.2" in line and "81.6 ± 0.5 / 6.6 ± 0.8" in line
+
+
+ROOT = Path(__file__).parents[3]
+NAMED = re.compile(r"nadtui results (?!readme|add)([^`()]*)[`)]")
+
+
+def test_whatever_the_texts_say_to_look_up_is_there(capsys: pytest.CaptureFixture[str]):
+    texts = [ROOT / "README.md", *sorted((ROOT / "presets").rglob("*.yaml"))]
+    filters = {found for text in texts for found in NAMED.findall(text.read_text(encoding="utf-8"))}
+    assert len(filters) > 10
+    for named in sorted(filters):
+        code, out, _ = run(capsys, "results", *shlex.split(named))
+        assert code == 0 and out, named
+
+
+def test_a_word_is_looked_for_in_the_notes_too(capsys: pytest.CaptureFixture[str]):
+    _, out, _ = run(capsys, "results", "signs", "Search", "--json")
+    assert all("search" in row["note"].casefold() for row in json.loads(out)) and json.loads(out)
 
 
 def test_without_a_filter_all_are_listed(capsys: pytest.CaptureFixture[str]):
