@@ -27,6 +27,8 @@ class Guess:
     """Every tensor is there, by name and shape."""
     share: float
     """Share of the shapes of its weights that are those of the file, 0-1."""
+    named: float
+    """Share of its tensors that the file has by name and shape, 0-1."""
 
     def said(self) -> str:
         """In words."""
@@ -46,7 +48,7 @@ def guess(shapes: Mapping[str, Shape]) -> Guess | None:
     if classes is None:
         return None
     found = [each for name in _candidates(shapes) if (each := _compared(name, classes, shapes)) is not None]
-    best = max(found, key=lambda each: (each.fits, each.share), default=None)
+    best = max(found, key=lambda each: (each.fits, each.share + each.named), default=None)
     return best if best is not None and (best.fits or best.share >= ALIKE) else None
 
 
@@ -81,7 +83,9 @@ def _compared(name: str, classes: int, shapes: Mapping[str, Shape]) -> Guess | N
         return None
     wanted = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     naming = match(wanted, shapes)
-    fits = all(naming.names.get(key) and shapes[naming.names[key]] == wanted[key] for key in needed(wanted))
+    necessary = needed(wanted)
+    there = sum(key in naming.names and shapes[naming.names[key]] == wanted[key] for key in necessary)
+    fits = there == len(necessary)
     mine, theirs = (Counter(each for each in held.values() if len(each) > 1) for held in (wanted, shapes))
     share = (mine & theirs).total() / max(mine.total(), theirs.total(), 1)
-    return Guess(name, classes, fits and not naming.inside, share)
+    return Guess(name, classes, fits and not naming.inside, share, there / max(len(necessary), 1))

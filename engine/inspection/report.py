@@ -1,4 +1,4 @@
-"""What a stranger's checkpoint holds, told without reading a tensor and without running anything."""
+"""What a stranger's checkpoint holds, told without running anything."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.inspection.flaws import Flaws, flaws
 from engine.inspection.guess import Guess, classes_of, guess
 from engine.models.preprocessing import Preprocessing
 from engine.storage.contents import Contents, open_checkpoint
@@ -32,6 +33,9 @@ class Inspection:
     network: Guess | None
     classes: int | None
     preprocessing: FoundNormalization | None
+    no_preprocessing: tuple[str, str] | None
+    """Tensors that are called as a mean and a deviation are, and are none: both names."""
+    flaws: Flaws
 
     @property
     def tensors(self) -> Mapping[str, Stored]:
@@ -67,6 +71,12 @@ class Inspection:
                 "names": [normal.mean_name, normal.std_name],
                 "is": Preprocessing(normal.mean, normal.std).said(),
             },
+            "flaws": {
+                "values": dict(self.flaws.values),
+                "differs": list(self.flaws.differs),
+                "beside": list(self.flaws.beside),
+                "normalization": self.no_preprocessing and list(self.no_preprocessing),
+            },
             "stubs": dict(self.contents.stubs),
             "others": dict(self.mappings[0].others),
             "tensors": [
@@ -86,13 +96,20 @@ def inspect(path: Path) -> Inspection:
     found = found_in(contents)
     tensors = found[0].tensors
     shapes = {name: each.shape for name, each in tensors.items() if math.prod(each.shape)}
-    normal = _normalization(contents, found[0])
-    taken = (normal.mean_name, normal.std_name) if normal is not None else ()
-    weights = {name: shape for name, shape in shapes.items() if name not in taken}
-    return Inspection(contents, found, common_prefix(weights), guess(weights), classes_of(weights), normal)
-
-
-def _normalization(contents: Contents, mapping: TensorMapping) -> FoundNormalization | None:
     reader = TensorReader(contents.size)
-    held = normalization.among(mapping.tensors, lambda name: normalization.numbers_of(mapping.tensors[name], reader))
-    return next(iter(held + normalization.beside(contents.root, mapping.path)), None)
+    held = normalization.among(tensors, lambda name: normalization.numbers_of(tensors[name], reader))
+    normal = next(iter(held.made + normalization.beside(contents.root, found[0].path)), None)
+    taken = {normal.mean_name, normal.std_name} if normal is not None else set()
+    taken |= {name for pair in held.broken for name in pair}
+    weights = {name: shape for name, shape in shapes.items() if name not in taken}
+    network = guess(weights)
+    return Inspection(
+        contents,
+        found,
+        common_prefix(weights),
+        network,
+        classes_of(weights),
+        normal,
+        next(iter(held.broken), None),
+        flaws({name: each for name, each in tensors.items() if name not in taken}, network, contents.size),
+    )

@@ -118,7 +118,8 @@ def fit(model: nn.Module, state: Mapping[str, Tensor], path: Path | str) -> None
     whole = model.state_dict()
     wanted = {key: tensor for key, tensor in whole.items() if key not in OURS}
     naming = match(*({key: tuple(each.shape) for key, each in tensors.items()} for tensors in (wanted, state)))
-    normal = next(iter(normalization.among((*naming.inside, *naming.outside), lambda key: _numbers(state[key]))), None)
+    held = normalization.among((*naming.inside, *naming.outside), lambda key: _numbers(state[key]))
+    normal = next(iter(held.made), None)
     beside = (normal.mean_name, normal.std_name) if normal is not None else ()
     inside = tuple(each for each in naming.inside if each not in beside)
     mismatches = list(misfits(wanted, state, Naming(naming.names, naming.prefix, naming.outside, inside), _name(model)))

@@ -7,6 +7,7 @@ training; `nadtui zoo build` makes them (`engine.zookeeping`). Free of torch, bu
 from __future__ import annotations
 
 import functools
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,13 +53,16 @@ def card(name: str) -> Card:
     """One suspect's card.
 
     Raises:
-        RequestError: there is no such suspect; the line names those of the same preset, or of the same data set.
+        RequestError: there is no such suspect; the line names those whose names begin alike for longest.
     """
     known = cards()
     if name in known:
         return known[name]
-    preset = name.partition("-")[0]
-    near = [each for each in known if each.partition("-")[0] == preset] or list(known)
+
+    def alike(other: str) -> int:
+        return len(list(takewhile(bool, map(str.__eq__, name, other))))
+
+    near = sorted(known, key=lambda each: (-alike(each), len(each), each))
     shown = ", ".join(near[:6]) + (", ..." if len(near) > 6 else "") if near else "it is empty"
     raise RequestError(f"the zoo has no suspect {name!r}: {shown} (nadtui zoo lists them all)")
 

@@ -41,6 +41,8 @@ def inspect(
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
     from engine.models.preprocessing import Preprocessing
+    from engine.storage.state_dicts.fitting import listed, shown
+    from engine.storage.state_dicts.normalization import no_normalization
 
     contents, first, normal = found.contents, found.mappings[0], found.preprocessing
     yield "file", f"{contents.path}: {contents.form}, {formatting.count(contents.size)} bytes"
@@ -51,10 +53,18 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "prefix", found.prefix
     yield "tensors", f"{len(found.tensors)}, {formatting.count(found.parameters)} values"
     yield "network", found.network.said() if found.network is not None else "none that is known here"
+    if found.flaws.differs:
+        yield "differs", listed(list(found.flaws.differs))
+    if found.flaws.beside:
+        yield "no place for", listed([shown(name) for name in found.flaws.beside])
+    if found.flaws.values:
+        yield "values", listed([f"{shown(name)}: {said}" for name, said in found.flaws.values.items()])
     yield "classes", str(found.classes or "cannot be told")
     if normal is not None:
         said = Preprocessing(normal.mean, normal.std).said()
         yield "preprocessing", f"{said}, by {normal.mean_name} and {normal.std_name}"
+    elif found.no_preprocessing is not None:
+        yield "preprocessing", no_normalization(*map(shown, found.no_preprocessing))
     else:
         yield "preprocessing", "none in the file: the images go in as they are, unless model.mean says otherwise"
     if first.others:

@@ -53,7 +53,8 @@ def table(rows: Sequence[CellRow]) -> SweepTable:
     """The rows as a table; several presets have a line for all of them at the end."""
     known = dimensions(rows)
     varying = [name for name, values in known.items() if len(values) > 1]
-    across = [name for name in ACROSS if name in varying] or varying[-1:] or ["defense"]
+    others = [name for name in varying if name != "preset"]  # presets are lines
+    across = [name for name in ACROSS if name in varying] or others[-1:] or ["defense"]
     down = [name for name in varying if name not in across] or ["preset"]
     pooled = [name for name in down if name != "preset"] if "preset" in down and "preset" in varying else None
     groups = grouped(rows, [*down, *across])

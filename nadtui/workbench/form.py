@@ -299,7 +299,7 @@ def named_field(problem: str, paths: Iterable[str]) -> str | None:
 
 def told(config: RunConfig) -> str:
     """What a run of that configuration is, in a line."""
-    what = "a suspect without a trigger" if config.attack is None else config.attack.name
+    what = "a suspect without a trigger" if config.attack is None else config.preset
     of_the_zoo = f", from the zoo: {config.zoo_name}" if config.zoo_name is not None else ""
     return f"{what} on {config.data.name}, {config.model.name}{of_the_zoo}"
 

@@ -16,7 +16,7 @@ from engine.storage.reading_tensors import TensorReader, read_all
 from engine.storage.state_dicts import normalization
 from engine.storage.state_dicts.mappings import TensorMapping, kind_of, mappings
 from engine.storage.state_dicts.naming import Naming, match, needed
-from engine.storage.state_dicts.normalization import OURS, FoundNormalization
+from engine.storage.state_dicts.normalization import OURS, Among, FoundNormalization
 from engine.storage.state_dicts.origin import describe
 
 LONGEST_NAME = 120
@@ -140,7 +140,8 @@ def _convertible(held: Tensor | Stored, wanted: Tensor) -> bool:
 def _problems(
     contents: Contents, mapping: TensorMapping, wanted: Mapping[str, Tensor], naming: Naming, name: str
 ) -> Iterator[str]:
-    normal = {each for pair in _normalizations(contents, mapping, naming) for each in (pair.mean_name, pair.std_name)}
+    held = _normalizations(contents, mapping, naming)
+    normal = {each for pair in held.made for each in (pair.mean_name, pair.std_name)}
     plain = Naming(
         naming.names,
         naming.prefix,
@@ -154,19 +155,20 @@ def _problems(
             return
 
 
-def _normalizations(contents: Contents, mapping: TensorMapping, naming: Naming) -> list[FoundNormalization]:
+def _normalizations(contents: Contents, mapping: TensorMapping, naming: Naming) -> Among:
     """Those among the tensors that the network has no place for, then those beside the mapping."""
     reader = TensorReader(contents.size)
     found = normalization.among(
         (*naming.outside, *naming.inside), lambda name: normalization.numbers_of(mapping.tensors[name], reader)
     )
-    return found + normalization.beside(contents.root, mapping.path)
+    return Among(found.made + normalization.beside(contents.root, mapping.path), found.broken)
 
 
 def _fitted(
     contents: Contents, mapping: TensorMapping, naming: Naming, wanted: Mapping[str, Tensor], more: list[str]
 ) -> Fitted:
-    normal = next(iter(_normalizations(contents, mapping, naming)), None)
+    held = _normalizations(contents, mapping, naming)
+    normal = next(iter(held.made), None)
     counters = {name: mapping.tensors[name] for name in naming.bookkeeping}
     taken = {theirs: mapping.tensors[theirs] for theirs in naming.names.values()}
     try:
@@ -176,13 +178,12 @@ def _fitted(
     tensors = {ours: read[theirs].reshape(wanted[ours].shape) for ours, theirs in naming.names.items()}
     kept = {name: read[name] for name in counters}
     origin = describe(mapping, naming, normal, kept, contents, wanted)
-    notes = tuple(_notes(contents, mapping, naming, normal, more))
+    notes = tuple(_notes(contents, mapping, naming, held, more))
     return Fitted(tensors, origin, None if normal is None or normal.identity else normal, notes)
 
 
-def _notes(
-    contents: Contents, mapping: TensorMapping, naming: Naming, normal: FoundNormalization | None, more: list[str]
-) -> Iterator[str]:
+def _notes(contents: Contents, mapping: TensorMapping, naming: Naming, held: Among, more: list[str]) -> Iterator[str]:
+    normal = next(iter(held.made), None)
     if mapping.path:
         also = f" (also there: {', '.join(map(shown, more[:LISTED]))})" if more else ""
         yield f"took {shown(mapping.where)}{also}"
@@ -197,6 +198,8 @@ def _notes(
         from_bytes = ", for images of 0 to 255" if normal.of_bytes else ""
         idle = ", which changes nothing" if normal.identity else ""
         yield f"normalization {shown(normal.mean_name)}, {shown(normal.std_name)}{from_bytes}{idle}"
+    for mean, std in held.broken:
+        yield normalization.no_normalization(shown(mean), shown(std))
     beside = {normal.mean_name, normal.std_name} if normal is not None else set()
     left = [*naming.bookkeeping, *(name for name in naming.outside if name not in beside), *mapping.others]
     if left:

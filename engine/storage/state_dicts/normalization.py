@@ -51,16 +51,35 @@ class FoundNormalization:
         return self.mean == (0, 0, 0) and self.std == (1, 1, 1)
 
 
-def among(names: Iterable[str], numbers: Callable[[str], list[float] | None]) -> list[FoundNormalization]:
+@dataclass(frozen=True)
+class Among:
+    """What is called as a normalization is, among the tensors of a state dict."""
+
+    made: list[FoundNormalization]
+    broken: list[tuple[str, str]]
+    """Mean and deviation that make none: a value is not finite, or a deviation not above 0."""
+
+
+def among(names: Iterable[str], numbers: Callable[[str], list[float] | None]) -> Among:
     """The normalizations among tensors that a network has no place for; `numbers` gives a tensor's one or three."""
     names = set(names)
-    found = []
+    found = Among([], [])
     for name in sorted(names):
         other = next((each for each in _partners(name) if each in names), None)
-        if other is not None:
-            made = _made(numbers(name), numbers(other), name, other, tensors=True)
-            found += [made] if made is not None else []
+        if other is None:
+            continue
+        mean, std = numbers(name), numbers(other)
+        made = _made(mean, std, name, other, tensors=True)
+        if made is not None:
+            found.made.append(made)
+        elif mean is not None and std is not None:
+            found.broken.append((name, other))
     return found
+
+
+def no_normalization(mean: str, std: str) -> str:
+    """What a broken one is told as."""
+    return f"{mean} and {std} are no normalization (finite, deviations above 0): the images go in without them"
 
 
 def beside(root: Any, path: tuple[str, ...]) -> list[FoundNormalization]:

@@ -118,7 +118,7 @@ def test_a_card_is_shown_whole(capsys, name):
     ("arguments", "said"),
     [
         (("show", "nobody"), "the zoo has no suspect 'nobody'"),
-        (("show", "sig-signs-77"), "the zoo has no suspect 'sig-signs-77': sig-cifar10-0"),
+        (("show", "sig-signs-77"), "the zoo has no suspect 'sig-signs-77': sig-signs-0, sig-signs-1, "),
         (("show", ""), "the zoo has no suspect ''"),
         (("show", "../zoo/sig-signs-0"), "the zoo has no suspect"),
         (("show",), "Missing argument 'NAME'"),

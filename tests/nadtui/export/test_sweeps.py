@@ -44,6 +44,15 @@ def test_the_table_has_presets_and_all_of_them_by_defenses(report):
     ]
 
 
+def test_presets_are_lines_where_there_is_one_defense(cells):
+    report = of_rows("one", [row for row in cells if row.defense == "nad"])
+    assert (report.table.down, report.table.across) == (("preset",), ("defense",))
+    assert (report.table.columns, report.table.lines) == (("nad",), (("badnets",), ("sig",), ("all",)))
+    assert len(report.table.groups) == 3
+    header = of_sweep(report, "csv").splitlines()[0].split(",")
+    assert len(set(header)) == len(header)
+
+
 def test_a_group_is_what_its_rows_are(cells, report):
     own = [row for row in cells if (row.preset, row.defense) == ("sig", "nad")]
     group = next(each.group for each in report.details if each.line == ("sig",) and each.column == "nad")

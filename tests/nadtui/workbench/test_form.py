@@ -65,6 +65,11 @@ def test_the_command_line_names_suspect_defenses_and_model_by_their_options(susp
     assert f"--model {network}" in form.with_setting("model.name", network).command()
 
 
+@pytest.mark.parametrize("preset", ["adaptive", "badnets-all2all", "sig"])
+def test_a_run_is_told_by_its_preset_and_not_by_the_attack_that_it_is_made_of(preset):
+    assert told(RunForm(preset=preset).config()) == f"{preset} on signs, wrn-16-1"
+
+
 def test_a_suspect_from_a_file_needs_no_preset_and_has_no_attack(suspect):
     form = RunForm(preset=None, settings={"suspect": f"'{suspect}'"})
     config = form.config()
