@@ -195,7 +195,7 @@ def _outcome(view: RunView, folder: Path) -> ExitCode:
     diagnostics.note(f"record: {folder}")
     name = typed(folder)
     if view.stopped is not None:
-        diagnostics.note(f"stopped in {narrate.place(view.stopped)}")
+        diagnostics.note(f"stopped in {narrate.place(view.stopped, view)}")
         diagnostics.note(f"to go on: nadtui run --resume {name} --headless")
         return ExitCode.INTERRUPTED
     diagnostics.note(f"next: nadtui show {name} · nadtui export {name} --format md")

@@ -106,6 +106,18 @@ def line(event: Verified) -> str:
     """One measurement, for a log."""
     if event.unfit:
         return f"{event.stage}, {event.test}: {event.unfit}"
-    figures = ", ".join(f"{name} {formatting.number(value)}" for name, value in event.figures.items())
-    control = ", ".join(f"{name} {formatting.number(value)}" for name, value in event.control.items())
-    return f"{event.stage}, {event.test}: {figures}" + (f" (a clean model: {control})" if control else "")
+    control = f" (a clean model: {_named(event.control)})" if event.control else ""
+    without = f" (no control: {event.uncontrolled})" if event.uncontrolled else ""
+    return f"{event.stage}, {event.test}: {_named(event.figures)}{control}{without}"
+
+
+def _named(figures: Mapping[str, float]) -> str:
+    """Figures of a measurement with their names; what was not reached on the way has none."""
+    return ", ".join(
+        f"{name} {_NONE.get(name, '–') if math.isnan(value) else formatting.number(value)}"
+        for name, value in figures.items()
+    )
+
+
+_NONE = {"t50": "never"}
+"""How a figure that is NaN is said, where it means something."""

@@ -46,7 +46,7 @@ def _(event: events.RunStarted, view: RunView) -> str:
 
 @line.register
 def _(event: events.RunResumed, view: RunView) -> str:
-    return f"run {view.run}: goes on with {place(event)}"
+    return f"run {view.run}: goes on with {place(event, view)}"
 
 
 @line.register
@@ -138,8 +138,16 @@ def _(event: events.RunPaused, view: RunView) -> str:
     return "paused" if event.paused else "goes on"
 
 
-def place(event: events.RunStopped | events.RunResumed) -> str:
-    """Where a run was stopped, or goes on: the stage, with what is done of it."""
+def place(event: events.RunStopped | events.RunResumed, view: RunView) -> str:
+    """Where a run was stopped, or goes on: the stage, with what is done of it, or what comes after its model."""
+    stage = view.stages.get(event.stage)
+    if stage is not None and stage.finished is not None:
+        verified = (view.config.get("evaluation") or {}).get("verify")
+        return f"the verification of {event.stage}" if verified else f"{event.stage}, whose model is done"
+    if stage is not None and not stage.epochs:
+        return event.stage
+    if not event.epoch and not event.step:
+        return f"{event.stage} at its beginning"
     beyond = f" and {formatting.plural(event.step, 'step')} of the next" if event.step else ""
     return f"{event.stage} after epoch {event.epoch}{beyond}"
 
@@ -161,12 +169,14 @@ MOST_SCORES = 6
 
 
 def choice(event: events.Chosen) -> str:
-    """What a stage chose, and among which scores."""
-    each = [f"{name} {formatting.number(score)}" for name, score in event.scores.items() if not math.isnan(score)]
+    """What a stage chose, and what its candidates came to; higher is better, and of equals an earlier one is taken."""
+    tried = {name: score for name, score in event.scores.items() if not math.isnan(score)}
+    each = [f"{name} {formatting.number(score)}" for name, score in tried.items()]
     more = ", …" * (len(each) > MOST_SCORES)
-    among = f"{formatting.plural(len(event.scores), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}"
-    score = event.scores.get(event.choice, math.nan)
-    return f"{event.stage} chose {event.what} {event.choice} (score {formatting.number(score)}; {among})"
+    untried = f"; {len(event.scores) - len(tried)} not tried" if len(tried) < len(event.scores) else ""
+    score = formatting.number(event.scores.get(event.choice, math.nan))
+    among = f"{formatting.plural(len(event.scores), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}{untried}"
+    return f"{event.stage} chose {event.what} {event.choice} (score {score}; {among})"
 
 
 def isolation(event: events.Isolated) -> str:

@@ -41,7 +41,7 @@ def activity(view: RunView, state: RunState) -> str:
     if view.failure is not None:
         return f"failed in {view.failure.stage}"
     if view.stopped is not None:
-        return f"stopped in {narrate.place(view.stopped)}; R goes on from there"
+        return f"stopped in {narrate.place(view.stopped, view)}; R goes on from there"
     return ""
 
 

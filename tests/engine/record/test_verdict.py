@@ -61,3 +61,12 @@ def test_each_purified_model_has_its_own():
         "anp": Word.NOT_ERASED,
     }
     assert of_summary({"stages": ["nonsense", {}]}) == {}
+
+
+@pytest.mark.parametrize(("acc", "said"), [(94.0, False), (86.1, False), (86.0, True), (30.4, True)])
+def test_the_line_says_what_it_cost_where_it_cost_the_model(acc, said):
+    """A model that knows nothing any more answers no trigger either."""
+    verdict = judged(figures(99.0) | {"acc": 96.0}, figures(0.0) | {"acc": acc})
+    assert (verdict.word, verdict.lost) == (Word.ERASED, pytest.approx(96.0 - acc))
+    assert verdict.line.endswith(f"; {96.0 - acc:.1f} points of ACC lost") is said
+    assert verdict.to_dict()["lost"] == pytest.approx(96.0 - acc)

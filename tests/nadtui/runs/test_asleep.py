@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
+from engine.events import Verified
 from engine.record.view import RunView, fold
 from nadtui.runs import asleep, one_model
 from tests import run_folders
@@ -43,3 +45,10 @@ def test_one_model_tells_its_figures_its_verdict_and_what_it_chose():
     assert figures == "ACC 93.0  ASR 60.0"
     assert verdict.startswith("not erased: ASR +59.5 over its base rate of 0.5")
     assert chosen.startswith("fine-tuning chose bound 4 (score 0.93")
+
+
+def test_a_log_says_never_for_what_is_reached_nowhere_and_why_there_is_no_control():
+    path = Verified(stage="nad", test="linear-path", figures={"t50": math.nan, "asr_mean": 99.7})
+    assert asleep.line(path) == "nad, linear-path: t50 never, asr_mean 99.7"
+    alone = Verified(stage="nad", test="existence", figures={"coefficient": math.nan}, uncontrolled="the zoo has none")
+    assert asleep.line(alone) == "nad, existence: coefficient – (no control: the zoo has none)"

@@ -1,6 +1,11 @@
 """Lines of the log."""
 
-from engine.events import Chosen, StageStarted
+import dataclasses
+import math
+
+import pytest
+
+from engine.events import Chosen, RunStopped, StageStarted
 from engine.figures import Change
 from engine.record.view import RunView, fold
 from nadtui.runs import narrate
@@ -17,6 +22,34 @@ def test_of_many_candidates_the_first_are_named():
     scores = {str(number): number / 10 for number in range(9)}
     said = narrate.choice(Chosen(stage="a", what="b", choice="8", scores=scores))
     assert said.endswith("9 candidates: 0 0, 1 0.1, 2 0.2, 3 0.3, 4 0.4, 5 0.5, …)")
+
+
+def test_candidates_that_were_not_tried_are_counted():
+    scores = {"1": 2.0, "0.9": math.nan, "0.8": math.nan}
+    said = narrate.choice(Chosen(stage="trial", what="reach", choice="1", scores=scores))
+    assert said == "trial chose reach 1 (score 2; 3 candidates: 1 2; 2 not tried)"
+
+
+@pytest.mark.parametrize(
+    ("stage", "epoch", "step", "said"),
+    [
+        ("attack", 1, 0, "attack after epoch 1"),
+        ("attack", 1, 3, "attack after epoch 1 and 3 steps of the next"),
+        ("attack", 0, 0, "attack at its beginning"),
+        ("masks", 0, 0, "masks"),
+        ("done", 0, 0, "done, whose model is done"),
+        ("verified", 0, 0, "the verification of verified"),
+    ],
+)
+def test_a_place_to_stop_is_told_by_what_is_done(stage, epoch, step, said):
+    started = scripted_run.run_started()
+    if stage == "verified":
+        config = {**started.config, "evaluation": {"verify": True}}
+        started = dataclasses.replace(started, config=config)
+    view = fold([started, StageStarted(stage=stage, epochs=0 if stage == "masks" else 2, steps=4)])
+    if stage in ("done", "verified"):
+        view.stages[stage].finished = fold(run_folders.side_by_side()).stages["nad"].finished
+    assert narrate.place(RunStopped(stage=stage, epoch=epoch, step=step), view) == said
 
 
 def test_without_a_trigger_figures_are_acc_alone():
