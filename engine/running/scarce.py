@@ -115,4 +115,5 @@ def _empty(loaded: ImageData, labels: Tensor, where: str, more: str) -> Iterator
     counts = labels.bincount(minlength=loaded.classes)
     names = [repr(name) for name, count in zip(loaded.class_names, counts.tolist(), strict=True) if not count]
     if names:
-        yield f"{len(names)} of {loaded.classes} classes have no image in {where}: {few(names)}; {more}"
+        have = "has" if len(names) == 1 else "have"
+        yield f"{len(names)} of {loaded.classes} classes {have} no image in {where}: {few(names)}; {more}"

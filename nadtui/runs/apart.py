@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeGuard
 
 from nadtui import formatting
 
@@ -24,11 +24,12 @@ def apart(configs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     compared = [{name: value for name, value in config.items() if _counts(name, shared)} for config in configs]
     names = dict.fromkeys(name for config in compared for name in config)
     differing = [name for name in names if len({str(config.get(name, _ABSENT)) for config in compared}) > 1][:MOST]
-    titles = _shortest(differing)
+    titles = _shortest(differing, ".")
+    files = _shortest({value for config in compared for name in differing if _is_path(value := config.get(name))}, "/")
     return [
         (
             *(name for name in own if name not in shared),
-            *(f"{titles[name]} {_shown(config[name])}" for name in differing if config.get(name) is not None),
+            *(f"{titles[name]} {_shown(config[name], files)}" for name in differing if config.get(name) is not None),
         )
         for own, config in zip(defended, compared, strict=True)
     ]
@@ -47,17 +48,24 @@ def _counts(name: str, shared: Sequence[str]) -> bool:
 _ABSENT = object()
 
 
-def _shortest(names: Sequence[str]) -> dict[str, str]:
-    """Each name's shortest ending of whole parts that no other of them has."""
+def _shortest(names: Collection[str], mark: str) -> dict[str, str]:
+    """Each name's shortest ending of whole parts, which `mark` sets apart, that no other of them has."""
     found = {}
     for name in names:
-        parts = name.split(".")
-        endings = (".".join(parts[-count:]) for count in range(1, len(parts) + 1))
+        parts = name.split(mark)
+        endings = (mark.join(parts[-count:]) for count in range(1, len(parts) + 1))
         found[name] = next(
-            (end for end in endings if sum(each == end or each.endswith(f".{end}") for each in names) == 1), name
+            (end for end in endings if sum(each == end or each.endswith(f"{mark}{end}") for each in names) == 1), name
         )
     return found
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else formatting.clean(value)
+def _is_path(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str) and "/" in value
+
+
+def _shown(value: Any, files: Mapping[str, str]) -> str:
+    """A field's value; a file by as much of its path's end as tells it apart."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return formatting.clean(files[value] if _is_path(value) else value)

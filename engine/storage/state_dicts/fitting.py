@@ -76,7 +76,8 @@ def found_in(contents: Contents) -> list[TensorMapping]:
     except NotWholeError as error:
         raise RequestError(f"{contents.path}: {error}") from error
     if not found:
-        raise RequestError(f"{contents.path} holds no state dict but {_held(contents.root)}")
+        held = _held(contents.root)
+        raise RequestError(f"{contents.path} holds {held if held == 'nothing' else f'no state dict but {held}'}")
     return found
 
 

@@ -178,7 +178,7 @@ def test_a_run_is_recorded_with_how_its_data_was_understood(strange):
         "badnets: 12 of 120 training images are poisoned; target: class '2' (id 1)",
         "float64 from 0 to 1 read as uint8 0-255",
         "attack.target = 2: read as a name, class '2' (id 1); not class '3' (id 2)",
-        "1 of 3 classes have no image in the test part of 40 images: '3'",
+        "1 of 3 classes has no image in the test part of 40 images: '3'",
     ):
         assert wanted in told
     assert [level for text, level in said.items() if "attack.target" in text or "no image" in text] == ["warning"] * 2

@@ -23,6 +23,13 @@ def test_what_differs_is_said_as_shortly_as_tells_it_apart():
     assert all(len(said) == MOST for said in apart(many))
 
 
+def test_a_file_is_said_by_the_end_of_its_path_that_tells_it_apart():
+    files = ("trained", "/some/where/one.pt", "/some/where/else/two.pt", "/here/two.pt", None)
+    said = apart([{"suspect": file} for file in files])
+    assert said == [("suspect trained",), ("suspect one.pt",), ("suspect else/two.pt",), ("suspect here/two.pt",), ()]
+    assert apart([{"taps": ["a/b"]}, {"taps": ["c"]}]) == [("taps ['a/b']",), ("taps ['c']",)]
+
+
 def test_in_the_list_two_runs_that_look_alike_are_told_apart_at_any_width(tmp_path):
     for number, rate in enumerate((0.1, 0.2)):
         name = f"20260101-12000{number}-badnets-signs-s0"
