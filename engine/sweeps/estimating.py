@@ -1,10 +1,12 @@
-"""How long cells will take, by what this machine has measured: finished runs of the same defense, data and network.
+"""How long cells will take, by what this machine has measured: finished runs of as much of the same work.
 
 Free of torch.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.record.layout import RECORD
 from engine.record.listing import list_runs
 from engine.sweeps.index import Cell, Index
 from engine.sweeps.layout import RUNS
 
-Key = tuple[str, str, str]
-"""A defense, or an attack whose suspect is trained; a data set; a network."""
+Key = str
+"""A defense, or an attack whose suspect is trained, on a data set and a network, and how much of it there is to do."""
 NEWEST = 300
 """Runs that are looked at."""
+_AMOUNTS = ("epochs", "steps", "rounds", "iterations", "batch_size", "budget", "file")
+"""Last parts of the fields that say how much is to do."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,9 @@ def estimated(cells: Sequence[Cell], of: Index, measured: Mapping[Key, float]) -
     known, suspects = [], set()
     for cell in cells:
         config = of.templates[cell.template]
-        attack = str((config["attack"] or {}).get("name"))
-        place = str(config["data"]["name"]), str(config["model"]["name"])
-        defense = measured.get((str(cell.axes["defense"]), *place))
-        trained = 0.0 if config["suspect"] != "trained" or cell.suspect in suspects else measured.get((attack, *place))
+        defense = measured.get(_of_defense(config, str(cell.axes["defense"])))
+        given = config["suspect"] != "trained" or cell.suspect in suspects
+        trained = 0.0 if given else measured.get(_of_suspect(config))
         if defense is not None and trained is not None:
             known.append(defense + trained)
             suspects.add(cell.suspect)
@@ -54,7 +58,7 @@ def measured(folders: Iterable[Path]) -> dict[Key, float]:
     found: dict[Key, list[float]] = defaultdict(list)
     for folder in folders:
         for head in list_runs(folder)[:NEWEST]:
-            for key, seconds in _of(head.summary or {}):
+            for key, seconds in _of(head.path, head.summary or {}):
                 found[key].append(seconds)
     return {key: statistics.fmean(values) for key, values in found.items()}
 
@@ -64,15 +68,36 @@ def runs_of(sweep: Path) -> Path:
     return Path(sweep) / RUNS
 
 
-def _of(summary: Mapping[str, Any]) -> Iterator[tuple[Key, float]]:
-    try:
-        place = str(summary["dataset"]["name"]), str(summary["model"]["name"])
+def _of(run: Path, summary: Mapping[str, Any]) -> Iterator[tuple[Key, float]]:
+    with contextlib.suppress(OSError, KeyError, TypeError, AttributeError, ValueError):  # an older record, a stranger's
+        with (run / RECORD).open(encoding="utf-8") as record:
+            config = json.loads(record.readline())["config"]
         spent: dict[str, float] = defaultdict(float)
         for stage in summary["stages"]:
             if stage["role"] == "suspect" and not stage["cached"]:
-                yield (str(summary["attack"].get("name")), *place), float(stage["seconds"])
+                yield _of_suspect(config), float(stage["seconds"])
             elif stage["defense"]:
                 spent[str(stage["defense"])] += float(stage["seconds"])
-        yield from (((defense, *place), seconds) for defense, seconds in spent.items())
-    except (KeyError, TypeError, AttributeError, ValueError):
-        return  # an older record, or a stranger's
+        yield from ((_of_defense(config, defense), seconds) for defense, seconds in spent.items())
+
+
+def _of_defense(config: Mapping[str, Any], name: str) -> Key:
+    measures = {each: config["evaluation"].get(each) for each in ("verify", "shadow")}
+    return _key(config, name, config["defenses"][name], clean=config["data"].get("clean_fraction"), **measures)
+
+
+def _of_suspect(config: Mapping[str, Any]) -> Key:
+    return _key(config, str((config["attack"] or {}).get("name")), config["training"])
+
+
+def _key(config: Mapping[str, Any], what: str, settings: Mapping[str, Any], **more: Any) -> Key:
+    place = config["data"]["name"], config["model"]["name"]
+    return json.dumps([what, *place, sorted(_amounts(settings)), more], default=str)
+
+
+def _amounts(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _amounts(value, f"{before}{name}.")
+        elif name in _AMOUNTS:
+            yield before + name, str(value)
