@@ -113,13 +113,13 @@ def columns(width: int, *, several: bool = False, alike: bool = False, chosen: S
     more = [Column("", 3, lambda row, _: f"+{row.more}" if row.more else "")] * several
     seed = Column("seed", 4, lambda row, _: "" if row.seed is None else str(row.seed), "right")
     age = Column("age", 6, lambda row, _: row.age, "right")
-    verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict", of_group=_verdict)
+    verdict = Column("verdict", 13, lambda row, _: row.verdict, tone="verdict", of_group=_verdict_in(13))
     mark = Column("", 1, lambda row, _: LOOKS[row.state].mark, tone="state")
     preset = Column("preset", 10, _named)
     data = Column("data", 5 if alike else 8, lambda row, _: row.dataset)
     if width < (70 if alike else 66):
         changes = [_figures("ACC", "acc", 9, 1), _figures("ASR", "asr", 7, 0), *more]
-        state = Column("state", 10, _condition_or_verdict, tone="verdict")
+        state = Column("state", 10, _condition_or_verdict, tone="verdict", of_group=_verdict_in(10))
         narrow = [mark, preset, replace(data, width=min(7, data.width)), seed, state, *changes, age]
         return _filled(narrow, width, (1,))
     changes = [_figures("ACC", "acc", 11, 1), _figures("ASR", "asr", 11, 1), *more]
@@ -127,7 +127,7 @@ def columns(width: int, *, several: bool = False, alike: bool = False, chosen: S
     if width < 104:
         both = Column("state", 12, _condition, tone="state")
         if width < 84:
-            both = Column("state", 12, _condition_or_verdict, tone="verdict")
+            both = Column("state", 12, _condition_or_verdict, tone="verdict", of_group=_verdict_in(12))
         medium = [mark, preset, data, seed, both, *changes, *[verdict] * (width >= 84), age]
         return _filled(medium, width, (1,) if alike else (1, 2))
     stage = Column("stage", 28 if width >= 118 else 20, _progress)
@@ -167,8 +167,15 @@ def _of_field(name: str) -> Column:
 _FIGURES = ("acc", "asr", "ra", "base")
 
 
-def _verdict(group: Group) -> str:
-    return group.verdict
+def _verdict_in(width: int) -> Callable[[Group], str]:
+    """A group's verdict for a column so wide: as much as has room of how many have it, and how many have another."""
+
+    def said(group: Group) -> str:
+        counted = group.verdict.partition(" +")[0]
+        word = counted.partition(" ")[2]
+        return next((each for each in (group.verdict, counted) if len(each) <= width), word)
+
+    return said
 
 
 def _last(value: float | None) -> tuple[bool, float]:

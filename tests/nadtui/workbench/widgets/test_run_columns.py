@@ -9,6 +9,7 @@ import pytest
 from engine.record.state import RunState
 from engine.record.verdict import Word
 from nadtui.runs.catalog import RunRow
+from nadtui.runs.grouping import grouped
 from nadtui.workbench.widgets.run_columns import columns, fitted
 
 
@@ -27,6 +28,17 @@ def test_columns_fill_the_width(width):
 def test_every_width_tells_what_a_finished_run_has_come_to(width):
     row = RunRow("id", Path("x"), RunState.FINISHED, "sig", "signs", 0, verdict=Word.PARTLY)
     assert "partly" in [column.text(row, column.width) for column in columns(width)]
+
+
+@pytest.mark.parametrize("width", range(56, 181, 4))
+def test_every_width_tells_what_most_of_a_group_have_come_to(width):
+    rows = [
+        RunRow(str(number), Path(str(number)), RunState.FINISHED, "sig", "signs", number, verdict=verdict)
+        for number, verdict in enumerate([Word.NOT_ERASED] * 11 + [Word.ERASED])
+    ]
+    [group] = grouped(rows, "preset")
+    said = [(column.of_group(group), column.width) for column in columns(width)]
+    assert any("not erased" in text and len(text) <= room for text, room in said)
 
 
 def test_progress_is_a_bar_where_there_is_room():
