@@ -39,7 +39,10 @@ def _values(tensor: Stored, size: int) -> str | None:
         read = TensorReader(size).read(tensor)
     except NotWholeError as error:
         return str(error)
-    odd = 0 if not read.is_floating_point() else int((~read.isfinite()).sum())
+    if not read.is_floating_point():
+        return None
+    wide = read if read.element_size() > 1 else read.float()  # torch does not ask eight bits whether they are finite
+    odd = int((~wide.isfinite()).sum())
     return f"{odd:,} of {read.numel():,} are not finite (NaN or infinity)" if odd else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.inspection.flaws import Flaws, flaws
 from engine.inspection.guess import Guess, classes_of, guess
+from engine.models.bounded import is_bound
 from engine.models.preprocessing import Preprocessing
 from engine.storage.contents import Contents, open_checkpoint
 from engine.storage.pickles.values import Stored
@@ -100,7 +101,7 @@ def inspect(path: Path) -> Inspection:
     held = normalization.among(tensors, lambda name: normalization.numbers_of(tensors[name], reader))
     normal = next(iter(held.made + normalization.beside(contents.root, found[0].path)), None)
     taken = {normal.mean_name, normal.std_name} if normal is not None else set()
-    taken |= {name for pair in held.broken for name in pair}
+    taken |= {name for pair in held.broken for name in pair} | {name for name in tensors if is_bound(name)}
     weights = {name: shape for name, shape in shapes.items() if name not in taken}
     network = guess(weights)
     return Inspection(

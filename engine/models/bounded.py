@@ -20,6 +20,11 @@ OPEN = torch.finfo(torch.float32).max
 """A bound that bounds nothing."""
 
 
+def is_bound(name: str) -> bool:
+    """Whether a tensor of that name in a state dict is the bound of a norm."""
+    return name.endswith(_ENDING)
+
+
 def bind(model: nn.Module, bounds: Mapping[str, Tensor]) -> nn.Module:
     """Have the named modules give at most their bounds [C, h, w], each at least 0, and no others; the model itself.
 
@@ -52,7 +57,7 @@ def taking(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module
     for name, shape in shapes.items():
         theirs = f".{name.removesuffix(_ENDING)}"
         known = [ours for ours in modules if theirs.endswith(f".{ours}")]
-        if name.endswith(_ENDING) and known:
+        if is_bound(name) and known:
             bounds[modules[max(known, key=len)]] = torch.full(shape, OPEN)
     return bind(model, bounds)
 

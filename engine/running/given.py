@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.config.run import RunConfig
 from engine.errors import RequestError
 from engine.inspection.guess import guess
-from engine.models.bounded import BOUND
+from engine.models.bounded import is_bound
 from engine.models.preprocessing import Preprocessing
 from engine.running.network import Network
 from engine.storage.checkpoints import fit
@@ -62,7 +62,7 @@ def read_given(config: RunConfig, network: Network) -> Given | None:
 def _bounds(contents: Contents) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """What the file holds of bounds on activations, as UNIT leaves them."""
     held = found_in(contents)[0].tensors.items()
-    return tuple((name, tuple(each.shape)) for name, each in held if name.endswith(f".{BOUND}"))
+    return tuple((name, tuple(each.shape)) for name, each in held if is_bound(name))
 
 
 def _fitted(contents: Contents, network: Network) -> Fitted:

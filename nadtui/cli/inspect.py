@@ -40,6 +40,7 @@ def inspect(
 
 
 def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
+    from engine.models.bounded import is_bound
     from engine.models.preprocessing import Preprocessing
     from engine.storage.state_dicts.fitting import listed, shown
     from engine.storage.state_dicts.normalization import no_normalization
@@ -59,6 +60,8 @@ def _facts(found: Inspection) -> Iterator[tuple[str, str]]:
         yield "no place for", listed([shown(name) for name in found.flaws.beside])
     if found.flaws.values:
         yield "values", listed([f"{shown(name)}: {said}" for name, said in found.flaws.values.items()])
+    if bounds := sum(map(is_bound, found.tensors)):
+        yield "bounds", f"on the activations of {formatting.plural(bounds, 'norm')}, as UNIT leaves them"
     yield "classes", str(found.classes or "cannot be told")
     if normal is not None:
         said = Preprocessing(normal.mean, normal.std).said()

@@ -69,6 +69,21 @@ def test_a_normalization_that_is_none_is_said_where_it_is_left_out(tmp_path, std
     assert any(note.startswith("normalize.mean and normalize.std are no normalization") for note in fitted.notes)
 
 
+def test_bounds_on_activations_are_nothing_strange(tmp_path, capsys):
+    file = saved(tmp_path, **{"net.bn1.bound": torch.ones(64, 8, 8)})
+    found = inspect(file)
+    assert (found.network.fits, found.flaws.differs, found.flaws.beside) == (True, (), ())
+    assert dispatch(["inspect", str(file)]) == ExitCode.DONE
+    assert "bounds        on the activations of 1 norm" in capsys.readouterr().out
+
+
+def test_eight_bits_are_looked_at_too(tmp_path):
+    odd = torch.tensor([1.0, math.nan, 2.0, 3.0]).to(torch.float8_e5m2)
+    assert inspect(saved(tmp_path, **{"net.fc.bias": odd})).flaws.values == {
+        "net.fc.bias": "1 of 4 are not finite (NaN or infinity)"
+    }
+
+
 def test_they_are_shown(tmp_path, capsys):
     names = {
         "normalize.mean": torch.zeros(3),
