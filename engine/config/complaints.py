@@ -42,11 +42,7 @@ def _explained(error: ValidationError, values: Mapping[str, Any], config: type[B
     message = _PYDANTICS.sub("must ", message.removeprefix("Value error, "))
     if first["type"] == "missing":
         return f"'{name}' is missing"
-    if not path:
-        return message
-    # What is wrong in a table, the message names; the table as Python writes it would only hide that.
-    given = "" if isinstance(first["input"], Mapping) else f" = {shown(first['input'])}"
-    return f"{name}{given}: {message}"
+    return f"{name} = {shown(first['input'])}: {message}" if path else message
 
 
 _WANTED = {

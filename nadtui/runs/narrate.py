@@ -144,10 +144,8 @@ def place(event: events.RunStopped | events.RunResumed, view: RunView) -> str:
     if stage is not None and stage.finished is not None:
         verified = (view.config.get("evaluation") or {}).get("verify")
         return f"the verification of {event.stage}" if verified else f"{event.stage}, whose model is done"
-    if stage is not None and not stage.epochs:
-        return event.stage
     if not event.epoch and not event.step:
-        return f"{event.stage} at its beginning"
+        return f"{event.stage} at its beginning" if stage is not None and stage.epochs else event.stage
     beyond = f" and {formatting.plural(event.step, 'step')} of the next" if event.step else ""
     return f"{event.stage} after epoch {event.epoch}{beyond}"
 

@@ -151,7 +151,7 @@ def test_a_resumed_run_shows_what_it_had_before(capsys: pytest.CaptureFixture[st
     assert follow(FakeJob([*timed(rest, start=START + 100, first=50), stopped]), before) == ExitCode.INTERRUPTED
     out, err = capsys.readouterr()
     assert [line.split()[0] for line in out.splitlines()] == ["stage", "attack", "teacher"]
-    assert "goes on with teacher after epoch 0" in err
+    assert "goes on with teacher\n" in err
 
 
 def test_a_run_kept_elsewhere_is_named_by_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

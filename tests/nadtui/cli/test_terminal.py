@@ -52,7 +52,7 @@ def test_a_run_is_started_from_the_keyboard_and_shows_asr_before_and_after(tmp_p
     screen.press("1", "End")
     screen.until("zz-tiny ──")  # the preview's title
     screen.press("Enter")
-    screen.until("badnets on signs")  # the form, judged
+    screen.until("zz-tiny on signs")  # the form, judged
     screen.press("C-s")
     shown = screen.until("finished", "nad 2/2 ACC")
     for stage in ("attack 3/3", "nad 2/2"):
