@@ -142,7 +142,7 @@ def place(event: events.RunStopped | events.RunResumed, view: RunView) -> str:
     """Where a run was stopped, or goes on: the stage, with what is done of it, or what comes after its model."""
     stage = view.stages.get(event.stage)
     if stage is not None and stage.finished is not None:
-        verified = (view.config.get("evaluation") or {}).get("verify")
+        verified = stage.role == "purified" and (view.config.get("evaluation") or {}).get("verify")
         return f"the verification of {event.stage}" if verified else f"{event.stage}, whose model is done"
     if not event.epoch and not event.step:
         return f"{event.stage} at its beginning" if stage is not None and stage.epochs else event.stage
@@ -167,7 +167,7 @@ MOST_SCORES = 6
 
 
 def choice(event: events.Chosen) -> str:
-    """What a stage chose, and what its candidates came to; higher is better, and of equals an earlier one is taken."""
+    """What a stage chose, and what its candidates came to: the higher, the better."""
     tried = {name: score for name, score in event.scores.items() if not math.isnan(score)}
     each = [f"{name} {formatting.number(score)}" for name, score in tried.items()]
     more = ", …" * (len(each) > MOST_SCORES)

@@ -39,15 +39,17 @@ def test_candidates_that_were_not_tried_are_counted():
         ("masks", 0, 0, "masks"),
         ("done", 0, 0, "done, whose model is done"),
         ("verified", 0, 0, "the verification of verified"),
+        ("verified teacher", 0, 0, "verified teacher, whose model is done"),
     ],
 )
 def test_a_place_to_stop_is_told_by_what_is_done(stage, epoch, step, said):
     started = scripted_run.run_started()
-    if stage == "verified":
+    if stage.startswith("verified"):
         config = {**started.config, "evaluation": {"verify": True}}
         started = dataclasses.replace(started, config=config)
     view = fold([started, StageStarted(stage=stage, epochs=0 if stage == "masks" else 2, steps=4)])
-    if stage in ("done", "verified"):
+    if stage not in ("attack", "masks"):
+        view.stages[stage].role = "purified" if stage == "verified" else "reference"
         view.stages[stage].finished = fold(run_folders.side_by_side()).stages["nad"].finished
     assert narrate.place(RunStopped(stage=stage, epoch=epoch, step=step), view) == said
 
