@@ -108,8 +108,8 @@ def test_in_our_recipes_nads_kin_differ_from_it_by_their_loss_alone(recipe: str,
         assert (mine.training, mine.objective) == (nads.training, nads.objective)
 
 
-@pytest.mark.parametrize("dataset", ["cifar10", "gtsrb"])
-def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epochs(dataset: str):
+@pytest.mark.parametrize("dataset", list(data.SOURCES))
+def test_thorough_recipe_is_the_default_with_twice_the_epochs_and_on_cifar10_more_weight_decay(dataset: str):
     default, thorough = (
         resolve("badnets", dataset=dataset, recipe=name, defenses=BOTH) for name in ("default", "thorough")
     )
@@ -120,7 +120,8 @@ def test_thorough_recipe_is_the_default_with_more_weight_decay_and_twice_the_epo
     ):
         ours, theirs = (stage(config).model_dump() for config in (thorough, default))
         assert ours["training"].pop("epochs") == 2 * theirs["training"].pop("epochs")
-        assert ours["training"].pop("weight_decay") > theirs["training"].pop("weight_decay")
+        if dataset == "cifar10":
+            assert ours["training"].pop("weight_decay") > theirs["training"].pop("weight_decay")
         assert ours == theirs
 
 
