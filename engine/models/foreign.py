@@ -108,8 +108,8 @@ def check_logits(network: nn.Module, images: Tensor, classes: int) -> None:
     name = str(getattr(network, "name", type(network).__name__))
     file = named(name)
     size = "x".join(map(str, images.shape[-2:]))
-    told = _unfit(name, size) if file is None else _told(name, file.path.absolute().parent)
-    with torch.no_grad(), in_eval_mode(network), told:
+    folder = None if file is None else file.path.absolute().parent
+    with torch.no_grad(), in_eval_mode(network), _unfit(name, size, folder):
         logits = network(images)
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
     if shape == (len(images), classes):
@@ -167,32 +167,37 @@ def _importing_beside(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: str, folder: Path | None) -> Iterator[None]:
-    """Whatever the code of a network raises, in one line, with file and line: the last ones that are in `folder`."""
+def _told(name: str, folder: Path) -> Iterator[None]:
+    """Whatever the code of a network's file raises, in one line, with its place in `folder`."""
     try:
         yield
     except RequestError:
         raise
     except (Exception, SystemExit) as error:
-        said = error.msg if isinstance(error, SyntaxError) else error
-        place = _place(error, folder)
-        raise _wrong(name, " ".join(f"{type(error).__name__}: {said}{place and f' ({place})'}".split())) from error
+        raise _wrong(name, _in_a_line(error, folder)) from error
 
 
 @contextmanager
-def _unfit(name: str, size: str) -> Iterator[None]:
-    """A network of no file fails at images that are not of its size: many are made for large ones."""
+def _unfit(name: str, size: str, folder: Path | None) -> Iterator[None]:
+    """A network fails at images that are not of its size: many are made for large ones, or for one size alone."""
     try:
         yield
-    except Exception as error:
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise _wrong(name, f"it cannot take images of {size} ({why})") from error
+    except RequestError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise _wrong(name, f"it cannot take images of {size} ({_in_a_line(error, folder)})") from error
 
 
-def _place(error: BaseException, folder: Path | None) -> str:
+def _in_a_line(error: BaseException, folder: Path | None) -> str:
+    """What was raised and what it says; of a network's file, with file and line: the last ones that are in `folder`."""
+    said = error.msg if isinstance(error, SyntaxError) else error
+    place = "" if folder is None else _place(error, folder)
+    return " ".join(f"{type(error).__name__}: {said}{place and f' ({place})'}".split())
+
+
+def _place(error: BaseException, folder: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    if folder is not None:
-        frames = [frame for frame in frames if Path(frame.filename).absolute().parent == folder]
+    frames = [frame for frame in frames if Path(frame.filename).absolute().parent == folder]
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else ""

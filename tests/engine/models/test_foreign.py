@@ -230,6 +230,6 @@ def test_the_logits_are_tried_on_real_images(folder):
     assert refusal("Flat") == "it gives 4 for 4 images, not 4x5 logits"
     assert refusal("Twice") == "it gives a tuple for 4 images, not 4x5 logits"
     line = source[: source.index("self.fc(images.flatten(1))")].count("\n") + 1
-    assert refusal("Fixed").startswith("RuntimeError: mat1 and mat2 shapes")
-    assert refusal("Fixed").endswith(f"(net.py, line {line})")
+    assert refusal("Fixed").startswith("it cannot take images of 8x8 (RuntimeError: mat1 and mat2 shapes")
+    assert refusal("Fixed").endswith(f"(net.py, line {line}))")
     check_logits(models.build("wrn-10-1", 5, seed=0), images, 5)
