@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Collection
@@ -13,6 +14,9 @@ from engine.record.reading import read_summary
 from engine.sweeps import results
 from engine.sweeps.index import Keep
 from engine.sweeps.layout import RUNS, SHARED
+
+LINKLESS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What a file system says that has no hard links (exFAT, some shares), or no more of them for one file."""
 
 
 def settle(folder: Path, cell: str, keep: Keep) -> None:
@@ -67,15 +71,20 @@ def _drop_others(run: Path, staying: Collection[str]) -> None:
 def _share(file: Path, one: Path) -> None:
     """Replace a file by a link to the one of the same weights, which it becomes where there is none.
 
-    A hard link: the run's folder stays whole wherever it is taken, and whichever run is deleted first.
+    A hard link: the run's folder stays whole wherever it is taken, and whichever run is deleted first. Where there can
+    be none, each run keeps a file of its own.
     """
     if not file.is_file():
         return
     one.parent.mkdir(exist_ok=True)
-    if not one.exists():
-        _linked(file, one)
-    elif not one.samefile(file):
-        _linked(one, file)
+    try:
+        if not one.exists():
+            _linked(file, one)
+        elif not one.samefile(file):
+            _linked(one, file)
+    except OSError as error:
+        if error.errno not in LINKLESS:
+            raise
 
 
 def _linked(source: Path, target: Path) -> None:

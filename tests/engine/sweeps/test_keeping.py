@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 from engine.config.layers import nested
+from engine.errors import RequestError
 from engine.record.layout import CONFIG, LEARNED, PRODUCTS, RECORD, SUMMARY
 from engine.sweeps import index, tries
 from engine.sweeps.estimating import estimated, measured
@@ -73,6 +76,29 @@ def test_a_suspect_of_many_cells_is_stored_once_and_outlives_each_of_them(tmp_pa
     assert len(list((tmp_path / SHARED).iterdir())) == 2
     first.unlink()
     assert rest[0].read_text() == "attack a"
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
+def test_without_hard_links_each_run_keeps_a_suspect_of_its_own(code: int, tmp_path: Path, monkeypatch):
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(code, os.strerror(code))
+
+    runs = [finished(tmp_path, cell) for cell in "ab"]
+    monkeypatch.setattr(os, "link", refused)
+    for cell in "ab":
+        settle(tmp_path, cell, "last")
+    assert [kept(run) for run in runs] == [{"attack", "nad"}] * 2
+    assert not list((tmp_path / SHARED).iterdir())
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch):
+    def refused(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    finished(tmp_path, "a")
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(RequestError, match="cannot be written: No space left"):
+        settle(tmp_path, "a", "last")
 
 
 def test_every_cell_has_a_reason(tmp_path: Path):
