@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from engine.errors import RequestError
 from nadtui.export.markdown import escape
 from nadtui.runs.columns import COLUMNS
-from nadtui.runs.result_rows import Row, groups, merged
+from nadtui.runs.result_rows import Row, across, families
 
 BEGIN = "<!-- results: written by `nadtui results readme`, not by hand -->"
 END = "<!-- end of results -->"
 
 _HEAD = (
-    *("data set", "preset", "attack seed", "clean subsets", "defense", "before", "teacher", "after"),
-    *("seconds, all stages", "seconds, attack alone"),
+    *("data set", "preset", "attack seeds", "clean subsets", "defense", "before", "teacher", "after"),
+    "highest ASR after",
 )
 
 
@@ -32,27 +32,26 @@ def renewed(text: str, rows: Iterable[Row]) -> str:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows of status `default` as a Markdown table, one line for each suspect and defense."""
+    """The rows of status `default` as a Markdown table, one line for each preset and defense."""
     lines = [_HEAD, ("---",) * len(_HEAD)]
     last = ""
-    for group in groups(row for row in rows if row["status"] == "default"):
-        row = merged(group)
+    for family in families(row for row in rows if row["status"] == "default"):
+        row = across(family)
         data = row["data"] or ""
-        lines.append((escape(data) if data != last else "", *_cells(row), *_times(group)))
+        lines.append((escape(data) if data != last else "", *_cells(row, family), _highest(family)))
         last = data
     return "\n".join("|" + "".join(f" {cell} |" if cell else " |" for cell in line) for line in lines)
 
 
-def _cells(row: Row) -> list[str]:
-    named = (row.shown("preset"), row.shown("attack.seed"), row.shown("seeds"), row.defender)
+def _cells(row: Row, family: Sequence[Row]) -> list[str]:
+    attacks = sorted({each["attack.seed"] for each in family if each["attack.seed"] is not None})
+    named = (row.shown("preset"), ", ".join(map(str, attacks)), row.shown("seeds"), row.defender)
     return [*map(escape, named), *(row.figures(stage) for stage in ("before", "teacher", "after"))]
 
 
-def _times(group: Sequence[Row]) -> list[str]:
-    """From the quickest of the runs to the slowest."""
-    times = []
-    for name in ("seconds", "seconds.attack"):
-        known = [row[name] for row in group if row[name] is not None]
-        ends = [COLUMNS[name].show(value) for value in (min(known), max(known))] if known else []
-        times.append(" to ".join(dict.fromkeys(ends)))
-    return times
+def _highest(family: Sequence[Row]) -> str:
+    """ASR that is left in the worst of the runs, where every row is of one run."""
+    left = [row["asr.after"] for row in family]
+    if None in left or any(row.n > 1 for row in family):
+        return ""
+    return COLUMNS["asr.after"].show(max(left))

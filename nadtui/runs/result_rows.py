@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -106,13 +107,36 @@ def merged(rows: Sequence[Row]) -> Row:
     by_subset = {tuple(row["seeds"] or ()): row for row in rows}
     if widest.n > 1 or len(by_subset) == 1:
         return widest
-    cells = {**widest.cells, "seeds": sorted(seed for seeds in by_subset for seed in seeds)}
+    # One suspect: nothing is spread before its defense.
+    figures = _spread(list(by_subset.values()), spared=".before")
+    return Row({**widest.cells, "seeds": sorted(seed for seeds in by_subset for seed in seeds), **figures})
+
+
+def families(rows: Iterable[Row]) -> list[list[Row]]:
+    """Rows of one preset and one defense together, whichever the suspect, in the order in which they first come."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        kind = re.sub(r"-\d+$", "", row["suspect"] or "")  # a suspect of the zoo is named by its attack seed, too
+        alike = [row[name] for name in _ONE if name not in ("attack.seed", "suspect")]
+        found.setdefault(json.dumps([kind, *alike]), []).append(row)
+    return list(found.values())
+
+
+def across(rows: Iterable[Row]) -> Row:
+    """One family as one row: of several suspects, each the mean of its clean subsets, mean and standard deviation."""
+    suspects = [merged(group) for group in groups(rows)]
+    if len(suspects) == 1:
+        return suspects[0]
+    seeds = sorted({seed for row in suspects for seed in row["seeds"] or ()})
+    return Row({**suspects[0].cells, "attack.seed": None, "seeds": seeds, **_spread(suspects)})
+
+
+def _spread(rows: Sequence[Row], spared: str = "?") -> dict[str, float | None]:
+    """Means of the figures that all rows have, and their standard deviations; none of those that end in `spared`."""
+    cells: dict[str, float | None] = {}
     for name in (f"{figure}.{stage}" for figure in FIGURES for stage in STAGES):
-        values = [row[name] for row in by_subset.values() if row[name] is not None]
-        if len(values) == len(by_subset):
-            cells[name] = statistics.fmean(values)
-            if not name.endswith(".before"):  # one suspect: nothing is spread there
-                cells[f"{name}.std"] = statistics.stdev(values)
-        else:
-            cells.pop(name, None)
-    return Row(cells)
+        values = [row[name] for row in rows if row[name] is not None]
+        known = len(values) == len(rows)
+        cells[name] = statistics.fmean(values) if known else None
+        cells[f"{name}.std"] = statistics.stdev(values) if known and not name.endswith(spared) else None
+    return cells

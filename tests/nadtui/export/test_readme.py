@@ -27,17 +27,34 @@ def test_the_readme_is_that_of_the_book():
     assert renewed(text, book.shipped()) == text, "nadtui results readme"
 
 
-def test_rows_of_one_suspect_are_one_line_with_the_span_of_their_seconds():
-    figures = {"attack.seed": 0, "seeds": [0], "acc.before": 95.8, "asr.before": 100.0, "acc.after": 93.5}
+def test_rows_of_one_suspect_are_the_mean_of_its_subsets_and_the_highest_asr_of_its_runs():
+    before = {"attack.seed": 0, "acc.before": 95.8, "asr.before": 100.0}
     rows = [
-        row(**figures, seconds=117),
-        row(**figures, seconds=96.4),
+        row(**before, seeds=[0], **{"acc.after": 93.0, "asr.after": 1.0}),
+        row(**before, seeds=[1], **{"acc.after": 94.0, "asr.after": 4.0}),
         row(**{"acc.before": 94.0}, preset="wanet"),
     ]
     assert body(rows) == [
-        "| signs | sig | 0 | 0 | nad | 95.8 / 100.0 | | 93.5 | 96 to 117 | |",
-        "| | wanet | | | nad | 94.0 | | | | |",
+        "| signs | sig | 0 | 0, 1 | nad | 95.8 / 100.0 | | 93.5 ± 0.7 / 2.5 ± 2.1 | 4.0 |",
+        "| | wanet | | | nad | 94.0 | | | |",
     ]
+
+
+def test_suspects_of_one_preset_are_one_line_each_with_the_weight_of_one():
+    rows = [
+        row(suspect="sig-signs-0", seeds=[0], **{"attack.seed": 0, "acc.before": 96.0, "asr.after": 1.0}),
+        row(suspect="sig-signs-0", seeds=[1], **{"attack.seed": 0, "acc.before": 96.0, "asr.after": 3.0}),
+        row(suspect="sig-signs-20", seeds=[0], **{"attack.seed": 20, "acc.before": 94.0, "asr.after": 6.0}),
+        row(suspect="sig-signs-vgg-11-0", seeds=[0], **{"attack.seed": 0, "acc.before": 90.0, "asr.after": 9.0}),
+    ]
+    assert body(rows) == [
+        "| signs | sig | 0, 20 | 0, 1 | nad | 95.0 ± 1.4 | | – / 4.0 ± 2.8 | 6.0 |",
+        "| | sig | 0 | 0 | nad | 90.0 | | – / 9.0 | 9.0 |",
+    ]
+
+
+def test_of_rows_that_are_means_the_highest_is_not_known():
+    assert body([row(seeds=[0, 1], **{"asr.after": 2.0})]) == ["| signs | sig | | 0, 1 | nad | | | – / 2.0 | |"]
 
 
 def test_what_was_only_tried_is_not_in_it():
@@ -46,8 +63,8 @@ def test_what_was_only_tried_is_not_in_it():
 
 def test_another_recipe_and_another_data_set_are_named():
     assert body([row(recipe="thorough"), row(data="gtsrb", recipe="default")]) == [
-        "| signs | sig | | | nad, thorough | | | | | |",
-        "| gtsrb | sig | | | nad | | | | | |",
+        "| signs | sig | | | nad, thorough | | | | |",
+        "| gtsrb | sig | | | nad | | | | |",
     ]
 
 
