@@ -107,8 +107,7 @@ def merged(rows: Sequence[Row]) -> Row:
     by_subset = {tuple(row["seeds"] or ()): row for row in rows}
     if widest.n > 1 or len(by_subset) == 1:
         return widest
-    # One suspect: nothing is spread before its defense.
-    figures = _spread(list(by_subset.values()), spared=".before")
+    figures = _spread(list(by_subset.values()), alike="before")  # they are of one suspect
     return Row({**widest.cells, "seeds": sorted(seed for seeds in by_subset for seed in seeds), **figures})
 
 
@@ -131,12 +130,14 @@ def across(rows: Iterable[Row]) -> Row:
     return Row({**suspects[0].cells, "attack.seed": None, "seeds": seeds, **_spread(suspects)})
 
 
-def _spread(rows: Sequence[Row], spared: str = "?") -> dict[str, float | None]:
-    """Means of the figures that all rows have, and their standard deviations; none of those that end in `spared`."""
+def _spread(rows: Sequence[Row], alike: str | None = None) -> dict[str, float | None]:
+    """Means of the figures that all rows have, and standard deviations, but of the stage that is alike in all."""
     cells: dict[str, float | None] = {}
-    for name in (f"{figure}.{stage}" for figure in FIGURES for stage in STAGES):
-        values = [row[name] for row in rows if row[name] is not None]
-        known = len(values) == len(rows)
-        cells[name] = statistics.fmean(values) if known else None
-        cells[f"{name}.std"] = statistics.stdev(values) if known and not name.endswith(spared) else None
+    for figure in FIGURES:
+        for stage in STAGES:
+            name = f"{figure}.{stage}"
+            values = [row[name] for row in rows if row[name] is not None]
+            known = len(values) == len(rows)
+            cells[name] = statistics.fmean(values) if known else None
+            cells[f"{name}.std"] = statistics.stdev(values) if known and stage != alike else None
     return cells
