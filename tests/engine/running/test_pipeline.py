@@ -118,12 +118,11 @@ def test_the_cache_is_refused_on_request_and_forgotten_when_the_attack_changes(w
 
 def test_fine_tuning_differs_from_nad_by_the_attention_loss_alone(tmp_path):
     """With attention weights too small to matter, NAD and its paired fine-tuning walk the same path."""
-    begun_as_suspect = ("start=suspect", "distance.weight=0", "training.lr=0.1", "beta=[1e-12,0,0]")
-    as_fine_tuning = ("objective.mixup=0", "objective.hinge=0.1", "objective.anchor.weight=0")
-    settings = [f"defenses.nad.distill.{text}" for text in (*begun_as_suspect, *as_fine_tuning)]
-    config = tiny_config(
-        "badnets", *settings, "defenses.fine-tuning.training.lr=0.1", defended_by=["nad", "fine-tuning"]
-    )
+    begun_as_suspect = ("start=suspect", "distance.weight=0", "beta=[1e-12,0,0]")
+    alike = ("training.lr=0.1", "objective.mixup=0", "objective.hinge=0.1", "objective.anchor.weight=0")
+    settings = [f"defenses.nad.distill.{text}" for text in (*begun_as_suspect, *alike)]
+    settings += [f"defenses.fine-tuning.{text}" for text in alike]
+    config = tiny_config("badnets", *settings, defended_by=["nad", "fine-tuning"])
     done = finished(run_all(config, tmp_path))
     nad, _ = load_weights(runs_in(tmp_path)[0] / done["nad"].checkpoint)
     tuned, _ = load_weights(runs_in(tmp_path)[0] / done["fine-tuning"].checkpoint)
