@@ -109,7 +109,7 @@ def check_logits(network: nn.Module, images: Tensor, classes: int) -> None:
     file = named(name)
     size = "x".join(map(str, images.shape[-2:]))
     folder = None if file is None else file.path.absolute().parent
-    with torch.no_grad(), in_eval_mode(network), _unfit(name, size, folder):
+    with torch.no_grad(), in_eval_mode(network), _told(name, folder, size):
         logits = network(images)
     shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else ()
     if shape == (len(images), classes):
@@ -167,35 +167,24 @@ def _importing_beside(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: str, folder: Path) -> Iterator[None]:
-    """Whatever the code of a network's file raises, in one line, with its place in `folder`."""
+def _told(name: str, folder: Path | None, size: str = "") -> Iterator[None]:
+    """Whatever a network's code raises, in one line; of a network's file with the place in its `folder`.
+
+    `size`: of the images that it is tried on: many networks are made for large ones, or for one size alone.
+    """
     try:
         yield
     except RequestError:
         raise
     except (Exception, SystemExit) as error:
-        raise _wrong(name, _in_a_line(error, folder)) from error
-
-
-@contextmanager
-def _unfit(name: str, size: str, folder: Path | None) -> Iterator[None]:
-    """A network fails at images that are not of its size: many are made for large ones, or for one size alone."""
-    try:
-        yield
-    except RequestError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise _wrong(name, f"it cannot take images of {size} ({_in_a_line(error, folder)})") from error
-
-
-def _in_a_line(error: BaseException, folder: Path | None) -> str:
-    """What was raised and what it says; of a network's file, with file and line: the last ones that are in `folder`."""
-    said = error.msg if isinstance(error, SyntaxError) else error
-    place = "" if folder is None else _place(error, folder)
-    return " ".join(f"{type(error).__name__}: {said}{place and f' ({place})'}".split())
+        said = error.msg if isinstance(error, SyntaxError) else error
+        place = "" if folder is None else _place(error, folder)
+        why = " ".join(f"{type(error).__name__}: {said}{place and f' ({place})'}".split())
+        raise _wrong(name, f"it cannot take images of {size} ({why})" if size else why) from error
 
 
 def _place(error: BaseException, folder: Path) -> str:
+    """File and line, the last ones that are in `folder`; empty where none are."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -95,10 +95,7 @@ _ONE = ("data", "preset", "network", "defense", "recipe", "differs", "suspect", 
 
 def groups(rows: Iterable[Row]) -> list[list[Row]]:
     """Rows of one suspect and one defense together, in the order in which they first come."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(json.dumps([row[name] for name in _ONE]), []).append(row)
-    return list(found.values())
+    return _alike(rows, lambda row: [row[name] for name in _ONE])
 
 
 def merged(rows: Sequence[Row]) -> Row:
@@ -113,11 +110,18 @@ def merged(rows: Sequence[Row]) -> Row:
 
 def families(rows: Iterable[Row]) -> list[list[Row]]:
     """Rows of one preset and one defense together, whichever the suspect, in the order in which they first come."""
+
+    def kin(row: Row) -> list[Any]:
+        zoo = re.sub(r"-\d+$", "", row["suspect"] or "")  # a suspect there is named by its attack seed, too
+        return [zoo, *(row[name] for name in _ONE if name not in ("attack.seed", "suspect"))]
+
+    return _alike(rows, kin)
+
+
+def _alike(rows: Iterable[Row], key: Callable[[Row], list[Any]]) -> list[list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
-        kind = re.sub(r"-\d+$", "", row["suspect"] or "")  # a suspect of the zoo is named by its attack seed, too
-        alike = [row[name] for name in _ONE if name not in ("attack.seed", "suspect")]
-        found.setdefault(json.dumps([kind, *alike]), []).append(row)
+        found.setdefault(json.dumps(key(row)), []).append(row)
     return list(found.values())
 
 

@@ -78,13 +78,17 @@ def test_a_suspect_of_many_cells_is_stored_once_and_outlives_each_of_them(tmp_pa
     assert rest[0].read_text() == "attack a"
 
 
-@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
-def test_without_hard_links_each_run_keeps_a_suspect_of_its_own(code: int, tmp_path: Path, monkeypatch):
+def refuse_links(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refused(source: Path, target: Path) -> None:
         raise OSError(code, os.strerror(code))
 
-    runs = [finished(tmp_path, cell) for cell in "ab"]
     monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP])
+def test_without_hard_links_each_run_keeps_a_suspect_of_its_own(code: int, tmp_path: Path, monkeypatch):
+    runs = [finished(tmp_path, cell) for cell in "ab"]
+    refuse_links(monkeypatch, code)
     for cell in "ab":
         settle(tmp_path, cell, "last")
     assert [kept(run) for run in runs] == [{"attack", "nad"}] * 2
@@ -92,11 +96,8 @@ def test_without_hard_links_each_run_keeps_a_suspect_of_its_own(code: int, tmp_p
 
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch):
-    def refused(source: Path, target: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     finished(tmp_path, "a")
-    monkeypatch.setattr(os, "link", refused)
+    refuse_links(monkeypatch, errno.ENOSPC)
     with pytest.raises(RequestError, match="cannot be written: No space left"):
         settle(tmp_path, "a", "last")
 
