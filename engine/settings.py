@@ -231,6 +231,15 @@ class ObjectiveSettings(Section):
     anchor: AnchorSettings = AnchorSettings()
 
 
+class SharpnessSettings(Section):
+    """Steps down the gradient that the loss has where it is worst nearby (SAM, ICLR 2021; ASAM, ICML 2021)."""
+
+    rho: float = Field(0.0, ge=0, le=1e3)
+    """How far nearby reaches; 0 = plain steps, above 0 each step takes two passes."""
+    adaptive: bool = True
+    """Measured against each weight's own size; else all weights alike."""
+
+
 class DistanceSettings(Section):
     """Chosen layers begin elsewhere than the suspect's and are pushed away from them, at their norm (D3, ICCV 2025)."""
 

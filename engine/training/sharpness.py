@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from engine.training.steps import Losses, TrainStep, total
+from engine.settings import SharpnessSettings
+from engine.training.steps import Losses, TrainStep, descend, total
 
 EPSILON = 1e-12
 """Added to the norm before dividing."""
@@ -42,6 +43,11 @@ def sharpness_aware(rho: float, *, adaptive: bool = True) -> TrainStep:
         return {name: value.detach() for name, value in parts.items()}
 
     return step
+
+
+def step_of(settings: SharpnessSettings) -> TrainStep:
+    """The step that the settings want: a sharpness-aware one, or the usual one where their rho is 0."""
+    return sharpness_aware(settings.rho, adaptive=settings.adaptive) if settings.rho else descend
 
 
 @torch.no_grad()

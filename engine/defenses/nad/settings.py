@@ -17,6 +17,7 @@ from engine.settings import (
     DistanceSettings,
     ObjectiveSettings,
     Section,
+    SharpnessSettings,
     Text,
     TrainingSettings,
 )
@@ -42,6 +43,8 @@ class TeacherSettings(Section):
     distance: DistanceSettings = DistanceSettings()
     """With a weight, or another start than the suspect's, the teacher is made as D3 makes a model; one from a file or
     of another network has no old weights of which it could."""
+    sharpness: SharpnessSettings = SharpnessSettings()
+    """With a rho, its steps are FT-SAM's."""
 
     @property
     def of_the_suspect(self) -> bool:
@@ -77,6 +80,8 @@ class StudentSettings(Section):
     would have come from elsewhere."""
     distance: DistanceSettings = DistanceSettings()
     """Kept from the suspect's weights while the student learns; its start is laid over the student's."""
+    sharpness: SharpnessSettings = SharpnessSettings()
+    """With a rho, its steps are FT-SAM's."""
     reach: float = Field(1.0, gt=0, le=2)
     """How far it goes in the end along the straight line from the suspect's weights to its own (Wortsman et al., Robust
     Fine-Tuning of Zero-Shot Models, CVPR 2022): 1 = all the way; a little less is more accurate, and erases less.

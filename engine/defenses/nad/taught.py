@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.figures import TapHealth
     from engine.training.distance import Distance
     from engine.training.loop import Batch
+    from engine.training.steps import TrainStep
 
 LADDER = (1.0, 0.975, 0.95, 0.925, 0.9, 0.875, 0.85, 0.825, 0.8, 0.775, 0.75, 0.725, 0.7)
 """Shares of the student's reach that are tried where there is a budget, the strongest first. Nearer to the suspect,
@@ -152,7 +153,7 @@ class Taught(Defense):
                 student,
                 objective if distance is None else distance.pushing(objective),
                 self.distill.training,
-                step=None if distance is None else distance.step(),
+                step=self._step("distill", distance),
                 watch=self.watch(objective, teacher, probe),
                 data=data,
                 end=lambda model: toward(model, port.suspect, reach),
@@ -169,10 +170,17 @@ class Taught(Defense):
             return (yield from port.adopt(stage, model, given=True))
         objective, training = CleanObjective(self.teacher.objective, port.suspect), self.teacher.training
         distance = self._distance("teacher", port.suspect, images)
-        if distance is None:
-            return (yield from port.train(stage, model, objective, training, data=data))
-        model, objective = distance.begin(model, port.seed), distance.pushing(objective)
-        return (yield from port.train(stage, model, objective, training, step=distance.step(), data=data))
+        if distance is not None:
+            model, objective = distance.begin(model, port.seed), distance.pushing(objective)
+        step = self._step("teacher", distance)
+        return (yield from port.train(stage, model, objective, training, step=step, data=data))
+
+    def _step(self, where: str, distance: Distance | None) -> TrainStep:
+        """How a stage steps, as its settings say; `where`: teacher or distill."""
+        from engine.training.sharpness import step_of
+
+        step = step_of(getattr(self, where).sharpness)
+        return step if distance is None else distance.step(step)
 
     def _distance(self, where: str, suspect: nn.Module, images: Tensor) -> Distance | None:
         """From the suspect's weights, where a stage's settings want one; `where`: teacher or distill."""

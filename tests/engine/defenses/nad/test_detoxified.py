@@ -12,6 +12,7 @@ from engine.errors import RequestError
 from engine.models.inference import as_input, copy_of, freeze
 from engine.settings import AnchorSettings, DistanceSettings, ObjectiveSettings, TrainingSettings
 from engine.training.objectives import mixup
+from engine.training.steps import descend
 from tests.numpy_losses import kl
 from tests.ports import Driver, Tapped, batch, port
 
@@ -76,7 +77,7 @@ def test_without_any_of_it_nothing_is_another_than_it_was():
     """Neutral settings ask for the same as before there were any."""
     driver = Driver(nad(DistanceSettings()))
     driver.run()
-    assert [(ask.stage, ask.step) for ask in driver.asked] == [("teacher", None), ("nad", None)]
+    assert [(ask.stage, ask.step) for ask in driver.asked] == [("teacher", descend), ("nad", descend)]
     assert isinstance(driver.asked[1].objective, NadObjective)
 
 
