@@ -52,7 +52,7 @@ DEFENSES: Mapping[str, Mapping[str, Any]] = {
     "i-bau": {"training": {"lr": 0.001}, "perturbation_lr": 1},
     "argd": {"distill": {"node": 20, "dimensions": 4}},
     "sau": {"training": {"lr": 0.001}, "bound": 0.08, "step": 0.08},
-    "abl": {"isolation": {"share": 0.1, "looks": 2}, "unlearning": {"training": {"lr": 0.03}}},
+    "abl": {"isolation": {"share": 0.2, "looks": 2}, "unlearning": {"training": {"lr": 0.03}}},
 }
 
 
