@@ -53,8 +53,3 @@ def test_the_distance_keeps_its_norm_in_sharp_steps(sharpness):
     teacher, suspect = driver.models["teacher"], driver.port.suspect
     torch.testing.assert_close(teacher.fc.weight.norm(), suspect.fc.weight.norm())
     assert trained_on(driver, "teacher") == 2 * STEPS
-
-
-def test_without_a_rho_the_steps_are_the_plain_ones():
-    plain, none = Driver(nad()).run(), Driver(nad(student={"sharpness": SharpnessSettings()})).run()
-    assert torch.equal(plain.fc.weight, none.fc.weight)
