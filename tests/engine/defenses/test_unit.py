@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
 from engine import models
 from engine.defenses import tightening
@@ -21,6 +23,7 @@ from engine.models.inference import as_input, freeze, settled
 from engine.record.layout import checkpoint_file
 from engine.storage.checkpoints import load_weights
 from engine.testing.world import World
+from engine.training.loop import Batch
 from nadtui.export import checkpoint
 from nadtui.runs.loading import load
 
@@ -96,6 +99,27 @@ def test_the_tightest_inside_the_budget_are_kept_and_the_cost_follows(network):
         free.judge()
         assert float(free.tensors["controller"][COST]) == cost
     assert all(not tensor.any() for tensor in free.tightest().values()), "a bound is never below 0"
+
+
+def test_gradients_taken_in_pieces_are_those_of_the_whole_batch(network, monkeypatch):
+    """Against autograd over all images at once."""
+    work = controller(network, budget=0.0)
+    bounds = {name: work.tensors[name] for name in norms_of(network)}
+    with torch.no_grad():
+        for each in bounds.values():
+            each.fill_(0.2)
+    batch = Batch(as_input(IMAGES), torch.arange(len(IMAGES)) % 4, torch.Generator())
+    bound = functional_call(
+        bind(copy.deepcopy(network), bounds), {f"{name}.bound": each for name, each in bounds.items()}, batch.images
+    )
+    whole = cross_entropy(bound, batch.labels)
+    wanted = torch.autograd.grad(whole, list(bounds.values()))
+    monkeypatch.setattr(tightening, "CHUNK", 5)
+    error = work.losses(batch)["ce"]
+    torch.testing.assert_close(error, whole)
+    for found, of_whole in zip(torch.autograd.grad(error, list(bounds.values())), wanted, strict=True):
+        assert of_whole.any()
+        torch.testing.assert_close(found, of_whole, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("budget", "choice"), [(100.0, "of the first"), (0.0, "none")])
