@@ -43,7 +43,27 @@ def bind(model: nn.Module, bounds: Mapping[str, Tensor]) -> nn.Module:
 
 def _bounded(module: nn.Module, _: Any, output: Tensor) -> Tensor:
     bound = module._buffers.get(BOUND)
-    return output if bound is None else output.minimum(bound)
+    if bound is None:
+        return output
+    if bound.requires_grad:
+        return _Least.apply(output, bound[None].contiguous(memory_format=torch.channels_last))
+    return output.minimum(bound)
+
+
+class _Least(torch.autograd.Function):
+    """The lesser of activations [B, C, h, w] and a bound [1, C, h, w]: with torch's own gradient of `minimum`, a step
+    takes twice as long. Where both are equal the gradient is the activation's."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, bound: Tensor) -> Tensor:
+        ctx.save_for_backward(output, bound)
+        return output.minimum(bound)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+        output, bound = ctx.saved_tensors
+        of_bound = slope * (output > bound)
+        return (slope - of_bound).to(output.dtype), of_bound.sum(0, keepdim=True)
 
 
 def taking(model: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:

@@ -67,6 +67,27 @@ def test_a_bound_network_gives_no_more_and_its_state_dict_brings_the_bounds(netw
     assert torch.equal(again(as_input(IMAGES)), network(as_input(IMAGES)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_of_a_bound_are_those_of_the_minimum(dtype):
+    draw = torch.Generator().manual_seed(3)
+    given = torch.randn(5, 3, 4, 2, generator=draw).to(memory_format=torch.channels_last)
+    weight = torch.randn(5, 3, 4, 2, generator=draw)
+    found = []
+    bound_norm = bind(nn.Sequential(nn.BatchNorm2d(3)), {"0": torch.zeros(3, 4, 2)}).eval()
+    level = torch.randn(3, 4, 2, generator=draw).requires_grad_()
+    for through in (
+        lambda output: functional_call(bound_norm, {"0.bound": level}, (output,)),
+        lambda output: functional_call(bound_norm, {"0.bound": torch.full((3, 4, 2), 9.0)}, (output,)).minimum(level),
+    ):
+        images = given.to(dtype).requires_grad_()
+        (through(images) * weight).sum().backward()
+        found.append((images.grad, level.grad))
+        level.grad = None
+    for ours, reference in zip(*found, strict=True):
+        assert reference.any() and not reference.all()
+        torch.testing.assert_close(ours, reference)
+
+
 def controller(network: nn.Module, budget: float, patience: int = 2) -> Tightening:
     held = LabeledImages(IMAGES, network(as_input(IMAGES)).argmax(1))
     port = Port(network, held, held, 4, (), CPU, 0)
