@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from engine.defenses.base import Port
-from engine.defenses.budget import held_accuracy
+from engine.defenses.budget import ROUNDING, held_accuracy
 from engine.defenses.neurons import norms_of
 from engine.models.bounded import BOUND
 from engine.models.inference import as_input
@@ -68,7 +68,7 @@ class Tightening:
     ) -> None:
         """`model`: frozen, bound by `first`, and not changed."""
         self._port, self._model, self._first_cost, self._patience = port, model, cost, patience
-        self._floor = held_accuracy(port, port.suspect) - budget
+        self._floor = held_accuracy(port, port.suspect) - budget - ROUNDING
         self._bounds = {name: bound.clone().requires_grad_(True) for name, bound in first.items()}
         self._first = {name: bound.clone() for name, bound in first.items()}
         self._tightest = {name: bound.clone() for name, bound in first.items()}

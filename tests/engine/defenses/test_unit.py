@@ -143,6 +143,23 @@ def test_gradients_taken_in_pieces_are_those_of_the_whole_batch(network, monkeyp
         torch.testing.assert_close(found, of_whole, rtol=1e-4, atol=1e-7)
 
 
+def test_bounds_that_cost_the_budget_to_the_image_are_inside(network, monkeypatch):
+    """Shares of a hundred images are no round numbers in fp32."""
+
+    def share(right: int) -> float:
+        return 100 * float((torch.arange(100) < right).float().mean())
+
+    for right in range(75, 101):
+        monkeypatch.setattr(tightening, "held_accuracy", lambda *_, right=right: share(right))
+        inside = {}
+        for lost in (3, 4):
+            work = controller(network, budget=3.0)
+            monkeypatch.setattr(work, "_accuracy", lambda right=right - lost: share(right))
+            work.judge()
+            inside[lost] = bool(work.tensors["controller"][GOOD])
+        assert inside == {3: True, 4: False}, right
+
+
 @pytest.mark.parametrize(("budget", "choice"), [(100.0, "of the first"), (0.0, "none")])
 def test_what_it_came_to_is_recorded_and_bounds_that_all_cost_more_are_left_out(tmp_path, budget, choice):
     with World(tmp_path).entered():
