@@ -33,7 +33,7 @@ T = TypeVar("T")
 _STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Need = Literal["poisoned set"]
-Layer = Literal["batch norm", "convolution"]
+Layer = Literal["batch norm", "convolution", "map to tap"]
 Watch = Callable[["nn.Module"], "tuple[TapHealth, ...]"]
 """Looks at the model under training, at a stage's first step and after its last epoch; () = nothing to say yet."""
 
@@ -291,6 +291,8 @@ class Defense(Section):
     """What a network has to be made of: of one without, the defense is `unfit`."""
     slow: ClassVar[bool] = False
     """Whether it takes so long that `all` leaves it out."""
+    budgeted: ClassVar[str] = "budget"
+    """The field, where it has one of that name, that says how many points of ACC on the held images it may cost."""
 
     @property
     def held(self) -> float:
@@ -301,6 +303,11 @@ class Defense(Section):
     def attention(self) -> tuple[str, float] | None:
         """Operator and exponent by which it reads attention, for the maps of the record; None = it reads none."""
         return None
+
+    @property
+    def wanted(self) -> frozenset[Layer]:
+        """`layers`; of one that reads attention, a map to tap as well."""
+        return self.layers if self.attention is None else self.layers | {"map to tap"}
 
     def stages(self) -> tuple[Stage, ...]:
         """Its stages in their order; the last is of the purified model."""
@@ -322,7 +329,7 @@ class Defense(Section):
         """Why a network cannot bear this defense, whatever its settings, in a few words; None = it can.
 
         The run then goes on without it and says so (n/a), where `check` refuses the whole of it. By default what of
-        `layers` the network has none of; a convolution that cuts images into patches is none of maps.
+        `wanted` the network has none of; a convolution that cuts images into patches is none of maps.
 
         Args:
             model: as the suspect's, its weights drawn anew.
@@ -330,13 +337,14 @@ class Defense(Section):
         """
         from torch import nn
 
-        there = {
+        there: dict[Layer, bool] = {
             "batch norm": any(isinstance(each, nn.BatchNorm2d) for each in model.modules()),
             "convolution": any(
                 isinstance(each, nn.Conv2d) and each.kernel_size > each.stride for each in model.modules()
             ),
+            "map to tap": bool(getattr(model, "tap_names", ())),
         }
-        missing = [layer for layer in sorted(self.layers) if not there[layer]]
+        missing = [layer for layer in sorted(self.wanted) if not there[layer]]
         return f"the network has no {' and no '.join(missing)}" if missing else None
 
     def check(self, model: nn.Module, clean: Tensor) -> None:

@@ -32,6 +32,7 @@ class FinePruning(Defense):
         "RAID 2018 (arXiv 1805.12185), section 4"
     )
     layers: ClassVar[frozenset[Layer]] = frozenset({"convolution"})
+    budgeted: ClassVar[str] = "tolerance"
 
     tolerance: float = Field(4.0, ge=0, le=100)
     """Points of ACC on the held images that pruning may cost, before the fine-tuning (the source: 4)."""

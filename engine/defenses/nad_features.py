@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
+from engine.defenses.base import Layer
 from engine.defenses.nad.settings import StudentSettings
 from engine.defenses.nad.taught import Taught
 from engine.defenses.nad.weights import Weights, check_range, spread
@@ -59,6 +60,7 @@ class NadFeatures(Taught):
         "Li, Lyu, Koren, Lyu, Li, Ma: Neural Attention Distillation, ICLR 2021 (arXiv 2101.05930), section 4.4; "
         "Romero et al.: FitNets, ICLR 2015 (arXiv 1412.6550)"
     )
+    layers: ClassVar[frozenset[Layer]] = frozenset({"map to tap"})
 
     distill: FeatureSettings = FeatureSettings()
 

@@ -47,7 +47,7 @@ class Network:
 
         Raises:
             RequestError: the name or the file is wrong, or a network whose taps are not known beforehand does not give
-            a logit for each class, cannot take images of that size, or has no taps although a defense reads attention.
+            a logit for each class, cannot take images of that size, or has no taps although every defense wants some.
         """
         height, width = data.x_train.shape[-2:]
         model = config.model
@@ -86,10 +86,11 @@ class Network:
 
 
 def _found_taps(config: RunConfig, network: nn.Module, images: Tensor) -> tuple[str, ...]:
-    """The taps of a network that names none; where no defense reads attention, there may be none."""
+    """The taps of a network that names none; where some defense can do without, there may be none."""
     try:
         return find_taps(network, images)
     except RequestError:
-        if any(defense.attention is not None for defense in config.defenses.values()):
+        defenses = config.defenses.values()
+        if defenses and all("map to tap" in defense.wanted for defense in defenses):
             raise
         return ()

@@ -245,14 +245,17 @@ def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
     from engine.defenses import DEFENSES
 
     def ask(names: Iterable[str]) -> list[str]:
-        fields = {name: DEFENSES.get(name).model_fields.get("budget") for name in names}
+        fields = {name: DEFENSES.get(name).model_fields.get(DEFENSES.get(name).budgeted) for name in names}
         return [name for name, field in fields.items() if field is not None and _heeds(name, field)]
 
     def _heeds(name: str, field: FieldInfo) -> bool:
         if text == "none":
             return field.default is None
         own = config.defenses.get(name)
-        return own is None or own.model_copy(update={"budget": 1.0}).held > 0  # not where a fixed bound decides
+        return own is None or own.model_copy(update={own.budgeted: 1.0}).held > 0  # not where a fixed bound decides
+
+    def path(name: str) -> str:
+        return f"defenses.{name}.{DEFENSES.get(name).budgeted}"
 
     names = ask(config.defenses)
     if not names:
@@ -261,8 +264,8 @@ def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
             f"--budget {text}: of {', '.join(config.defenses)}, none {said}; {', '.join(ask(DEFENSES))} can"
         )
     if text == "none":
-        return [nested(f"defenses.{name}.budget", None) for name in names]
-    return [parse_override(f"defenses.{name}.budget={text}") for name in names]
+        return [nested(path(name), None) for name in names]
+    return [parse_override(f"{path(name)}={text}") for name in names]
 
 
 def suspect(name: str) -> str:

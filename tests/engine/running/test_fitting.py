@@ -44,6 +44,14 @@ def test_patches_are_no_convolution_of_maps(monkeypatch: pytest.MonkeyPatch):
     assert Masks().unfit(models.build("vit-tiny@0.125", 4, 0), IMAGES) == "the network has no convolution"
 
 
+def test_what_follows_maps_is_unfit_where_there_are_none_to_tap():
+    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 4))
+    found = {name: DEFENSES.get(name)().unfit(flat, IMAGES) for name in ("nad", "nad-features", "argd", "distillation")}
+    assert found == dict.fromkeys(("nad", "nad-features", "argd"), "the network has no map to tap") | {
+        "distillation": None
+    }
+
+
 def test_a_run_goes_on_without_what_its_network_cannot_bear(tmp_path):
     config = tiny_config("badnets", TOKENS, *FEW, defended_by=["masks", "fine-tuning"])
     events = run_all(config, tmp_path)

@@ -119,6 +119,8 @@ def test_a_budget_is_that_of_every_defense_which_can_keep_to_one():
     config = build_config(RunOptions(preset="sig", defenses=["nad,unit,fine-tuning"], budget="2.5", epochs=["nad=3"]))
     assert config.defenses["nad"].budget == config.defenses["unit"].budget == 2.5
     assert config.defenses["nad"].distill.training.epochs == 3
+    pruned = build_config(RunOptions(preset="sig", defenses=["fine-pruning"], budget="2.5"))
+    assert pruned.defenses["fine-pruning"].tolerance == 2.5, "as its source calls it"
     without = build_config(RunOptions(preset="sig", defenses=["nad,unit"], budget="none"))
     assert without.defenses["nad"].budget is None
     assert without.defenses["unit"].budget is not None, "it always keeps to one"

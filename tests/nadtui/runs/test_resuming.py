@@ -127,6 +127,9 @@ def test_a_network_without_maps_can_be_fine_tuned_but_not_distilled(tmp_path):
     config = tiny_config("badnets", f"model.name={name}", defended_by=["fine-tuning"])
     done = run_all(config, tmp_path / "a", typed_model=True)
     assert isinstance(done[-1], ev.RunFinished), done[-1]
+    beside = tiny_config("badnets", f"model.name={name}", defended_by=["nad", "fine-tuning"])
+    (started,) = (each for each in run_all(beside, tmp_path / "c", typed_model=True) if isinstance(each, ev.RunStarted))
+    assert started.unfit == {"nad": "the network has no map to tap"}
     with pytest.raises(RequestError, match="nothing to tap"):
         run_all(tiny_config("badnets", f"model.name={name}"), tmp_path / "b", typed_model=True)
 
