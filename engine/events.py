@@ -301,6 +301,8 @@ class Verified(Event, kind="verified"):
     unfit: str = ""
     """Why the model cannot be measured so."""
     seconds: float = 0.0
+    image_steps: int = 0
+    """What it took, the clean model's part included unless that was kept."""
 
 
 @dataclass(frozen=True, kw_only=True)

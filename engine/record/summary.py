@@ -109,5 +109,5 @@ def _isolated(event: Isolated) -> dict[str, Any]:
 
 def _verified(event: Verified) -> dict[str, Any]:
     """One measurement of a purified model, beside a clean model's."""
-    kept = ("figures", "control", "points", "uncontrolled", "unfit", "seconds")
+    kept = ("figures", "control", "points", "uncontrolled", "unfit", "seconds", "image_steps")
     return {key: plain(value) for key in kept if (value := getattr(event, key)) or key == "figures"}

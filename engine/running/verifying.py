@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,9 +77,10 @@ def verify(
         verifier = _Verifier(session, runner, suspect)
         for number, name in enumerate(missing):
             yield Preparing(what=f"verifying {stage}: {name}", done=number, total=len(missing))
-            event = yield from verifier.verified(stage, name, model)
+            with runner.passes.counting():
+                event = yield from verifier.verified(stage, name, model)
             runner.measured += event.seconds
-            yield event
+            yield replace(event, image_steps=round(runner.passes.take()))
 
 
 class _Verifier:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from engine.places import expanded
+from nadtui.runs.side_by_side import ORDERS
 
 DATA = "NAME|FILE.npz|FOLDER"
 
@@ -29,7 +30,7 @@ File = Annotated[
 Json = Annotated[bool, typer.Option("--json", metavar="", help="As one JSON document.")]
 Sort = Annotated[
     str,
-    typer.Option("--sort", metavar="run|name|acc|asr|ra|steps", help="The order of several defenses side by side."),
+    typer.Option("--sort", metavar="FIGURE", help=f"The order of defenses side by side: {', '.join(ORDERS)}."),
 ]
 
 # Who works on a sweep's cells.

@@ -19,6 +19,7 @@ VERIFIED = {
     "existence": ("existence", "figures", "coefficient"),
     "woken_asr": ("perturbation", "figures", "asr"),
     "woken_asr_clean": ("perturbation", "control", "asr"),
+    "t50_clean": ("linear-path", "control", "t50"),
 }
 """Columns of what a verification found, and where a summary has it; those of a clean model end so."""
 COLUMNS = (

@@ -38,6 +38,10 @@ class Measure:
         """The title of a column that has a clean model's figure in brackets, where there is such a thing."""
         return f"{self.title.removesuffix(' ASR')} (clean)" if self.controlled else self.title
 
+    def of(self, stage: Mapping[str, Any]) -> float | None:
+        """The figure of a summary's stage; None where there is none."""
+        return ((stage.get("verified") or {}).get(self.test) or {}).get("figures", {}).get(self.figure)
+
     def of_stage(self, stage: Mapping[str, Any]) -> str:
         """The figure of a summary's stage, a clean model's behind it: `41.2 (12.0)`."""
         told = (stage.get("verified") or {}).get(self.test) or {}
@@ -51,7 +55,7 @@ class Measure:
 
 MEASURES = (
     Measure("retuned ASR", "retuning", "asr_after", controlled=True),
-    Measure("t50", "linear-path", "t50", percent=False),
+    Measure("t50", "linear-path", "t50", percent=False, controlled=True),
     Measure("existence", "existence", "coefficient", percent=False),
     Measure("woken ASR", "perturbation", "asr", controlled=True),
 )
@@ -108,7 +112,8 @@ def line(event: Verified) -> str:
         return f"{event.stage}, {event.test}: {event.unfit}"
     control = f" (a clean model: {_named(event.control)})" if event.control else ""
     without = f" (no control: {event.uncontrolled})" if event.uncontrolled else ""
-    return f"{event.stage}, {event.test}: {_named(event.figures)}{control}{without}"
+    cost = f", {formatting.count(event.image_steps)} image steps" if event.image_steps else ""
+    return f"{event.stage}, {event.test}: {_named(event.figures)}{control}{without}{cost}"
 
 
 def _named(figures: Mapping[str, float]) -> str:

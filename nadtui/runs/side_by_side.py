@@ -24,11 +24,19 @@ _By = Callable[[Mapping[str, Any]], Any]
 
 
 def _rising(figure: str) -> _By:
-    return lambda row: math.inf if row[figure] is None else row[figure]
+    return lambda row: _or_last(row[figure])
 
 
 def _falling(figure: str) -> _By:
     return lambda row: math.inf if row[figure] is None else -row[figure]
+
+
+def _verified(measure: asleep.Measure) -> _By:
+    return lambda row: _or_last(measure.of(row))
+
+
+def _or_last(value: float | None) -> float:
+    return math.inf if value is None or math.isnan(value) else value
 
 
 ORDERS: Mapping[str, _By] = {
@@ -37,15 +45,24 @@ ORDERS: Mapping[str, _By] = {
     "acc": _falling("acc"),
     "asr": _rising("asr"),
     "ra": _falling("ra"),
+    "base": _rising("base"),
     "steps": _rising("image_steps"),
+    "shadow": lambda row: _or_last(shadowed.of_summary(row)),
+    **{each.title.removesuffix(" ASR"): _verified(each) for each in asleep.MEASURES},
 }
-"""By what the rows may be sorted: best, or least, first; as they ran by default."""
+"""By what the rows may be sorted: best, or least, first, and last what has no such figure; as they ran by default."""
 
 
 def check_order(order: str) -> None:
     """Refuse what is no order (RequestError)."""
     if order not in ORDERS:
         raise RequestError(f"--sort {order}: allowed: {', '.join(ORDERS)}")
+
+
+def orders_in(summary: Mapping[str, Any]) -> list[str]:
+    """Those by which a run's rows can be told apart: by a figure that some defense of it has."""
+    found = list(_found(summary))
+    return [name for name, by in ORDERS.items() if any(by(row) != math.inf for row in found)] or [AS_RUN]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from textual.widgets import DataTable, Footer
 from engine.record.summary import summarize
 from nadtui.draw import attention_maps, defense_scatter
 from nadtui.formatting import clean, plural
-from nadtui.runs.side_by_side import AS_RUN, ORDERS, Row, Table, whole
+from nadtui.runs.side_by_side import AS_RUN, Row, Table, orders_in, whole
 from nadtui.workbench.aligned import aligned
 from nadtui.workbench.footer import FootedScreen
 from nadtui.workbench.messages import HostChanged
@@ -211,9 +211,10 @@ class DefensesScreen(FootedScreen):
             self.app.push_screen(OneModelScreen(self._host, stage))
 
     def action_sort(self) -> None:
-        """The next order."""
-        orders = list(ORDERS)
-        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
+        """The next order, of those that tell this run's defenses apart."""
+        orders = orders_in(summarize(self._host.view))
+        place = orders.index(self._order) + 1 if self._order in orders else 0
+        self._order = orders[place % len(orders)]
         self._show_table()
 
     def action_beside(self) -> None:

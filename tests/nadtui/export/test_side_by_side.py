@@ -70,7 +70,7 @@ def test_what_a_verification_found_is_told_in_every_document_and_comparison():
     for form in ("md", "html", "tex"):
         assert "retuned ASR" in of_run(asked, form) and "34.5" in of_run(asked, form), form
     row = [*csv.DictReader(io.StringIO(of_run(asked, "csv")))][2]
-    assert [row[column] for column in VERIFIED] == ["34.5", "1.25", "0.3", "", "", ""]
+    assert [row[column] for column in VERIFIED] == ["34.5", "1.25", "0.3", "", "", "", ""]
     for form in ("md", "html", "tex"):
         text = of_comparison([asked, report()], form)
         assert "retuned (clean)" in text and "34.5 (1.2)" in text and "bound 4" in text, form

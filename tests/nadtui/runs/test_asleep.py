@@ -19,8 +19,8 @@ def view() -> RunView:
 
 
 def test_a_row_for_each_model_that_was_verified_beside_a_clean_one():
-    assert asleep.COLUMNS == ("model", "retuned ASR", "clean", "t50", "existence", "woken ASR", "clean")
-    assert asleep.rows(view()) == [("fine-tuning", "34.5", "1.2", "0.30", "–", "–", "–")]
+    assert asleep.COLUMNS == ("model", "retuned ASR", "clean", "t50", "clean", "existence", "woken ASR", "clean")
+    assert asleep.rows(view()) == [("fine-tuning", "34.5", "1.2", "0.30", "–", "–", "–", "–")]
     assert asleep.remarks(view()) == [
         "fine-tuning, existence: its layers are others.",
         "No control for perturbation: the zoo has none.",
@@ -32,7 +32,7 @@ def test_one_model_has_its_verification_as_a_table_of_its_own():
     run = view()
     assert one_model.verified(run.stages["fine-tuning"]) == [
         ("retuned ASR", "34.5", "1.2"),
-        ("t50", "0.30", "n/a"),
+        ("t50", "0.30", "–"),
         ("existence", "–", "n/a"),
         ("woken ASR", "–", "–"),
     ]

@@ -42,7 +42,7 @@ def summary(*stages: dict[str, Any]) -> dict[str, Any]:
 CONFIG = {"seed": 3, "attack": {"name": "an attack", "seed": 7}, "training": {"epochs": 12}}
 VERIFIED = {
     "retuning": {"figures": {"asr_before": 60.1, "asr_after": 60.2}, "control": {"asr_after": 60.3}},
-    "linear-path": {"figures": {"t50": 0.61}},
+    "linear-path": {"figures": {"t50": 0.61}, "control": {"t50": 0.65}},
     "existence": {"figures": {"similarity": 0.62, "coefficient": 0.63}, "control": {"similarity": 0.64}},
     "perturbation": {"figures": {"asr": 60.5, "alone": 60.6}, "control": {"asr": 60.7}},
 }
@@ -93,6 +93,7 @@ def test_no_column_reads_its_neighbors_place():
         "retuned": 60.2,
         "retuned.clean": 60.3,
         "t50": 0.61,
+        "t50.clean": 0.65,
         "existence": 0.63,
         "woken": 60.5,
         "woken.clean": 60.7,

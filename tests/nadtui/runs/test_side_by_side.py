@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from engine.errors import RequestError
 from engine.record.summary import summarize
 from engine.record.view import fold
-from nadtui.runs.side_by_side import ORDERS, check_order, table, whole
+from nadtui.runs.side_by_side import ORDERS, check_order, orders_in, table, whole
 from tests import run_folders
 
 DASH = "–"
@@ -51,7 +53,7 @@ def test_what_a_verification_says_has_columns_where_there_was_one():
     nad = next(stage for stage in found["stages"] if stage["stage"] == "nad")
     nad["verified"] = {"retuning": RETUNED, "linear-path": {"figures": {"t50": None}}}
     told = table(found)
-    assert told.columns[-4:] == ("image steps", "retuned (clean)", "t50", "chosen")
+    assert told.columns[-4:] == ("image steps", "retuned (clean)", "t50 (clean)", "chosen")
     assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3 (1.2)", DASH), (DASH, DASH)]
 
 
@@ -80,6 +82,18 @@ def test_they_are_sorted_as_a_person_likes(order, first):
     assert names(rows(found, order))[1] == first
 
 
+def test_they_are_sorted_by_what_was_measured_beside_and_the_workbench_offers_no_other():
+    found = summary()
+    assert orders_in(found) == ["run", "name", "acc", "asr", "ra", "base"]
+    by_name = {stage["stage"]: stage for stage in found["stages"]}
+    for name, shadow, retuned, t50 in (("nad", 9.0, 1.0, math.nan), ("fine-tuning", 4.0, 2.0, 0.5)):
+        tests = {"retuning": {"figures": {"asr_after": retuned}}, "linear-path": {"figures": {"t50": t50}}}
+        by_name[name] |= {"shadow": {"mask": shadow}, "verified": tests}
+    firsts = {order: names(rows(found, order))[1] for order in ("shadow", "retuned", "t50", "woken")}
+    assert firsts == {"shadow": "fine-tuning", "retuned": "nad", "t50": "fine-tuning", "woken": "nad"}
+    assert orders_in(found) == ["run", "name", "acc", "asr", "ra", "base", "shadow", "retuned", "t50"]
+
+
 def test_a_figure_that_does_not_exist_comes_last():
     found = summary()
     next(stage for stage in found["stages"] if stage["stage"] == "nad")["asr"] = None
@@ -93,5 +107,6 @@ def test_a_run_of_one_defense_has_no_such_table_and_other_orders_are_refused():
     assert [row.defense for row in whole(found).rows] == ["(suspect)", "nad"]
     for order in ORDERS:
         check_order(order)
-    with pytest.raises(RequestError, match=r"^--sort best: allowed: run, name, acc, asr, ra, steps$"):
+    allowed = "run, name, acc, asr, ra, base, steps, shadow, retuned, t50, existence, woken"
+    with pytest.raises(RequestError, match=rf"^--sort best: allowed: {allowed}$"):
         check_order("best")
