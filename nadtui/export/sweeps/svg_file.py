@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nadtui.draw.chart import ticks
+from nadtui.draw.labels import placed
 from nadtui.draw.sweep_pictures import HeatMap, Mark, Scatter, heat_map, hexadecimal, ink, scatter, shade
 from nadtui.export.html_page import text
 from nadtui.runs.sweep_report import SweepReport
@@ -63,7 +64,7 @@ def draw_heat_map(heat: HeatMap) -> tuple[str, tuple[int, int]]:
 def draw_scatter(marks: Scatter) -> tuple[str, tuple[int, int]]:
     """The scatter, and its width and height."""
     plot = _Plot(marks)
-    parts = [plot.axes(), *map(plot.mark, marks.marks)]
+    parts = [plot.axes(), *map(plot.mark, marks.marks), *(plot.labels() if marks.named else ())]
     right = _WIDTH - _RIGHT
     for place, (series, color) in enumerate(marks.colors.items()):
         parts.append(f'<circle cx="{right + 20}" cy="{_TOP + 8 + 20 * place}" r="4" fill="{color}"/>')
@@ -105,7 +106,14 @@ class _Plot:
         said = text(f"{mark.series}, {mark.label}: {mark.x:.1f} lost, {mark.y:.1f} left")
         cross = f'<path d="{across}{down}" stroke="{color}" stroke-opacity="0.45" fill="none"/>'
         dot = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{color}"><title>{said}</title></circle>'
-        return cross + dot + (_label(x + 6, y - 5, mark.label, color="#555555") if self.marks.named else "")
+        return cross + dot
+
+    def labels(self) -> list[str]:
+        """What stands beside the marks."""
+        middles = [(self.x(mark.x), self.y(mark.y)) for mark in self.marks.marks]
+        said = [mark.label for mark in self.marks.marks]
+        places = placed(middles, [_LETTER * len(each) for each in said])
+        return [_label(x, y, each, color="#555555") for (x, y), each in zip(places, said, strict=True)]
 
 
 def _wide(texts: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from engine.errors import RequestError
 from nadtui.export.readme import BEGIN, END, renewed, table
 from nadtui.runs import book
 from nadtui.runs.result_rows import Row
+from tests import frontier
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -85,3 +86,9 @@ def test_what_stands_around_the_table_is_kept():
 def test_without_its_two_comments_nothing_is_written(text: str):
     with pytest.raises(RequestError, match="are wanted, once each"):
         renewed(text, [])
+
+
+def test_the_picture_of_the_frontier_is_that_of_the_table():
+    text = README.read_text(encoding="utf-8")
+    assert frontier.PICTURE.read_text("utf-8") == frontier.picture(text), "python -m tests.frontier"
+    assert {mark.label for mark in frontier.marks(text) if mark.series == frontier.SERIES[0]} == {"sau", "ft-sam", "d3"}
