@@ -1,6 +1,8 @@
 """Fine-tuning: a copy of the suspect, trained on the clean subset, and nothing else.
 
-With NAD's schedule it sees NAD's batches, so that the two differ by the attention loss alone.
+With a student's schedule and objective it sees the student's batches, so that the two differ by the attention loss
+alone where that begins as the suspect (`presets/studies/paired.yaml`). By the recipe of signs it is NAD's teacher
+without the distance.
 """
 
 from __future__ import annotations

@@ -124,10 +124,11 @@ class Tightening:
 
     def _accuracy(self) -> float:
         held, stand_ins = self._port.held, self._stand_ins()
-        right = [
-            functional_call(self._model, stand_ins, (as_input(images),)).argmax(1) == labels
-            for images, labels in zip(held.images.split(CHUNK), held.labels.split(CHUNK), strict=True)
-        ]
+        with self._port.device.autocast():  # as the suspect was looked at, and as the tightest will be
+            right = [
+                functional_call(self._model, stand_ins, (as_input(images),)).argmax(1) == labels
+                for images, labels in zip(held.images.split(CHUNK), held.labels.split(CHUNK), strict=True)
+            ]
         return 100 * float(torch.cat(right).float().mean())
 
     def _set_cost(self, inside: bool) -> None:

@@ -88,9 +88,9 @@ def test_gradients_of_a_bound_are_those_of_the_minimum(dtype):
         torch.testing.assert_close(ours, reference)
 
 
-def controller(network: nn.Module, budget: float, patience: int = 2) -> Tightening:
+def controller(network: nn.Module, budget: float, patience: int = 2, device: Device = CPU) -> Tightening:
     held = LabeledImages(IMAGES, network(as_input(IMAGES)).argmax(1))
-    port = Port(network, held, held, 4, (), CPU, 0)
+    port = Port(network, held, held, 4, (), device, 0)
     first = first_bounds(network, IMAGES, 4.0)
     bound = freeze(bind(copy.deepcopy(network), first))
     return Tightening(port, bound, first, cost=0.5, patience=patience, budget=budget)
@@ -141,6 +141,16 @@ def test_gradients_taken_in_pieces_are_those_of_the_whole_batch(network, monkeyp
     for found, of_whole in zip(torch.autograd.grad(error, list(bounds.values())), wanted, strict=True):
         assert of_whole.any()
         torch.testing.assert_close(found, of_whole, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_bounds_are_judged_in_the_precision_in_which_the_tightest_is_chosen(network, precision):
+    """One image of 450 that only bf16 mistook once cost a whole run its bounds."""
+    work = controller(network, budget=0.0, device=Device(torch.device("cpu"), precision))
+    given = []
+    work._model.fc.register_forward_hook(lambda _, __, logits: given.append(logits.dtype))
+    work.judge()
+    assert given == [torch.float32 if precision == "fp32" else torch.bfloat16]
 
 
 def test_bounds_that_cost_the_budget_to_the_image_are_inside(network, monkeypatch):
