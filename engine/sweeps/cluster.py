@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from engine.config.complaints import shown
 from engine.config.layers import read_yaml
 from engine.errors import RequestError
 from engine.places import expanded
@@ -37,7 +38,8 @@ def of_scheduler(address: str) -> DaskCrew:
 
 
 def of_file(file: Path) -> DaskCrew:
-    """Workers that a batch system starts: `kind`, `jobs`, and the keywords of dask_jobqueue's class for that kind.
+    """Workers that a batch system starts: `kind`, `jobs` (1 or more), and the keywords of dask_jobqueue's class for
+    that kind; or as many processes of this machine, which is the kind `local`.
 
     Raises:
         RequestError: the file cannot be read or understood, or Dask is not installed.
@@ -45,13 +47,17 @@ def of_file(file: Path) -> DaskCrew:
     try:
         given = read_yaml(expanded(str(file)).read_text(encoding="utf-8"))
         values = dict(given)
-        kind, jobs = values.pop("kind"), int(values.pop("jobs"))
+        kind, jobs = values.pop("kind"), values.pop("jobs")
     except OSError as error:
         raise RequestError(f"--cluster {file}: cannot be read ({error.strerror or error})") from None
-    except Exception:  # no YAML, no table, no numbers
+    except Exception:  # no YAML, no table, one of them missing
         raise RequestError(f"--cluster {file}: a table is wanted with kind, jobs and what the kind takes") from None
     if kind not in (*KINDS, "local"):
-        raise RequestError(f"--cluster {file}: kind = {kind!r}: one of {', '.join(KINDS)}, local is wanted")
+        raise RequestError(f"--cluster {file}: kind = {shown(kind)}: one of {', '.join(KINDS)}, local is wanted")
+    if type(jobs) is not int or jobs < 1:  # of none nothing would ever begin
+        raise RequestError(f"--cluster {file}: jobs = {shown(jobs)}: a whole number from 1 on is wanted")
+    if kind == "local" and values:
+        raise RequestError(f"--cluster {file}: {', '.join(map(str, values))}: kind local takes jobs alone")
     try:
         cluster = _local(jobs) if kind == "local" else _queued(KINDS[kind], jobs, values)
     except (TypeError, ValueError, OSError, RuntimeError) as error:

@@ -29,16 +29,20 @@ from engine.errors import RequestError
 from engine.events import TRAINED, ZOO
 from engine.record.layout import slug
 from engine.sweeps.axes import LARGEST_SEED, MOST
-from engine.sweeps.index import Cell, Index
+from engine.sweeps.index import BY_NAME, NAMED, Cell, Index
 
-NAMED = ("preset", "dataset", "model", "defense", "recipe", "seed", "attack_seed")
-"""The axes that every cell has."""
 _SEEDS = ("seed", "attack_seed")
-_BY_NAME = tuple(name for name in NAMED if name not in _SEEDS)
 _FIELDS = {"dataset": "data.name", "model": "model.name", "attack_seed": "attack.seed"}
 RULE = 1
 """How a cell's id comes about; raised when that changes, so that old ids are never taken for new ones."""
 DIGITS = 12
+ELSEWHERE = {
+    "preset": "--preset, or the axis preset",
+    "seed": "--seeds, or the axis seed",
+    "attack.seed": "--attack-seeds, or the axis attack_seed",
+    "threads": "--threads",
+}
+"""Fields that a layer under a grid's axes cannot set, since all cells have their own, and what sets them."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,10 @@ def _check(grid: Grid) -> None:
         if not values:
             raise RequestError(f"the grid is empty: its axis {name} has no values")
         _check_name(name)
-        _check_values(name, values, known_by_name=name in _BY_NAME or name in grid.variants)
-    if not isinstance(grid.base.get("defenses", {}), Mapping):
-        raise RequestError(f"defenses = {shown(grid.base['defenses'])}: a table of defenses and their fields is wanted")
+        _check_values(name, values, known_by_name=name in BY_NAME or name in grid.variants)
+    for layer in (grid.base, *(layer for layers in grid.variants.values() for layer in layers.values())):
+        if said := no_table(layer):
+            raise RequestError(said)
     if grid.count() > MOST:
         raise RequestError(f"the grid has {grid.count():,} cells; a sweep has at most {MOST:,}")
     defenses = grid.axes.get("defense", ["nad"])
@@ -130,6 +135,21 @@ def _check(grid: Grid) -> None:
     for name in (*fields, *grid.base.get("defenses", {})):
         if name not in defenses:
             raise RequestError(f"defenses.{name}: not among this sweep's defenses ({', '.join(defenses)})")
+
+
+def no_table(layer: Mapping[str, Any]) -> str:
+    """What is wrong with a layer's `defenses`, of which a cell takes its own; empty where nothing is."""
+    said = layer.get("defenses", {})
+    if isinstance(said, Mapping):
+        return ""
+    return f"defenses = {shown(said)}: a table of defenses and their fields is wanted"
+
+
+def misplaced(layer: Mapping[str, Any]) -> str:
+    """What is wrong with the first field of a layer that is one of `ELSEWHERE`; empty where it has none of them."""
+    attack = layer.get("attack")
+    given = {*layer, *(f"attack.{name}" for name in (attack if isinstance(attack, Mapping) else ()))}
+    return next((f"{name}: in a sweep it is {where}" for name, where in ELSEWHERE.items() if name in given), "")
 
 
 def _check_name(name: str) -> None:

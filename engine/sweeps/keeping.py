@@ -7,10 +7,10 @@ import os
 import secrets
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from engine.errors import RequestError
-from engine.record.layout import CHECKPOINTS, LEARNED, PRODUCTS, checkpoint_file
-from engine.record.reading import read_summary
+from engine.record.layout import CHECKPOINTS, LEARNED, PRODUCTS, SUMMARY, checkpoint_file
 from engine.sweeps import results
 from engine.sweeps.index import Keep
 from engine.sweeps.layout import RUNS, SHARED
@@ -30,7 +30,7 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
         RequestError: the run's summary is damaged, or its folder cannot be written.
     """
     run = Path(folder) / RUNS / cell
-    stages = (read_summary(run) or {}).get("stages", [])
+    stages = _stages(run)
     shared = {each["stage"]: each["sha256"] for each in stages if each.get("role") == "suspect"}
     last = [stages[-1]["stage"]] if stages else []
     staying = {"all": [each["stage"] for each in stages], "last": [*shared, *last], "none": []}[keep]
@@ -42,6 +42,16 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
             _share(checkpoint_file(run, stage), Path(folder) / SHARED / f"{shared[stage]}.safetensors")
     except OSError as error:
         raise RequestError(f"{run}: cannot be written: {error.strerror or error}") from error
+
+
+def _stages(run: Path) -> list[dict[str, Any]]:
+    """Its stages by its summary, each with its name, suspects with their weights' digest."""
+    stages = (results.summary_of(run) or {"stages": []})["stages"]
+    for each in stages:
+        for name in ("stage", "sha256") if each.get("role") == "suspect" else ("stage",):
+            if not isinstance(each.get(name), str):
+                raise RequestError(f"{run / SUMMARY} cannot be read: it does not say the {name} of each of its stages")
+    return stages
 
 
 def _drop_products(run: Path) -> None:

@@ -77,22 +77,54 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The JSON objects of a file, one a line; lines that are none (torn by a power cut) are left out."""
+    """The JSON objects of a file to which lines are added, one a line; what is none is left out.
+
+    For files that may lose a line: a power cut may tear the last one.
+    """
     try:
         content = file.read_bytes()
     except OSError:
         return
     for line in content.split(b"\n"):
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict):
+        values = _object(line)
+        if values is not None:
             yield values
 
 
+def read_whole(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The JSON objects of a file that is written whole (`write_lines`), one a line, each with where it stands.
+
+    Every line counts, the last one too: nobody who is cut off leaves a part of such a file, so a line that is none is
+    damage, and to pass it over would lose it for good when the file is written anew. A file that is not there is empty.
+
+    Raises:
+        RequestError: it cannot be read, or a line of it cannot.
+    """
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise RequestError(f"{file}: cannot be read ({error.strerror or error})") from None
+    found = []
+    for number, line in enumerate(content.removesuffix(b"\n").split(b"\n") if content else (), 1):
+        values = _object(line)
+        if values is None:
+            raise RequestError(f"{file}, line {number}: damaged: a JSON object is wanted")
+        found.append((f"{file}, line {number}", values))
+    return found
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
 def write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write such a file whole, or not at all.
+    """Write a file of lines whole, or not at all.
 
     Raises:
         RequestError: it cannot be written.
@@ -102,7 +134,7 @@ def write_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
 
 
 def append_lines(file: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Add lines to such a file, which nobody else may be writing; behind a torn line they begin a new one.
+    """Add lines to a file, which nobody else may be writing; behind a torn line they begin a new one.
 
     Raises:
         RequestError: it cannot be written.

@@ -33,11 +33,13 @@ class Reason:
         return self.word in ("new", "resume", "differs")
 
 
-def reasons(folder: Path, new: Index) -> list[Reason]:
+def reasons(folder: Path, new: Index, *, retry: bool = False) -> list[Reason]:
     """The reasons of a grid's cells, given what a sweep's folder holds, which may not be there yet.
 
+    `retry`: those that were set aside are to be tried again.
+
     Raises:
-        RequestError: the folder was written by a newer nadtui.
+        RequestError: the folder was written by a newer nadtui, or is damaged.
     """
     folder = Path(folder)
     old = index.read(folder) if (folder / GRID).is_file() else Index([], [])
@@ -49,7 +51,7 @@ def reasons(folder: Path, new: Index) -> list[Reason]:
     def of(cell: Cell) -> Reason:
         if cell.id in known:
             return Reason(cell, "done", "done")
-        if cell.id in tried and tried[cell.id].said:
+        if not retry and cell.id in tried and tried[cell.id].said:
             word: Word = "n/a" if tried[cell.id].unfit else "failed"
             return Reason(cell, word, f"{word}: {tried[cell.id].said}")
         if cell.id in there:

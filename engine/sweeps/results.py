@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from engine.errors import RequestError
 from engine.record.layout import SUMMARY
@@ -17,9 +17,22 @@ from engine.sweeps.layout import RESULTS, RUNS, append_lines, held, read_lines
 FIGURES = ("acc", "asr", "ra", "base")
 
 
+def summary_of(run: Path) -> dict[str, Any] | None:
+    """The summary of a run, None where there is none; its `stages` are a list of tables.
+
+    Raises:
+        RequestError: it is damaged.
+    """
+    summary = read_summary(run)
+    stages = [] if summary is None else summary.get("stages")
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise RequestError(f"{run / SUMMARY} cannot be read: stages: a list of tables is wanted")
+    return summary
+
+
 def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The line of a finished run; percentages 0-100, null where there is no figure."""
-    stages = [stage for stage in summary.get("stages", ()) if isinstance(stage, Mapping)]
+    """The line of a finished run, by what `summary_of` has; percentages 0-100, null where there is no figure."""
+    stages = summary["stages"]
     suspect = next((stage for stage in stages if stage.get("role") == "suspect"), {})
     after = next((stage for stage in reversed(stages) if stage.get("role") == "purified"), suspect)
     return {
@@ -37,7 +50,17 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     """
     runs = Path(folder) / RUNS
     there = {cell for cell in run_folders(folder) if (runs / cell / SUMMARY).is_file()}
-    return {line["cell"]: line for line in read_lines(Path(folder) / RESULTS) if line.get("cell") in there}
+    found = (line for line in read_lines(Path(folder) / RESULTS) if _is_whole(line))
+    return {line["cell"]: line for line in found if line["cell"] in there}
+
+
+def _is_whole(line: Mapping[str, Any]) -> bool:
+    """Whether a line is one of `of_run`; of another the run is read again."""
+    before = line.get("suspect")
+    if not isinstance(line.get("cell"), str) or not isinstance(before, dict):
+        return False
+    figures = [of.get(name, "") for of in (line, before) for name in FIGURES]
+    return all(value is None or _is_finite(value) for value in (*figures, line.get("seconds", "")))
 
 
 def run_folders(folder: Path) -> set[str]:
@@ -53,9 +76,10 @@ def unwritten(folder: Path, cells: Collection[str], known: Collection[str]) -> l
     lines = []
     for cell in sorted(run_folders(folder).intersection(cells).difference(known)):
         run = Path(folder) / RUNS / cell
-        if (run / SUMMARY).is_file():
-            with suppress(RequestError):  # damaged: its run says so itself
-                lines.append(of_run(cell, read_summary(run) or {}))
+        with suppress(RequestError):  # damaged: its run says so itself
+            summary = summary_of(run)
+            if summary is not None:
+                lines.append(of_run(cell, summary))
     return lines
 
 
@@ -71,4 +95,11 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _finite(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return float(value) if _is_finite(value) else None
+
+
+def _is_finite(value: Any) -> TypeGuard[float]:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False

@@ -10,8 +10,7 @@ from typing import Any
 from engine.record.listing import head
 from engine.record.state import RunState
 from engine.sweeps import results, tries
-from engine.sweeps.grid import NAMED
-from engine.sweeps.index import Cell, read
+from engine.sweeps.index import NAMED, Cell, read
 from engine.sweeps.layout import RUNS
 
 
@@ -74,7 +73,7 @@ def rows(folder: Path) -> list[CellRow]:
     Only unfinished runs are looked into: a sweep of thousands of finished cells takes as long as reading two files.
 
     Raises:
-        RequestError: it is no sweep's folder, or was written by a newer nadtui.
+        RequestError: it is no sweep's folder, or was written by a newer nadtui, or is damaged.
     """
     folder = Path(folder)
     index = read(folder)

@@ -17,7 +17,8 @@ from engine.config.layers import merge
 from engine.errors import RequestError
 from engine.events import ZOO
 from engine.settings import Section
-from engine.sweeps.grid import NAMED, Grid
+from engine.sweeps.grid import Grid, misplaced, no_table
+from engine.sweeps.index import NAMED
 
 FOLDER = "studies"
 
@@ -77,11 +78,39 @@ class Study(Section):
             raise ValueError(f"axis {empty} has no values" if empty else "one axis or more is wanted")
         return value
 
+    @field_validator("base")
+    @classmethod
+    def _base_is_a_layer(cls, value: dict[str, Any]) -> dict[str, Any]:
+        _check_layer(value)
+        return value
+
+    @field_validator("variants")
+    @classmethod
+    def _variants_are_layers(cls, value: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, Any]]]:
+        for layers in value.values():
+            for layer in layers.values():
+                _check_layer(layer)
+        return value
+
     @model_validator(mode="after")
     def _ladder_is_an_axis(self) -> Study:
         if self.ladder and self.ladder not in self.axes:
             raise ValueError(f"ladder = {self.ladder!r}: no axis of it; allowed: {', '.join(self.axes)}")
         return self
+
+    @model_validator(mode="after")
+    def _values_are_variants(self) -> Study:
+        if said := self._no_variant(self.axes):
+            raise ValueError(said)
+        return self
+
+    def _no_variant(self, axes: Mapping[str, Sequence[Any]]) -> str:
+        """What is wrong with the first value of an axis with variants that is none of them; empty where all are."""
+        for axis, layers in self.variants.items():
+            unknown = next((str(each) for each in axes[axis] if str(each) not in layers), None)
+            if unknown is not None:
+                return f"{axis} = {unknown!r}; allowed: {', '.join(layers)}"
+        return ""
 
     def grid(self, axes: Mapping[str, Sequence[Any]] | None = None, base: Mapping[str, Any] | None = None) -> Grid:
         """The study's grid; axes that are given stand in place of its own, what is given of the configuration over it.
@@ -90,11 +119,10 @@ class Study(Section):
             RequestError: a value of an axis with variants that the study does not have.
         """
         chosen = {**self.axes, **(axes or {})}
-        for axis, layers in self.variants.items():
+        if said := self._no_variant(chosen):
+            raise RequestError(f"study {self.name}: {said}")
+        for axis in self.variants:
             chosen[axis] = [str(each) for each in chosen[axis]]  # 0.05 of a command line is the "0.05" of a file
-            unknown = next((each for each in chosen[axis] if each not in layers), None)
-            if unknown is not None:
-                raise RequestError(f"study {self.name}: {axis} = {unknown!r}; allowed: {', '.join(layers)}")
         own = dict(self.base)
         if "defenses" in own:  # of those it has; what is asked for beside it must fit
             defenses = chosen.get("defense", ["nad"])
@@ -104,6 +132,12 @@ class Study(Section):
         # The zoo does not have every suspect: those that it lacks are left out, and said so.
         lenient = ["attack_seed"] if own.get("suspect") == ZOO else []
         return Grid(ordered, own, variants=self.variants, study=self.name, lenient=lenient)
+
+
+def _check_layer(layer: Mapping[str, Any]) -> None:
+    said = no_table(layer) or misplaced(layer)
+    if said:
+        raise ValueError(said)
 
 
 def list_studies() -> list[Study]:

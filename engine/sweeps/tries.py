@@ -64,7 +64,9 @@ def of(folder: Path, cell: str) -> Tried:
     deaths, code, error, silent = 0, None, "", False
     for line in read_lines(Path(folder) / TRIES / cell):
         if "ended" in line:
-            code, error = int(line["ended"]), str(line.get("error", ""))
+            if type(line["ended"]) is not int:  # damaged, as a torn line is
+                continue
+            code, error = line["ended"], str(line.get("error", ""))
         else:
             deaths, code, error = deaths + ("died" in line), None, ""
         silent = "began" in line

@@ -55,7 +55,7 @@ def reproduce(
     )
     folder = out or Path("sweeps") / name
     hiring = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads)
-    conductor = sweeping.see_through(folder, options, hiring, None)
+    conductor = sweeping.see_through(folder, options, hiring, None, others=False)
     found = report(folder)
     if json:
         from nadtui.export.sweeps.formats import of_sweep

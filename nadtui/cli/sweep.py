@@ -96,7 +96,7 @@ def sweep(
     folder = resume or sweep_folder(out)
     crew = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads, options.networks())
     if dry_run:
-        return sweeping.dry_run(folder, None if resume else options, crew.processes, json=json)
+        return sweeping.dry_run(folder, None if resume else options, crew, retry=retry_failed, json=json)
     return sweeping.sweep(folder, None if resume else options, crew, keep, retry=retry_failed, json=json)
 
 
@@ -119,6 +119,8 @@ def show(
     from engine.sweeps.rows import rows
     from nadtui.cli import sweeping
 
+    if json and watch:
+        raise RequestError("--json and --watch: one of them is wanted")
     if json:
         output.json_document({"cells": [row.to_dict() for row in rows(folder)]})
         return ExitCode.DONE

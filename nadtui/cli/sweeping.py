@@ -56,24 +56,34 @@ class Hiring:
         check_workers(count)
         return count
 
+    def check(self) -> None:
+        """Refuse what nobody can be hired by.
+
+        Raises:
+            RequestError: two kinds of workers were asked for, or threads that make no sense.
+        """
+        from engine.running.processor_queue import check_threads
+
+        ways = {"--workers": self.workers, "--scheduler": self.scheduler, "--cluster": self.cluster}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) > 1:
+            raise RequestError(f"{' and '.join(given)}: one of them is wanted")
+        if self.scheduler is None and self.cluster is None:  # theirs are other machines, with other processors
+            check_threads(self.threads)
+
     def crew(self) -> Crew:
         """The workers.
 
         Raises:
             RequestError: two kinds were asked for, or they cannot be had.
         """
-        from engine.running.processor_queue import check_threads
         from engine.sweeps import crews
 
-        ways = {"--workers": self.workers, "--scheduler": self.scheduler, "--cluster": self.cluster}
-        given = [name for name, value in ways.items() if value is not None]
-        if len(given) > 1:
-            raise RequestError(f"{' and '.join(given)}: one of them is wanted")
+        self.check()
         if self.scheduler is not None or self.cluster is not None:
             from engine.sweeps import cluster
 
             return cluster.of_file(self.cluster) if self.cluster else cluster.of_scheduler(str(self.scheduler))
-        check_threads(self.threads)
         gpus = crews.visible_gpus()
         if self.workers is None and not gpus:
             return crews.Here(self.threads)
@@ -111,9 +121,17 @@ def _show_all(folder: Path) -> None:
 
 
 def see_through(
-    folder: Path, options: GridOptions | None, hiring: Hiring, keep: str | None, *, retry: bool = False
+    folder: Path,
+    options: GridOptions | None,
+    hiring: Hiring,
+    keep: str | None,
+    *,
+    retry: bool = False,
+    others: bool = True,
 ) -> Conductor:
     """Put a grid into a sweep's folder, or take up what is there, and see it through; what has become of it.
+
+    `others`: also the cells that the folder has beside the grid's.
 
     Raises:
         RequestError: the request is wrong; nothing was run.
@@ -130,7 +148,9 @@ def see_through(
     crew = hiring.crew()
     try:
         if options is not None:
+            asked = {cell.id for cell in cells.cells}
             cells = index.extend(folder, cells, grid)
+            cells = cells if others else cells.only(asked)
         if keep is not None and index.keep_from_now(folder, cast("Keep", keep)):
             settle_all(folder, cast("Keep", keep))
         if retry:
@@ -191,15 +211,17 @@ def conclude(folder: Path, conductor: Conductor) -> ExitCode:
 
 
 def show(folder: Path, *, watch: bool) -> ExitCode:
-    """The table of a sweep's cells, once or while it goes on."""
+    """The table of a sweep's cells; while it goes on, how many are how far, and the table again at the end."""
     from engine.sweeps.members import at_work
     from engine.sweeps.rows import rows
 
     _show(rows(folder))
-    while watch and at_work(folder):
+    watched = watch and bool(at_work(folder))
+    while watched and at_work(folder):
         time.sleep(WATCH_S)
-        found = rows(folder)
-        output.line(_counts(found))
+        output.line(_counts(rows(folder)))
+    if watched:
+        _show(rows(folder))
     return ExitCode.DONE
 
 
@@ -242,7 +264,7 @@ def _state(of: list[CellRow]) -> str:
     return of[0].error or of[0].status if len(of) == 1 else _counts(of)
 
 
-def dry_run(folder: Path, options: GridOptions | None, workers: int, *, json: bool) -> ExitCode:
+def dry_run(folder: Path, options: GridOptions | None, hiring: Hiring, *, retry: bool, json: bool) -> ExitCode:
     """What a sweep would do, cell by cell and why, how many, and for how long; nothing is written.
 
     Raises:
@@ -253,8 +275,10 @@ def dry_run(folder: Path, options: GridOptions | None, workers: int, *, json: bo
     from engine.sweeps.estimating import estimated, measured, runs_of
     from engine.sweeps.reasons import reasons
 
+    hiring.check()
+    workers = hiring.processes
     planned = index.read(folder) if options is None else index.merged(folder, _expanded(options)[1])
-    found = reasons(folder, planned)
+    found = reasons(folder, planned, retry=retry)
     todo = list({each.cell.id: each.cell for each in found if each.runs}.values())
     known = estimated(todo, planned, measured([runs_of(folder), runs_dir()]))
     workers = max(1, min(workers, len(todo)))

@@ -97,11 +97,10 @@ def _check(found: dict[str, Any], base: dict[str, Any]) -> None:
 
 
 def _check_settings(base: dict[str, Any]) -> None:
-    for name, option in (("seed", "--seeds"), ("threads", "--threads"), ("preset", "--preset")):
-        if name in base:
-            raise RequestError(f"--set {name}: in a sweep it is {option}")
-    if isinstance(base.get("attack"), dict) and "seed" in base["attack"]:
-        raise RequestError("--set attack.seed: in a sweep it is --attack-seeds")
+    from engine.sweeps.grid import misplaced
+
+    if said := misplaced(base):
+        raise RequestError(f"--set {said}")
 
 
 def sweep_folder(given: Path | None) -> Path:

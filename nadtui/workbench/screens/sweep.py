@@ -138,8 +138,9 @@ class SweepScreen(FootedScreen):
         try:
             found = look(self.folder, self.app.now())
             _ = found.report.table  # put together here: the interface has better things to do
-        except RequestError as error:
-            hand_over(self, partial(self._refused, str(error)))
+        except Exception as error:  # whatever it is: nobody is to wait for a look that has failed
+            said = str(error) if isinstance(error, RequestError) else f"cannot be read: {type(error).__name__}: {error}"
+            hand_over(self, partial(self._refused, said))
         else:
             hand_over(self, partial(self._take, found))
         finally:
@@ -149,6 +150,7 @@ class SweepScreen(FootedScreen):
 
     def _refused(self, said: str) -> None:
         self.query_one("#about", Paragraph).update(Content.styled(clean(said), "$text-error"))
+        self.grid.fail()
 
     def _take(self, found: SweepLook) -> None:
         self.look = found

@@ -76,6 +76,8 @@ class SweepGrid(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.look: SweepLook | None = None
+        self._empty = "reading …"
+        """What is said while there is no look."""
         self.view: Shown = "both"
         self.line = 0
         self.column = 0
@@ -93,6 +95,11 @@ class SweepGrid(ScrollView, can_focus=True):
         table = look.report.table
         self.line, self.column = min(self.line, len(table.lines) - 1), min(self.column, len(table.columns) - 1)
         self._changed()
+
+    def fail(self) -> None:
+        """The sweep could not be looked at: nothing is to be waited for; cells that were shown stay."""
+        self._empty = ""
+        self.refresh()
 
     def turn(self, view: Shown) -> None:
         """Show other figures."""
@@ -195,7 +202,7 @@ class SweepGrid(ScrollView, can_focus=True):
         """The head, which stays, or one line of cells; the first column stays as well."""
         width = self.size.width
         if self.look is None:
-            said = "reading …" if y == 0 else ""
+            said = self._empty if y == 0 else ""
             return Strip([Segment(fitted(said, width), self.get_component_rich_style("sweep-grid--empty"))])
         table = self.look.report.table
         line = y - _HEAD + int(self.scroll_offset.y)

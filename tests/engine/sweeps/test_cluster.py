@@ -97,6 +97,11 @@ def test_a_scheduler_that_does_not_answer_is_refused(address: str, monkeypatch: 
     [
         ("kind: slurm", "a table is wanted with kind, jobs"),
         ("[", "a table is wanted with kind, jobs"),
+        ("{kind: local, jobs: 0}", "jobs = 0: a whole number from 1 on is wanted"),
+        ("{kind: local, jobs: -3}", "jobs = -3: a whole number from 1 on"),
+        ("{kind: slurm, jobs: 0, cores: 1, memory: 1GB}", "jobs = 0: a whole number from 1 on"),
+        ("{kind: slurm, jobs: 1.5}", r"jobs = 1\.5: a whole number from 1 on"),
+        ("{kind: local, jobs: 1, cores: 2, memory: 1GB}", "cores, memory: kind local takes jobs alone"),
         ("{kind: lsff, jobs: 2}", "kind = 'lsff': one of slurm, pbs"),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB, colour: red}", "colour"),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB}", "sbatch, which hands jobs in, is not found here"),

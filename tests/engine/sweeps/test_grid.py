@@ -128,6 +128,7 @@ def test_a_defense_whose_needs_the_suspect_does_not_meet_is_left_out_or_refused(
         (Grid({"preset": ["badnets"], "defense": [["nad"]]}), r"axis defense: \['nad'\] is no name"),
         (Grid({"preset": ["badnets"], "dataset": [None]}), "axis dataset: None is no name"),
         (Grid({"preset": ["badnets"]}, {"defenses": "nad"}), "defenses = 'nad': a table of defenses"),
+        (Grid({"v": ["a"]}, variants={"v": {"a": {"defenses": ["x"]}}}), r"defenses = \['x'\]: a table of defenses"),
         (Grid({"preset": ["badnets"], "training.lr": [-1]}), r"training\.lr"),
     ],
 )
@@ -175,6 +176,9 @@ def test_a_changed_grid_extends_the_old_one_and_takes_the_place_of_equal_points(
     assert changed.config(changed.cells[-1]).defenses["nad"].distill.p == 3
     assert changed.config(changed.cells[0]).defenses["nad"].distill.p == 2
     assert len(index.read_head(tmp_path / "s")["grids"]) == 3
+    put([0, 1], 2)
+    grids = index.read_head(tmp_path / "s")["grids"]
+    assert [each["axes"]["seed"] for each in grids] == [[1, 2], [0], [0, 1]], "asked for again, it is the newest"
 
 
 def test_whoever_is_cut_off_while_a_grid_is_added_leaves_the_old_cells_what_they_were(tmp_path: Path, monkeypatch):

@@ -11,7 +11,8 @@ import pytest
 from engine.errors import RequestError
 from engine.record.layout import CONFIG, SUMMARY
 from engine.sweeps import tries
-from engine.sweeps.layout import RESULTS, RUNS
+from engine.sweeps.keeping import settle
+from engine.sweeps.layout import RESULTS, RUNS, TRIES, append_lines
 from engine.sweeps.rows import JSON, rows
 from tests.sweep_folders import write_made_up
 
@@ -43,6 +44,44 @@ def test_a_run_that_finished_without_its_line_is_found_by_its_summary(tmp_path: 
     (run / CONFIG).write_text("{}")
     row = rows(tmp_path / "s")[1]
     assert (row.status, row.acc, row.asr, row.suspect_asr, row.ra, row.seconds) == ("finished", 89, 3, 99, None, 7)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [{"schema": 2, "stages": 5}, {"schema": 2, "stages": [5]}, {"schema": 2}, [], {"schema": 1, "stages": None}],
+)
+def test_a_run_whose_summary_is_damaged_has_no_result_and_spoils_no_other(tmp_path: Path, summary: object):
+    cells = write_made_up(tmp_path / "s", 3)
+    forgotten = (tmp_path / "s" / RESULTS).read_text().splitlines(keepends=True)[1:]
+    (tmp_path / "s" / RESULTS).write_text("".join(forgotten))
+    (tmp_path / "s" / RUNS / cells[0].id / SUMMARY).write_text(json.dumps(summary))
+    assert [row.status for row in rows(tmp_path / "s")] == ["damaged", "finished", "finished"]
+    with pytest.raises(RequestError, match=r"summary\.json cannot be read: "):
+        settle(tmp_path / "s", cells[0].id, "last")
+
+
+@pytest.mark.parametrize(
+    "line", ['{"cell": 5}', '{"cell": []}', '{"cell": "%s"}', '{"cell": "%s", "suspect": 5}', "[" * 9999, "5", "\ud800"]
+)
+def test_of_a_line_that_is_no_result_the_run_is_read_again(tmp_path: Path, line: str):
+    cells = write_made_up(tmp_path / "s", 2)
+    lines = (tmp_path / "s" / RESULTS).read_text().splitlines()
+    (tmp_path / "s" / RESULTS).write_bytes(
+        "\n".join([line.replace("%s", cells[0].id), lines[1]]).encode("utf-8", "replace")
+    )
+    stages = [{"role": "suspect", "acc": 10**400, "asr": 99.0}, {"role": "purified", "acc": 89.0, "asr": "x"}]
+    (tmp_path / "s" / RUNS / cells[0].id / SUMMARY).write_text(json.dumps({"schema": 2, "stages": stages}))
+    found = rows(tmp_path / "s")
+    assert [row.status for row in found] == ["finished", "finished"]
+    assert (found[0].acc, found[0].asr, found[0].suspect_acc, found[0].suspect_asr) == (89, None, None, 99)
+
+
+def test_a_damaged_line_of_tries_is_passed_over_as_a_torn_one_is(tmp_path: Path):
+    write_made_up(tmp_path / "s", 1)
+    tries.ended(tmp_path / "s", "cell", 1, "it diverged")
+    for ended in (None, [], "1", 1.5):
+        append_lines(tmp_path / "s" / TRIES / "cell", [{"ended": ended}])
+    assert tries.of(tmp_path / "s", "cell") == tries.Tried(code=1, error="it diverged")
 
 
 def test_deaths_are_those_that_a_sweep_saw_and_not_its_own(tmp_path: Path):

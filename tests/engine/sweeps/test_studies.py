@@ -136,6 +136,9 @@ def test_the_pairs_differ_in_the_rate_alone():
     assert settings["nad"].distill.training.lr == 0.05
 
 
+MINE = "title: x\nquestion: y\naxes: {preset: [sig]}\n"
+
+
 def own(folder: Path, text: str) -> None:
     (folder / "studies").mkdir(parents=True, exist_ok=True)
     (folder / "studies" / "mine.yaml").write_text(text)
@@ -159,6 +162,17 @@ def test_a_persons_own_study_is_listed_beside_ours(tmp_path, monkeypatch):
         ("title: x\nquestion: y\naxis: {preset: [sig]}\naxes: {seed: [0]}", "unknown field 'axis': did you mean axes"),
         ("title: x\nquestion: y\naxes: {preset: [sig]}\nladder: rate", "no axis of it; allowed: preset"),
         ("title: [", "study mine: not valid YAML"),
+        (f"{MINE}base: {{defenses: [nad]}}", "defenses = ['nad']: a table of defenses and their fields is wanted"),
+        (f"{MINE}base: {{seed: 3}}", "seed: in a sweep it is --seeds, or the axis seed"),
+        (f"{MINE}base: {{preset: sig}}", "preset: in a sweep it is --preset, or the axis preset"),
+        (
+            f"{MINE}base: {{attack: {{seed: 4}}}}",
+            "attack.seed: in a sweep it is --attack-seeds, or the axis attack_seed",
+        ),
+        (f"{MINE}base: {{threads: 4}}", "threads: in a sweep it is --threads"),
+        (f"{MINE}variants: {{v: {{a: {{defenses: [x]}}}}}}", "defenses = ['x']: a table of defenses"),
+        (f"{MINE}variants: {{v: {{a: {{seed: 3}}}}}}", "seed: in a sweep it is --seeds"),
+        ("title: x\nquestion: y\naxes: {v: [b]}\nvariants: {v: {a: {}}}", "v = 'b'; allowed: a"),
     ],
 )
 def test_what_is_wrong_with_one_is_said_in_a_line(tmp_path, monkeypatch, text, said):
@@ -169,9 +183,10 @@ def test_what_is_wrong_with_one_is_said_in_a_line(tmp_path, monkeypatch, text, s
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_file_with_a_mistake_does_not_hide_the_others(tmp_path, monkeypatch):
+@pytest.mark.parametrize("text", ["title: [", f"{MINE}base: {{defenses: [nad]}}"])
+def test_a_file_with_a_mistake_does_not_hide_the_others(tmp_path, monkeypatch, text):
     monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
-    own(tmp_path, "title: [")
+    own(tmp_path, text)
     assert {study.name for study in list_studies()} == set(OURS)
 
 

@@ -10,6 +10,8 @@ from engine.sweeps.grid import expand
 from engine.sweeps.layout import RUNS
 from engine.sweeps.studies import list_studies, load_study
 from nadtui.cli.main import dispatch
+from nadtui.cli.sweeping import Hiring
+from tests.engine.sweeps.scripted_crew import Scripted
 from tests.sweep_folders import made_up, write_made_up
 
 
@@ -19,6 +21,20 @@ def test_studies_are_listed(capsys):
     assert dispatch(["studies", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert {"name", "question", "axes", "known"} <= set(values[0])
+
+
+def test_a_mistake_in_a_persons_own_is_said_and_the_others_are_listed(tmp_path, monkeypatch, capsys, caplog):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    (tmp_path / "studies").mkdir()
+    text = "title: x\nquestion: y\naxes: {preset: [sig]}\n"
+    (tmp_path / "studies" / "one.yaml").write_text(f"{text}base: {{defenses: [nad]}}")
+    (tmp_path / "studies" / "two.yaml").write_text(f"{text}variants: {{v: {{a: {{defenses: [x]}}}}}}")
+    (tmp_path / "studies" / "three.yaml").write_text(text)
+    assert dispatch(["studies"]) == 0
+    out = capsys.readouterr().out
+    assert "paired" in out and "three" in out
+    for name, said in zip(("one", "two"), caplog.messages, strict=True):
+        assert f"left out: study {name}: " in said and "a table of defenses and their fields is wanted" in said
 
 
 def test_one_is_shown_as_its_file_has_it(capsys):
@@ -73,6 +89,16 @@ def test_what_is_there_is_not_run_again_to_reproduce_a_table(tmp_path, capsys):
     assert dispatch([*given, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert (values["study"], len(values["cells"])) == ("adaptive", 4)
+
+
+def test_of_a_table_that_is_reproduced_only_the_cells_that_are_asked_for_run(tmp_path, capsys, monkeypatch):
+    crew = Scripted()
+    monkeypatch.setattr(Hiring, "crew", lambda self: crew)
+    grid = load_study("adaptive").grid({"seed": [0, 1], "recipe": ["paper"]})
+    index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
+    assert dispatch(["reproduce", "adaptive", "--seeds", "0", "--recipe", "paper", "--out", str(tmp_path / "s")]) == 0
+    assert {cell.rpartition("-")[0].rpartition("-")[2] for cell in crew.calls} == {"s0"}
+    assert len(index.read(tmp_path / "s").cells) == len(expand(grid).index.cells), "the others stay"
 
 
 def test_what_the_paper_has_no_table_of_is_refused(capsys):

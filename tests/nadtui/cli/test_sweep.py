@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from engine.record.layout import CHECKPOINTS
-from engine.sweeps import crews, index
-from engine.sweeps.layout import RUNS
+from engine.sweeps import crews, index, members
+from engine.sweeps.layout import CELLS, RUNS
 from engine.sweeps.rows import JSON
+from nadtui.cli import sweeping
 from nadtui.cli.sweeping import Hiring
 from tests.engine.sweeps.scripted_crew import Scripted
 from tests.engine.sweeps.test_keeping import finished
@@ -79,6 +80,43 @@ def test_more_workers_than_cells_are_no_faster(tmp_path: Path, capsys: pytest.Ca
     finished(tmp_path / "s", "20240101-000000-badnets-signs-s0")
     out = run(capsys, "sweep", *GRID, "--out", tmp_path / "s", "--workers", "8", "--dry-run")[1]
     assert out.splitlines()[-1].startswith("2 cells to run: about 25 s with 2 at a time")
+
+
+def test_a_dry_run_is_of_what_the_sweep_itself_would_do(
+    tmp_path: Path, crew: Scripted, capsys: pytest.CaptureFixture[str]
+):
+    crew._script = lambda cell, call: int("-s1-" in cell)
+    run(capsys, "sweep", *GRID, "--out", tmp_path / "s")
+    resumed = ("sweep", "--resume", tmp_path / "s", "--dry-run", "--json")
+    assert json.loads(run(capsys, *resumed)[1])["to_run"] == 0
+    assert json.loads(run(capsys, *resumed, "--retry-failed")[1])["to_run"] == 1
+    assert "--workers and --scheduler: one of them is wanted" in refused(
+        capsys, *resumed, "--workers", "2", "--scheduler", "tcp://x:1"
+    )
+
+
+def test_a_sweep_that_is_watched_ends_with_its_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    write_made_up(tmp_path / "s", 2, preset=["badnets"], defense=["nad"])
+    looks = iter([["somebody"], ["somebody"], []])
+    monkeypatch.setattr(members, "at_work", lambda folder: next(looks))
+    monkeypatch.setattr(sweeping, "WATCH_S", 0)
+    table = run(capsys, "sweep", "show", tmp_path / "s")[1]
+    assert run(capsys, "sweep", "show", tmp_path / "s", "--watch")[1] == f"{table}2 finished\n{table}"
+    assert "--json and --watch" in refused(capsys, "sweep", "show", tmp_path / "s", "--watch", "--json")
+
+
+def test_a_sweep_that_cannot_be_read_is_neither_shown_nor_written_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_made_up(tmp_path / "s", 2, preset=["badnets"], defense=["nad"])
+    file = tmp_path / "s" / CELLS
+    file.write_text(f"{file.read_text()}{{torn")
+    before = file.read_bytes()
+    for given in (("show", tmp_path / "s"), (*GRID, "--out", tmp_path / "s"), ("--resume", tmp_path / "s")):
+        assert f"{file}, line 3: damaged" in refused(capsys, "sweep", *given)
+    assert file.read_bytes() == before
 
 
 def test_what_is_kept_from_now_on_is_what_stays_of_the_finished_ones(

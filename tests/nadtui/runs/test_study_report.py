@@ -75,6 +75,11 @@ def test_a_sweep_knows_its_study(tmp_path: Path):
     grid = load_study("paired").grid({"preset": ["badnets"], "seed": [0], "attack_seed": [0], "rate": ["0.1"]})
     index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
     assert report(tmp_path / "s").study.name == "paired"
+    second = load_study("clean-share").grid({"preset": ["badnets"], "seed": [0], "attack_seed": [0]})
+    index.extend(tmp_path / "s", expand(second).index, second.to_dict())
+    assert report(tmp_path / "s").study.name == "clean-share"
+    index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
+    assert report(tmp_path / "s").study.name == "paired", "it was asked for last"
     other = replace(grid, study="nobody-knows")
     index.extend(tmp_path / "s", expand(other).index, other.to_dict())
     found = report(tmp_path / "s")

@@ -14,6 +14,7 @@ from engine.sweeps.layout import RESULTS, RUNS
 from nadtui.runs import detached
 from nadtui.runs.sweep_folders import sweeps_in
 from nadtui.runs.sweep_watch import look
+from nadtui.workbench.screens import sweep as screen
 from nadtui.workbench.screens.sweep import SweepScreen
 from nadtui.workbench.widgets.sweep_grid import SweepGrid
 from tests import looks
@@ -184,6 +185,20 @@ def test_a_folder_that_is_no_sweep_says_so(tmp_path):
 
     (tmp_path / "runs").mkdir()
     drive(tmp_path / "runs", script)
+
+
+def test_a_look_that_fails_says_so_however_it_does(sweep, monkeypatch):
+    def fails(*_: object) -> None:
+        raise KeyError("axes")
+
+    monkeypatch.setattr(screen, "look", fails)
+
+    async def script(pilot):
+        pilot.app.open_sweep(sweep)
+        await until(pilot, shows(pilot, "cannot be read: KeyError: 'axes'"))
+        await until(pilot, lambda: "reading" not in screen_text(pilot.app))
+
+    drive(sweep.parent, script)
 
 
 def test_a_sweep_of_one_preset_and_one_defense(tmp_path):
