@@ -60,14 +60,16 @@ class Hiring:
         """Refuse what nobody can be hired by.
 
         Raises:
-            RequestError: two kinds of workers were asked for, or threads that make no sense.
+            RequestError: two kinds of workers were asked for, or what makes no sense for them.
         """
-        from engine.running.processor_queue import check_threads
+        from engine.running.processor_queue import SHARES, check_threads
 
         ways = {"--workers": self.workers, "--scheduler": self.scheduler, "--cluster": self.cluster}
         given = [name for name, value in ways.items() if value is not None]
         if len(given) > 1:
             raise RequestError(f"{' and '.join(given)}: one of them is wanted")
+        if self.per_gpu > 1 and "--workers" not in given and given:
+            raise RequestError(f"--per-gpu {self.per_gpu}: of this machine's GPUs; workers elsewhere have {SHARES}")
         if self.scheduler is None and self.cluster is None:  # theirs are other machines, with other processors
             check_threads(self.threads)
 

@@ -157,6 +157,7 @@ def test_many_cells_are_put_together_by_what_they_have_alike(tmp_path: Path, cap
         (("--preset", "badnets", "--keep", "some", "--out", "s"), "--keep some: all, last or none"),
         (("--preset", "badnets", "--workers", "0", "--out", "s"), "--workers 0: 1 to 1024"),
         (("--preset", "badnets", "--workers", "2", "--scheduler", "tcp://x:1", "--out", "s"), "one of them is wanted"),
+        (("--preset", "badnets", "--per-gpu", "2", "--scheduler", "tcp://x:1", "--out", "s"), "NADTUI_GPU_SHARES"),
         (("--preset", "badnets", "--suspect", "zoo", "--attack-seeds", "7", "--out", "s"), "the zoo has no suspect"),
         (("--resume", "none"), "none: no such folder"),
         (("--resume", "none", "--preset", "sig"), "leave out --preset"),
