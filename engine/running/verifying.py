@@ -109,7 +109,7 @@ class _Verifier:
             test=name,
             figures=figures,
             points={key: list(values) for key, values in found.points.items()},
-            control={} if control is None else dict(control.figures),
+            control={} if control is None else {key: control.figures[key] for key in found.figures},
             uncontrolled=self._without,
             seconds=time.perf_counter() - since,
         )

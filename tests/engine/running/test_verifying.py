@@ -70,6 +70,7 @@ def test_a_clean_model_of_the_zoo_stands_beside_and_is_measured_once(tmp_path):
     assert {name: event.control for name, event in first.items()} == {
         name: event.control for name, event in second.items()
     }
+    assert list(second["retuning"].control) == list(second["retuning"].figures), "in one order, kept or not"
     for name in ("retuning", "perturbation"):  # what is kept costs nothing, and both models cost the same
         assert second[name].image_steps > 0
         assert second[name].image_steps == pytest.approx(first[name].image_steps / 2, abs=1)
