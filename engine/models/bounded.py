@@ -52,7 +52,7 @@ def _bounded(module: nn.Module, _: Any, output: Tensor) -> Tensor:
 
 class _Least(torch.autograd.Function):
     """The lesser of activations [B, C, h, w] and a bound [1, C, h, w]: with torch's own gradient of `minimum`, a step
-    takes twice as long. Where both are equal the gradient is the activation's."""
+    takes half as long again. Where both are equal the gradient is the activation's."""
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, bound: Tensor) -> Tensor:
