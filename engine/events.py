@@ -1,7 +1,6 @@
 """The stream of events a run emits: what every reader, on screen or of the record, is built from.
 
-Frozen dataclasses, numbered and timed when they are recorded: the vocabulary alone. What they look like in a line of
-the record is `engine.record.codec`'s business. Free of torch.
+Frozen dataclasses, numbered and timed when recorded; how a line has them is `engine.record.codec`'s. Free of torch.
 """
 
 from __future__ import annotations
@@ -284,10 +283,9 @@ class Isolated(Event, kind="isolated"):
 
 @dataclass(frozen=True, kw_only=True)
 class Verified(Event, kind="verified"):
-    """One measurement of whether a purified model's backdoor is erased or only asleep."""
+    """One measurement of whether the backdoor of a stage's purified model is erased or only asleep."""
 
     stage: str
-    """Whose model it is."""
     test: str
     """retuning, linear-path, existence, perturbation: once each in a stage."""
     figures: dict[str, float]
