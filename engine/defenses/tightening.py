@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from engine.defenses.base import Port
 from engine.defenses.budget import ROUNDING, held_accuracy
 from engine.defenses.neurons import norms_of
-from engine.models.bounded import BOUND
+from engine.models.bounded import BOUND, bind
 from engine.models.inference import as_input
 from engine.training.loop import Batch
 
@@ -66,7 +66,7 @@ class Tightening:
     def __init__(
         self, port: Port, model: nn.Module, first: Mapping[str, Tensor], *, cost: float, patience: int, budget: float
     ) -> None:
-        """`model`: frozen, bound by `first`, and not changed."""
+        """`model`: frozen, and bound by `first`; its bounds, and they alone, change."""
         self._port, self._model, self._first_cost, self._patience = port, model, cost, patience
         self._floor = held_accuracy(port, port.suspect) - budget - ROUNDING
         self._bounds = {name: bound.clone().requires_grad_(True) for name, bound in first.items()}
@@ -83,7 +83,8 @@ class Tightening:
     def judge(self) -> None:
         """After a step: keep the bounds where they are the tightest inside the budget so far, and set the cost."""
         with torch.no_grad():
-            inside = self._accuracy() >= self._floor
+            bounds = {name: bound.clamp(min=0) for name, bound in self._bounds.items()}
+            inside = held_accuracy(self._port, bind(self._model, bounds)) >= self._floor
             size = float(self._size())
             if inside and size < self._state[BEST]:
                 self._state[BEST] = size
@@ -121,15 +122,6 @@ class Tightening:
 
     def _stand_ins(self) -> dict[str, Tensor]:
         return {f"{name}.{BOUND}": bound.clamp(min=0) for name, bound in self._bounds.items()}
-
-    def _accuracy(self) -> float:
-        held, stand_ins = self._port.held, self._stand_ins()
-        with self._port.device.autocast():  # as the suspect was looked at, and as the tightest will be
-            right = [
-                functional_call(self._model, stand_ins, (as_input(images),)).argmax(1) == labels
-                for images, labels in zip(held.images.split(CHUNK), held.labels.split(CHUNK), strict=True)
-            ]
-        return 100 * float(torch.cat(right).float().mean())
 
     def _set_cost(self, inside: bool) -> None:
         """As the source does: once it has been below its first value it returns there after good steps."""

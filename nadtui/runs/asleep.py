@@ -40,13 +40,16 @@ class Measure:
 
     def of(self, stage: Mapping[str, Any]) -> float | None:
         """The figure of a summary's stage; None where there is none."""
-        return ((stage.get("verified") or {}).get(self.test) or {}).get("figures", {}).get(self.figure)
+        return self._told(stage).get("figures", {}).get(self.figure)
 
     def of_stage(self, stage: Mapping[str, Any]) -> str:
         """The figure of a summary's stage, a clean model's behind it: `41.2 (12.0)`."""
-        told = (stage.get("verified") or {}).get(self.test) or {}
+        told = self._told(stage)
         control = f" ({self.said(told.get('control'))})" if self.controlled and told.get("control") else ""
         return self.said(told.get("figures")) + control
+
+    def _told(self, stage: Mapping[str, Any]) -> Mapping[str, Any]:
+        return (stage.get("verified") or {}).get(self.test) or {}
 
     def shown(self, value: float) -> str:
         """The figure as it is written."""
