@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
-from engine.figures import Change, Metrics, TapHealth
+from engine.figures import Change, Cost, Metrics, TapHealth
 
 T = TypeVar("T")
 
@@ -255,6 +255,8 @@ class Chosen(Event, kind="chosen"):
     """By candidate; NaN for those that were not tried."""
     image_steps: float = 0.0
     """What the choosing cost."""
+    cost: Cost | None = None
+    """Of the one that was chosen; None where no budget is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +312,7 @@ class ProxiesMade(Event, kind="proxies-made"):
     target: int
     """The class that they send images to: the one whose latent shift is the shortest."""
     outliers: tuple[float, ...]
-    """By class, its latent shift's z-score: the lower, the more it stands out."""
+    """By class, its latent shift's z-score: the lower, the more it stands out; all 0 where that cannot be told."""
     cells: float
     stands_out: bool
     """Whether its patch, of so many cells (pixels), is small enough to suspect it: else the triggers say little."""
@@ -383,10 +385,7 @@ class RunFailed(Event, kind="run-failed"):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStopped(Event, kind="run-stopped"):
-    """The run was stopped on request after `epoch` finished epochs of `stage` and `step` steps of the next.
-
-    It can be resumed from there.
-    """
+    """The run was stopped on request after `epoch` finished epochs of `stage` and `step` steps of the next."""
 
     stage: str
     epoch: int

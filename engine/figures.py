@@ -48,6 +48,32 @@ class Change:
     asr_ci: tuple[float, float] = (math.nan, math.nan)
 
 
+ROUNDING = 1e-4
+"""Points of ACC that are none: shares of held images do not add up exactly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a choice costs the suspect in ACC on held clean images, and what it may cost: in points."""
+
+    lost: float
+    lost_ci: tuple[float, float]
+    """95 %, of matched pairs."""
+    images: int
+    """Those held."""
+    budget: float
+
+    @property
+    def within(self) -> bool:
+        """Whether it keeps to the budget on these images."""
+        return self.lost <= self.budget + ROUNDING
+
+    @property
+    def sure(self) -> bool:
+        """Whether the images are enough to tell: the whole interval keeps to it."""
+        return self.within and self.lost_ci[1] <= self.budget + ROUNDING
+
+
 @dataclass(frozen=True, kw_only=True)
 class TapHealth:
     """How one tap takes part in the distillation."""

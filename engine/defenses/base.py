@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from engine.device import Device
-    from engine.figures import TapHealth
+    from engine.figures import Cost, TapHealth
     from engine.training.loop import Batch, Objective
     from engine.training.steps import OptimizerFactory, TrainStep
 
@@ -119,6 +119,8 @@ class Choose(Ask):
     what: str
     candidates: tuple[str, ...]
     score: Callable[[str], float]
+    cost: Callable[[str], Cost] | None
+    """What the best comes to, where there is a budget."""
 
 
 @dataclass(frozen=True)
@@ -254,15 +256,24 @@ class Port:
         """
         return (yield Adopt(stage, model, given, dict(curve or {})))
 
-    def choose(self, stage: str, what: str, candidates: Mapping[str, T], score: Callable[[T], float]) -> Work[T]:
+    def choose(
+        self,
+        stage: str,
+        what: str,
+        candidates: Mapping[str, T],
+        score: Callable[[T], float],
+        cost: Callable[[T], Cost] | None = None,
+    ) -> Work[T]:
         """The candidate of the highest score, the first among equals; choice and scores are recorded.
 
         Args:
             what: is chosen, in a word or two.
             candidates: by the name under which they are recorded.
             score: judges one, by what the defense holds.
+            cost: what the best costs, by the same; None = there is no budget.
         """
-        chosen = yield Choose(stage, what, tuple(candidates), lambda name: score(candidates[name]))
+        told = None if cost is None else lambda name: cost(candidates[name])
+        chosen = yield Choose(stage, what, tuple(candidates), lambda name: score(candidates[name]), told)
         return candidates[chosen]
 
     def isolate(self, stage: str, places: Tensor) -> Work[Tensor]:

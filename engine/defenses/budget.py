@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from engine.data.augment import Augment
 from engine.defenses.base import Port, T, Work
 from engine.evaluation.paired import paired
 from engine.events import Message
+from engine.figures import ROUNDING, Cost
 from engine.models.inference import predict
 
 TRIED = 64
@@ -29,8 +31,6 @@ COPIES = 4
 """Of each held image, on which a student is held against the suspect."""
 SHIFT = 1
 """Pixels to any side, at most, by which a copy is moved."""
-ROUNDING = 1e-4
-"""Points of ACC that are none: shares of held images do not add up exactly."""
 
 
 def held_accuracy(port: Port, model: nn.Module) -> float:
@@ -64,44 +64,39 @@ def strongest(
     port: Port, stage: str, what: str, ladder: Mapping[str, T], make: Callable[[T], nn.Module], budget: float
 ) -> Work[T]:
     """The first of a ladder's rungs whose model loses no more than `budget` points of ACC on copies of the held images;
-    where none keeps to it, the one that loses least. A message says how certain that is.
+    where none keeps to it, the one that loses least.
 
     What is recorded as a candidate's score is how far below the budget it stays, those beyond the budget below 0;
-    nothing for rungs after the first that keeps to it, which are not tried.
+    nothing for rungs after the first that keeps to it, which are not tried. What the chosen one loses is recorded too,
+    and how certain that is.
 
     Args:
         what: is chosen, in a word or two.
         ladder: rungs by the name under which they are recorded, from the strongest erasing to the gentlest.
         make: the model of a rung.
     """
-    before = _right(port, port.suspect)
+    before = cache(lambda: _right(port, port.suspect))  # not before it is asked for: a resumed run knows its choice
     kept = False
 
     def score(rung: T) -> float:
         nonlocal kept
         if kept:
             return math.nan
-        spare = budget + paired(before, _right(port, make(rung)))[0]
+        spare = budget + paired(before(), _right(port, make(rung)))[0]
         kept = spare >= -ROUNDING
         return max(spare, 0.0) if kept else spare
 
-    chosen = yield from port.choose(stage, what, ladder, score)
-    name = next(name for name, rung in ladder.items() if rung is chosen)
-    said = _certainty(before, _right(port, make(chosen)), budget)
-    yield Message(text=f"{stage}: {what} {name}, {said}")
-    return chosen
+    def cost(rung: T) -> Cost:
+        return cost_of(before(), _right(port, make(rung)), budget)
+
+    return (yield from port.choose(stage, what, ladder, score, cost))
 
 
-def _certainty(before: Tensor, after: Tensor, budget: float) -> str:
+def cost_of(before: Tensor, after: Tensor, budget: float) -> Cost:
     """What is lost by the share of times that each held image is known, bool or float [N]."""
     gain, gained = paired(before, after)
     lost, low, high = -gain + 0.0, -gained[1] + 0.0, -gained[0] + 0.0  # no minus before a nought
-    said = f"which loses {lost:.1f} points of ACC on {len(before)} held images (95 % interval {low:.1f} to {high:.1f})"
-    if lost > budget + ROUNDING:
-        return f"{said}: more than the budget of {budget:g}, and no other loses less"
-    if high > budget:
-        return f"{said}: within the budget of {budget:g}, but so few images cannot tell it from {high:.1f}"
-    return f"{said}: within the budget of {budget:g}"
+    return Cost(lost=lost, lost_ci=(low, high), images=len(before), budget=budget)
 
 
 def rungs(most: int, of: int) -> dict[str, float]:
@@ -133,16 +128,15 @@ def furthest(
     so few images a single one that is back inside may be luck: a strength counts by the worse of it and the one before.
 
     What is recorded as a candidate's score is its strength where it keeps to the budget, below 0 the points by which it
-    exceeds it, and nothing for those that are not tried. A message says what the chosen one loses, and how certain that
-    is.
+    exceeds it, and nothing for those that are not tried. What the chosen one loses is recorded too, and how certain
+    that is.
 
     Args:
         what: is chosen, in a word or two.
         strengths: by the name under which they are recorded, rising; the first is 0, the suspect as it is.
         make: the model of that strength.
     """
-    suspect = _as_they_are(port, port.suspect)
-    floor = 100 * float(suspect.float().mean()) - budget - ROUNDING
+    suspect = cache(lambda: _as_they_are(port, port.suspect))
     known: dict[float, Tensor] = {}
     over, before = 0, math.inf
 
@@ -151,16 +145,12 @@ def furthest(
         if over > beyond:
             return math.nan
         known[strength] = _as_they_are(port, make(strength))
-        now = 100 * float(known[strength].float().mean()) - floor
+        now = 100 * float(known[strength].float().mean()) - 100 * float(suspect().float().mean()) + budget + ROUNDING
         points, before = min(now, before), now
         over = over + 1 if points < 0 else 0
         return points if over else strength
 
-    chosen = yield from port.choose(stage, what, strengths, score)
-    if chosen in known:  # else it was chosen, and this said, before the run was resumed
-        name = next(name for name, strength in strengths.items() if strength == chosen)
-        yield Message(text=f"{stage}: {what} {name}, {_certainty(suspect, known[chosen], budget)}")
-    return chosen
+    return (yield from port.choose(stage, what, strengths, score, lambda it: cost_of(suspect(), known[it], budget)))
 
 
 def given(port: Port, stage: str, what: str, count: int, of: int, by: str) -> Work[int]:

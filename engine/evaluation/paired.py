@@ -41,4 +41,5 @@ def paired(before: Tensor, after: Tensor) -> tuple[float, tuple[float, float]]:
     n, differ, gain = count + 2, float(gained.square().sum()) + 1, float(gained.sum())
     center = gain / n
     half = Z * math.sqrt(differ - gain * gain / n) / n
-    return 100 * gain / count, (100 * (center - half), 100 * (center + half))
+    low, high = max(center - half, -1.0), min(center + half, 1.0)  # of a few images the formula's are wider than all
+    return 100 * gain / count, (100 * low, 100 * high)

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from engine.events import KINDS, Event, PlannedStage, RunStarted
-from engine.figures import Change, Metrics, TapHealth
+from engine.figures import Change, Cost, Metrics, TapHealth
 from engine.plain import plain, utf8
 from engine.record import old_schema
 
@@ -136,6 +136,7 @@ _REVIVERS: dict[str, Callable[[Any], Any]] = {
     "bool": lambda value: _checked(bool, value),
     "bytes": lambda value: binascii.a2b_base64(value, strict_mode=True),
     "Metrics": _figures(Metrics),
+    "Cost | None": lambda value: None if value is None else _figures(Cost)(value),
     "dict[str, float]": lambda value: {key: _number(item) for key, item in value.items()},
     "tuple[float, ...]": lambda value: tuple(_number(item) for item in _checked(list, value)),
     "tuple[str, ...]": lambda value: tuple(_text(item) for item in _checked(list, value)),

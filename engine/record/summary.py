@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.events import SCHEMA, Isolated, ProxiesMade, Verified
+from engine.events import SCHEMA, Chosen, Isolated, ProxiesMade, Verified
 from engine.plain import plain
 from engine.record.absent import absent, known_class, target_class
 from engine.record.origin import origin
@@ -87,7 +87,7 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "checkpoint": done.checkpoint if done else None,
         "sha256": done.sha256 if done else None,
         "curve": [{"at": point.at, **plain(point.metrics)} for point in stage.curve],
-        "chosen": [{"what": each.what, "choice": each.choice, "scores": plain(each.scores)} for each in stage.chosen],
+        "chosen": [_chosen(each) for each in stage.chosen],
         **({"changes": [plain(each) for each in done.changes]} if done and done.changes else {}),
         **({"shadow": plain(stage.shadows[-1].figures)} if stage.shadows else {}),
         **({"isolated": _isolated(stage.isolated)} if stage.isolated else {}),
@@ -99,6 +99,14 @@ def _proxies(view: RunView, event: ProxiesMade) -> dict[str, Any]:
     """The made-up triggers: for which class, and how much it stands out among all."""
     kept = ("target", "outliers", "stands_out", "cells", "image_steps", "seconds")
     return plain({key: getattr(event, key) for key in kept} | {"class": known_class(view, event.target)})
+
+
+def _chosen(event: Chosen) -> dict[str, Any]:
+    """What a stage chose; `cost` where it kept to a budget: points of ACC lost on held images, and whether within."""
+    told = {"what": event.what, "choice": event.choice, "scores": plain(event.scores)}
+    if event.cost is not None:
+        told["cost"] = {**plain(event.cost), "within": event.cost.within, "sure": event.cost.sure}
+    return told
 
 
 def _isolated(event: Isolated) -> dict[str, Any]:

@@ -120,7 +120,10 @@ class _Defender:
                 except StopIteration as end:
                     self._check_done()
                     return end.value
-                answer = (yield from self._answer(said)) if isinstance(said, Ask) else (yield said)
+                if isinstance(said, Ask):
+                    answer = yield from self._answer(said)
+                elif not self._session.told(said):
+                    yield said
         finally:
             work.close()
 
@@ -191,8 +194,10 @@ class _Defender:
         if not any(math.isfinite(score) for score in scores.values()):
             raise StageError(f"stage {ask.stage}: no candidate for {ask.what} has a finite score")
         choice = max(scores, key=lambda name: scores[name] if not math.isnan(scores[name]) else -math.inf)
+        with passes.counting():
+            cost = None if ask.cost is None else ask.cost(choice)
         spent = passes.total - before
-        yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores, image_steps=spent)
+        yield Chosen(stage=ask.stage, what=ask.what, choice=choice, scores=scores, image_steps=spent, cost=cost)
         return choice
 
     def _isolate(self, ask: Isolate) -> Generator[Event, None, Tensor]:

@@ -15,7 +15,7 @@ from engine.data.base import ImageData, Note
 from engine.data.clean import CleanImages
 from engine.defenses.base import LabeledImages
 from engine.device import Device
-from engine.events import Chosen, Event, PlannedStage, RunStarted, StageFinished
+from engine.events import Chosen, Event, Message, PlannedStage, RunStarted, StageFinished
 from engine.record.folder import RunFolder
 from engine.running.conveniences import Conveniences
 from engine.running.given import Given
@@ -75,6 +75,14 @@ class Session:
     def choices(self) -> dict[tuple[str, str], Chosen]:
         """What was chosen before, by stage and what was to be chosen."""
         return {(event.stage, event.what): event for event in self.recorded if isinstance(event, Chosen)}
+
+    def told(self, event: Event) -> bool:
+        """Whether it is a line of the log that stood there before the run was resumed."""
+        return isinstance(event, Message) and event.text in self._lines
+
+    @cached_property
+    def _lines(self) -> set[str]:
+        return {event.text for event in self.recorded if isinstance(event, Message)}
 
     @cached_property
     def train(self) -> LabeledImages:

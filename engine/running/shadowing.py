@@ -44,8 +44,9 @@ def shadow(session: Session, runner: StageRunner, suspect: Suspect) -> Generator
                 )
         except (Unfit, RequestError) as error:
             runner.passes.take()  # of no stage
-            if not session.resumed:
-                yield Message(level="warning", text=f"no shadow ASR: {error}")
+            said = Message(level="warning", text=f"no shadow ASR: {error}")
+            if not session.told(said):
+                yield said
             return
         save_weights(session.folder.path / FILE, proxies.tensors(), {}, within=session.folder.path)
     image_steps = runner.passes.take()

@@ -80,7 +80,7 @@ class StageRunner:
         """
         self.enter(stage)
         if stage in self.finished:
-            return self.load(stage, model)
+            return self._as_it_ended(stage, model)
         config = self.session.config
         watched = Stopwatch()
         loop = Loop(
@@ -138,7 +138,7 @@ class StageRunner:
         """
         self.enter(stage)
         if stage in self.finished:
-            return self.load(stage, model)
+            return self._as_it_ended(stage, model)
         yield StageStarted(stage=stage, epochs=0, steps=0)
         watched = Stopwatch()
         for at, make in sorted((curve or {}).items()):
@@ -164,6 +164,10 @@ class StageRunner:
         return (
             f"a lower {field}lr (now {settings.lr:g}) usually helps" if field else "a lower learning rate usually helps"
         )
+
+    def _as_it_ended(self, stage: str, model: nn.Module) -> nn.Module:
+        self.passes.take()  # what led up to it was counted when it ended
+        return self.load(stage, model)
 
     def load(self, stage: str, model: nn.Module) -> nn.Module:
         """Fill `model` with the weights of a finished stage."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.record.origin import origin
 from nadtui.formatting import clean
-from nadtui.runs import comparison
+from nadtui.runs import comparison, shadowed
 from nadtui.runs.digest import Report
 
 VERIFIED = {
@@ -62,6 +62,12 @@ COLUMNS = (
     "chosen",
     "verdict",
     *VERIFIED,
+    "shadow",
+    "budget",
+    "held_images",
+    "held_lost",
+    "held_lost_low",
+    "held_lost_high",
 )
 """In this order for good: a new column goes to the end."""
 
@@ -85,9 +91,11 @@ def render(report: Report) -> str:
             for place, end in enumerate(("low", "high"))
         }
         absent = "; ".join(f"{figure}: {why}" for figure, why in stage["absent"].items())
-        row = {**of_the_run, **stage, **bounds, "absent": absent, **_isolation(stage), **_verified(stage)}
+        found = {**_isolation(stage), **_verified(stage), **_cost(stage)}
+        row = {**of_the_run, **stage, **bounds, "absent": absent, **found}
         row["chosen"] = "; ".join(f"{each['what']} {each['choice']}" for each in stage["chosen"])
         row["verdict"] = (stage.get("verdict") or {}).get("word")
+        row["shadow"] = shadowed.of_summary(stage)
         writer.writerow({column: as_data(row.get(column)) for column in COLUMNS})
     return buffer.getvalue()
 
@@ -96,6 +104,16 @@ def _isolation(stage: Mapping[str, Any]) -> dict[str, Any]:
     """What a stage isolated of the poisoned set; empty for one that isolated nothing."""
     found = stage.get("isolated") or {}
     return {column: found.get(column) for column in ("isolated", "precision", "recall")}
+
+
+def _cost(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a stage's choice costs on held images, in points of ACC, and its budget; empty where it had none."""
+    cost = next((each["cost"] for each in stage["chosen"] if each.get("cost")), None)
+    if cost is None:
+        return {}
+    low, high = cost["lost_ci"]
+    names = ("budget", "held_images", "held_lost", "held_lost_low", "held_lost_high")
+    return dict(zip(names, (cost["budget"], cost["images"], cost["lost"], low, high), strict=True))
 
 
 def _verified(stage: Mapping[str, Any]) -> dict[str, float | None]:

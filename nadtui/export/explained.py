@@ -11,7 +11,7 @@ FIGURES = (
 
 SHADOW = (
     "Shadow ASR: clean images that a patch, made up for the suspect without the attacker's trigger, sends to the class "
-    "that stands out."
+    "that it is led to most easily."
 )
 
 

@@ -65,7 +65,11 @@ def _strict(value: Any) -> Any:
 
 
 def _curve(stage: StageView) -> list[dict[str, Any]]:
-    """A stage's evaluations in their order; `seconds` are those of work since the stage began."""
+    """A stage's evaluations in their order; `seconds` are those of work since the stage began.
+
+    `shadow` is what the made-up triggers did then, in percent by trigger, where there are any.
+    """
+    shadows = {each.epoch: plain(each.figures) for each in stage.shadows}
     return [
         {
             "epoch": point.epoch,
@@ -73,6 +77,7 @@ def _curve(stage: StageView) -> list[dict[str, Any]]:
             "seconds": round(point.seconds, 3),
             "final": point.final,
             **plain(point.metrics),
+            **({"shadow": shadows[point.epoch]} if point.epoch in shadows else {}),
         }
         for point in stage.evaluations
     ]

@@ -16,6 +16,7 @@ from engine.zoo import seed_in
 from nadtui import formatting
 from nadtui.runs import asleep, shadowed
 from nadtui.runs.digest import flatten
+from nadtui.runs.side_by_side import choices
 
 STATUSES = ("default", "tried", "prototype")
 """default = the README's figure of a preset and recipe as they ship; prototype = by code that is not in the program."""
@@ -105,6 +106,7 @@ COLUMNS: dict[str, Column] = {
         *_figures(),
         Column("shadow", float, "shadow ASR of the purified model, percent", ("shadow",), formatting.percentage),
         *_verified(),
+        Column("chosen", str, "what it chose on held clean images", ("chosen",)),
         Column("image_steps", int, "what the defense's stages cost", ("image_steps",), formatting.count),
         Column("seconds", float, "all stages, in seconds", ("seconds.all",), formatting.count),
         Column("seconds.attack", float, "the suspect's training alone", ("seconds.attack",), formatting.count),
@@ -146,10 +148,12 @@ def sources(
             "in_zoo": name,
             "seed_in_zoo": None if name is None else seed_in(name),
             "before": suspect,
-            "teacher": next((stage for stage in own if stage.get("role") == "reference"), {}),
+            # the last: those before it are a trial's
+            "teacher": next((stage for stage in reversed(own) if stage.get("role") == "reference"), {}),
             "after": after,
             "differs": differing(config, shipped, defense),
             "shadow": shadowed.of_summary(after),
+            "chosen": choices({"chosen": [each for stage in own for each in stage.get("chosen") or ()]}) or None,
             "image_steps": sum(stage.get("image_steps") or 0 for stage in own) or None,
             "seconds": {
                 "all": _seconds([suspect, *own]),

@@ -6,7 +6,7 @@ import math
 from functools import singledispatch
 
 from engine import events
-from engine.figures import Change, Metrics
+from engine.figures import Change, Cost, Metrics
 from engine.record.origin import Origin, origin
 from engine.record.stage_view import StageView
 from engine.record.view import RunView
@@ -18,7 +18,14 @@ def loud(event: events.Event) -> bool:
     """Whether the event must not be missed."""
     if isinstance(event, events.AttentionHealth):
         return any(tap.dead for tap in event.taps)
+    if isinstance(event, events.Chosen):
+        return beyond(event)
     return isinstance(event, events.RunFailed) or (isinstance(event, events.Message) and event.level == "warning")
+
+
+def beyond(event: events.Chosen) -> bool:
+    """Whether what was chosen costs more than it may."""
+    return event.cost is not None and not event.cost.within
 
 
 @singledispatch
@@ -83,7 +90,7 @@ def _(event: events.AttentionHealth, view: RunView) -> str | None:
 
 @line.register
 def _(event: events.Chosen, view: RunView) -> str:
-    return choice(event)
+    return f"warning: {choice(event)}" if beyond(event) else choice(event)
 
 
 @line.register
@@ -167,14 +174,29 @@ MOST_SCORES = 6
 
 
 def choice(event: events.Chosen) -> str:
-    """What a stage chose, and what its candidates came to: the higher, the better."""
+    """What a stage chose, what its candidates came to (the higher, the better), and what it costs under a budget."""
     tried = {name: score for name, score in event.scores.items() if not math.isnan(score)}
     each = [f"{name} {formatting.number(score)}" for name, score in tried.items()]
     more = ", …" * (len(each) > MOST_SCORES)
     untried = f"; {len(event.scores) - len(tried)} not tried" if len(tried) < len(event.scores) else ""
     score = formatting.number(event.scores.get(event.choice, math.nan))
     among = f"{formatting.plural(len(event.scores), 'candidate')}: {', '.join(each[:MOST_SCORES])}{more}{untried}"
-    return f"{event.stage} chose {event.what} {event.choice} (score {score}; {among})"
+    cost = "" if event.cost is None else f": {costs(event.cost)}"
+    return f"{event.stage} chose {event.what} {event.choice} (score {score}; {among}){cost}"
+
+
+def costs(cost: Cost) -> str:
+    """What a choice costs on the held images, how certain that is, and whether it keeps to its budget."""
+    low, high = map(formatting.percentage, cost.lost_ci)
+    said = (
+        f"it loses {formatting.percentage(cost.lost)} points of ACC on {formatting.plural(cost.images, 'held image')} "
+        f"(95 % interval {low} to {high})"
+    )
+    if not cost.within:
+        return f"{said}, more than the budget of {cost.budget:g}; nothing that was tried loses less"
+    if not cost.sure:
+        return f"{said}, within the budget of {cost.budget:g}, but so few images cannot tell it from {high}"
+    return f"{said}, within the budget of {cost.budget:g}"
 
 
 def isolation(event: events.Isolated) -> str:

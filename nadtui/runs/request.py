@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,19 @@ def build_config(options: RunOptions) -> RunConfig:
     if names == ["fine-tuning"]:
         diagnostics.note("--defense fine-tuning stands for itself now; --defense nad,fine-tuning sets it beside NAD")
     overrides = _overrides(options)
-    config = _resolved(options, overrides, names)
+    config = _resolved(options, overrides, names, diagnostics.note)
     planned = _epochs(options.epochs, config)
     if options.budget is not None:
         planned += _budget(options.budget, config)
     return _resolved(options, [*overrides, *planned], list(config.defenses)) if planned else config
 
 
-def _resolved(options: RunOptions, overrides: Sequence[Mapping[str, Any]], defenses: Sequence[str] | None) -> RunConfig:
+def _resolved(
+    options: RunOptions,
+    overrides: Sequence[Mapping[str, Any]],
+    defenses: Sequence[str] | None,
+    tell: Callable[[str], object] | None = None,
+) -> RunConfig:
     from engine.config.presets import resolve
 
     return resolve(
@@ -101,7 +107,7 @@ def _resolved(options: RunOptions, overrides: Sequence[Mapping[str, Any]], defen
         config_file=options.config,
         overrides=overrides,
         defenses=defenses,
-        tell=diagnostics.note,
+        tell=tell,
     )
 
 
@@ -257,6 +263,8 @@ def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
     def path(name: str) -> str:
         return f"defenses.{name}.{DEFENSES.get(name).budgeted}"
 
+    if text != "none" and not _is_number(text):
+        raise RequestError(f"--budget {text or repr(text)}: points of ACC are wanted, 0 to 100, or none")
     names = ask(config.defenses)
     if not names:
         said = "has a budget of ACC" if text != "none" else "can do without a budget"
@@ -265,7 +273,16 @@ def _budget(text: str, config: RunConfig) -> list[dict[str, Any]]:
         )
     if text == "none":
         return [nested(path(name), None) for name in names]
+    if others := [name for name in config.defenses if name not in names]:
+        diagnostics.note(f"--budget {text}: without effect on {', '.join(others)}")
     return [parse_override(f"{path(name)}={text}") for name in names]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def suspect(name: str) -> str:

@@ -20,7 +20,9 @@ attacker's. A perturbation of 0.05 still moves images when the backdoor is gone,
 
 def made(event: ProxiesMade, view: RunView) -> str:
     """For which class the triggers were made up, and whether it stands out."""
-    told = f"a patch of {formatting.plural(round(max(event.cells, 1)), 'pixel')} leads there, z {z(event):.1f}"
+    told = f"a patch of {formatting.plural(round(max(event.cells, 1)), 'pixel')} leads there"
+    if any(event.outliers):  # of two classes, neither is far from both
+        told += f", z {z(event):.1f}"
     known = known_class(view, event.target)
     name = f"class {event.target}" + (f" ({known})" if known else "")
     if event.stands_out:

@@ -144,8 +144,14 @@ def _found(summary: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def choices(stage: Mapping[str, Any]) -> str:
-    """What a summary's stage chose, in a line."""
-    return "; ".join(f"{each['what']} {each['choice']}" for each in stage.get("chosen") or ())
+    """What a summary's stage chose, in a line, and where that is beyond its budget."""
+    return "; ".join(map(_choice, stage.get("chosen") or ()))
+
+
+def _choice(each: Mapping[str, Any]) -> str:
+    cost = each.get("cost") or {"within": True}
+    beyond = "" if cost["within"] else f", {formatting.percentage(cost['lost'])} lost of {cost['budget']:g}"
+    return f"{each['what']} {each['choice']}{beyond}"
 
 
 def _place(suspect: Mapping[str, Any] | None, row: Mapping[str, Any]) -> tuple[float | None, float | None]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from engine.data.subset import stratified_draw
 from engine.device import Device
 from engine.evaluation.verification.material import Unfit
-from engine.models.inference import as_input
+from engine.models.inference import as_input, in_eval_mode, predict
 from engine.models.layers import HEAD, layer_paths
 from engine.models.penultimate import features
 
@@ -41,17 +41,20 @@ TOGETHER = 200
 """Classes at a time."""
 PROBE = 2
 """Images with which a network is asked for its head."""
+ASKED, AGREED = 256, 0.95
+"""Images whose answers have to be those of the head, at most, and the share of them: in bf16 a few may be ties."""
 
 
-def outliers(model: nn.Module, images: Tensor, labels: Tensor, device: Device) -> Tensor:
-    """The z-score of each class's shift, float32 [classes] on the CPU: the lower, the more easily it is reached.
+def lengths(model: nn.Module, images: Tensor, labels: Tensor, device: Device) -> Tensor:
+    """The length of each class's shift, float64 [classes] on the CPU: the shorter, the more easily it is reached.
 
     Args:
         images: clean ones, uint8 [N, 3, H, W].
         labels: int64 [N].
 
     Raises:
-        Unfit: the network does not end in a layer over its features, or a class has no image of another.
+        Unfit: the network's answers are not those of a last layer over its features, or a class has no image of
+            another.
     """
     count = max(IMAGES, len(labels.unique()))
     if count < len(labels):
@@ -64,7 +67,19 @@ def outliers(model: nn.Module, images: Tensor, labels: Tensor, device: Device) -
     found = features(model, images, device).double().cpu()
     if found.shape[1] != weight.shape[1]:
         raise Unfit(f"its last layer is given {found.shape[1]} features and weighs {weight.shape[1]}")
-    return z_scores(shifts(found, labels.cpu(), weight, bias.double()).norm(dim=1)).float()
+    _check_answers(model, images[:ASKED], found[:ASKED] @ weight.T + bias, path, device)
+    return shifts(found, labels.cpu(), weight, bias.double()).norm(dim=1)
+
+
+def _check_answers(model: nn.Module, images: Tensor, logits: Tensor, path: str, device: Device) -> None:
+    """Refuse a network that does something else with its last layer's outputs than answer with the largest."""
+    with torch.no_grad(), in_eval_mode(model):
+        classes = model(as_input(images[:PROBE])).shape[1]
+    if logits.shape[1] != classes:
+        raise Unfit(f"its last layer, {path}, gives {logits.shape[1]} numbers for {classes} classes")
+    same = (predict(model, images, device).cpu() == logits.argmax(dim=1)).float().mean()
+    if same < AGREED:
+        raise Unfit(f"its answers are not those of its last layer, {path}: of its images {100 * same:.0f} % are alike")
 
 
 def shifts(found: Tensor, labels: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

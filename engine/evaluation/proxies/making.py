@@ -28,7 +28,8 @@ class Proxies:
     target: Tensor
     """The class that they send images to, int64 []."""
     outliers: Tensor
-    """By class, how far its latent shift stands out, float32 [classes]: the lower, the more."""
+    """By class, how far its latent shift stands out, float32 [classes]: the lower, the more; all 0 of classes that
+    cannot be told apart so, two above all."""
     perturbation: Tensor
     """Added to every image, float [1, 3, H, W]."""
     mask: Tensor
@@ -85,11 +86,11 @@ def make(
         labels: int64 [N].
 
     Raises:
-        engine.evaluation.verification.material.Unfit: as `latent_shift.outliers`.
+        engine.evaluation.verification.material.Unfit: as `latent_shift.lengths`.
     """
     yield from control.checkpoint()
-    found = latent_shift.outliers(model, images, labels, device)
-    target = int(found.argmin())
+    lengths = latent_shift.lengths(model, images, labels, device)
+    target, found = int(lengths.argmin()), latent_shift.z_scores(lengths).float()
     others = (labels != target).nonzero().flatten()
     elsewhere = images[others]
     yield Preparing(what="perturbing clean images")

@@ -41,7 +41,7 @@ class RunScreen(MapsOfRun):
     TITLE = "run"
     ABOUT = (
         "ACC: clean test images classified right. ASR: triggered images sent to the attacker's class. "
-        "Shadow (--shadow): clean images sent to the suspect's class that stands out, by a patch made up for it."
+        "Shadow (--shadow): clean images sent by a made-up patch to the class that the suspect is led to most easily."
     )
     CSS_PATH = "run.tcss"
     BINDINGS: ClassVar[list[BindingType]] = list(run_keys.BINDINGS)

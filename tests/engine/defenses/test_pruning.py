@@ -18,7 +18,6 @@ from engine.defenses.pruning import Settling, without
 from engine.defenses.tracing import reader_of
 from engine.defenses.unlearning import Ascent, Recognized
 from engine.device import Device
-from engine.events import Message
 from engine.models.inference import as_input, settled
 
 CPU = Device(torch.device("cpu"), "fp32")
@@ -73,11 +72,11 @@ def test_it_goes_to_the_last_within_the_budget_and_looks_past_a_few_that_are_not
     choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
     assert choice == str(wanted)
     assert tried == list(range(last + 1))
-    said = work.send(choice)
-    assert isinstance(said, Message) and said.text.startswith(f"stage: how far {wanted}, which loses ")
-    assert f"loses {100 * (1 - shares[wanted]):.1f} points of ACC on 10 held images (95 % interval" in said.text
+    cost = ask.cost(choice)
+    assert cost.lost == pytest.approx(100 * (1 - shares[wanted])) and cost.lost_ci[0] < cost.lost < cost.lost_ci[1]
+    assert (cost.images, cost.budget, cost.within) == (10, budget, True)
     with pytest.raises(StopIteration) as end:
-        next(work)
+        work.send(choice)
     assert end.value.value == wanted
 
 
@@ -91,16 +90,16 @@ def test_how_many_a_fixed_bound_takes_is_recorded_and_none_is_a_warning():
 
 
 @pytest.mark.parametrize(
-    ("budget", "wanted", "tried", "said"),
+    ("budget", "wanted", "tried", "within", "sure"),
     [
-        (10, "third", 3, "within the budget of 10, but so few images cannot tell it from"),
-        (40, "first", 1, "within the budget of 40, but so few images"),
-        (95, "first", 1, "(95 % interval -4.4 to 54.4): within the budget of 95"),
-        (0, "third", 4, "which loses 10.0 points of ACC on 10 held images"),
-        (5, "third", 4, "more than the budget of 5, and no other loses less"),
+        (10, "third", 3, True, False),
+        (40, "first", 1, True, False),
+        (95, "first", 1, True, True),
+        (0, "third", 4, False, False),
+        (5, "third", 4, False, False),
     ],
 )
-def test_the_strongest_within_the_budget_is_taken_else_the_one_that_loses_least(budget, wanted, tried, said):
+def test_the_strongest_within_the_budget_is_taken_else_the_one_that_loses_least(budget, wanted, tried, within, sure):
     ladder = {"first": 0.7, "second": 0.8, "third": 0.9, "fourth": 0.8}
     made = []
 
@@ -114,12 +113,26 @@ def test_the_strongest_within_the_budget_is_taken_else_the_one_that_loses_least(
     assert len(made) == tried
     choice = max(scores, key=lambda name: -math.inf if math.isnan(scores[name]) else scores[name])
     assert choice == wanted
-    message = work.send(choice)
-    assert f"stage: how far {wanted}, " in message.text
-    assert said in message.text
+    cost = ask.cost(choice)
+    assert (cost.lost, cost.within, cost.sure) == (pytest.approx(100 * (1 - ladder[wanted])), within, sure)
     with pytest.raises(StopIteration) as end:
-        work.send(None)
+        work.send(choice)
     assert end.value.value == ladder[wanted]
+
+
+def test_what_was_chosen_before_a_resume_is_not_looked_at_again():
+    """The suspect is asked about the held images when a candidate is, not sooner."""
+    asked = []
+    at = port()
+    at.suspect.register_forward_pre_hook(lambda *_: asked.append(1))
+    for work in (
+        strongest(at, "stage", "how far", {"only": 0.7}, Right, 0),
+        furthest(at, "stage", "how far", {"0": 0.0, "1": 1.0}, lambda _: Right(1), 0),
+    ):
+        name = next(work).candidates[0]
+        with pytest.raises(StopIteration):
+            work.send(name)
+    assert not asked
 
 
 class Remembering(nn.Module):

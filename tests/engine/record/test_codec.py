@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import json
 import math
+import types
 import typing
 from typing import Any
 
@@ -30,6 +31,7 @@ JSON = st.recursive(
     max_leaves=6,
 )
 SIMPLE = {int: WHOLE, float: NUMBER, str: TEXT, bool: st.booleans(), bytes: st.binary(max_size=20), Any: JSON}
+SIMPLE[types.NoneType] = st.none()
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
@@ -45,6 +47,8 @@ def values_of(kind: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*map(values_of, arguments))
     if origin is typing.Literal:
         return st.sampled_from(arguments)
+    if origin is types.UnionType:
+        return st.one_of(*map(values_of, arguments))
     assert origin is dict, kind
     return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
 

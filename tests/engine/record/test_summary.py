@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.events import SCHEMA, Chosen, PlannedStage, Role, RunFailed
+from engine.figures import Cost
 from engine.record.summary import summarize
 from engine.record.view import fold
 from tests.scripted_run import CONFIG, RUN, START, metrics, run_started, stage, timed, whole_run
@@ -93,3 +94,12 @@ def test_what_a_defense_chose_stands_with_its_stage():
     first, second = json.loads(json.dumps(summarize(fold(timed(events))), allow_nan=False))["stages"]
     assert first["chosen"] == [{"what": "epoch", "choice": "2", "scores": {"1": None, "2": 96.5}}]
     assert second["chosen"] == []
+
+
+def test_under_a_budget_the_choices_cost_stands_with_it():
+    cost = Cost(lost=2.5, lost_ci=(0.5, 4.5), images=40, budget=3)
+    chosen = Chosen(stage="attack", what="reach", choice="1", scores={"1": 0.5}, cost=cost)
+    events = [run_started(), *stage("attack", [(90.0, 9.0)]), chosen]
+    (first,) = json.loads(json.dumps(summarize(fold(timed(events))), allow_nan=False))["stages"]
+    told = {"lost": 2.5, "lost_ci": [0.5, 4.5], "images": 40, "budget": 3, "within": True, "sure": False}
+    assert first["chosen"][0]["cost"] == told

@@ -110,3 +110,23 @@ def test_where_none_can_be_made_it_is_said_and_the_run_goes_on(tmp_path, monkeyp
     said = [each.text for each in of_kind(events, Message) if each.level == "warning"]
     assert "no shadow ASR: nothing to see" in said
     assert not of_kind(events, Shadowed) and of_kind(events, StageFinished)[-1].stage == "fine-tuning"
+
+
+@pytest.mark.parametrize("until", ["before it is said", "after"])
+def test_that_none_can_be_made_stands_once_in_the_record_of_a_resumed_run(tmp_path, monkeypatch, until):
+    def unfit(*given):
+        raise Unfit("nothing to see")
+        yield
+
+    monkeypatch.setattr(shadowing.making, "make", unfit)
+    running = iter(run(RunRequest(config=of(), out=tmp_path)))
+    for event in running:
+        if isinstance(event, StageFinished if until == "before it is said" else Message) and (
+            isinstance(event, StageFinished) or "no shadow" in event.text
+        ):
+            break
+    running.close()
+    cut = runs_in(tmp_path)[0]
+    list(run(RunRequest(config=of(), out=tmp_path, resume=cut)))
+    said = [each.text for each in of_kind(read_events(cut).events, Message)]
+    assert said.count("no shadow ASR: nothing to see") == 1

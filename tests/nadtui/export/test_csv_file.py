@@ -26,6 +26,14 @@ def test_csv_has_a_row_for_each_stage_in_columns_that_stay(report: Report, unfin
     assert (last["stage"], last["state"], last["status"]) == ("teacher", "running", "failed")
 
 
+def test_csv_has_what_a_choice_costs_and_the_shadow_asr(report: Report):
+    cost = {"lost": 2.5, "lost_ci": [0.5, 4.5], "images": 40, "budget": 2.0, "within": False, "sure": False}
+    report.summary["stages"][-1] |= {"chosen": [{"what": "reach", "choice": "0.7", "scores": {}, "cost": cost}]}
+    report.summary["stages"][-1] |= {"shadow": {"mask": 12.5, "perturbation": 50.0}}
+    row = list(csv.DictReader(io.StringIO(of_run(report, "csv"))))[-1]
+    assert [row[name] for name in COLUMNS[-6:]] == ["12.5", "2.0", "40", "2.5", "0.5", "4.5"]
+
+
 @pytest.mark.parametrize("name", ["=cmd()", "+1", "-1", "@x"])
 def test_csv_gives_a_spreadsheet_nothing_to_calculate(report: Report, name: str):
     report.view.dataset["name"] = name

@@ -49,6 +49,7 @@ VERIFIED = {
 SUSPECT = stage("suspect's", "suspect", "", 10, image_steps=70_000, shadow={"mask": 71.0})
 REFERENCE = stage("reference's", "reference", "one", 20, image_steps=7_000)
 TRIED = {"mask": 72.0, "perturbation": 73.0}
+TRIAL = stage("trial's", "reference", "one", 40, image_steps=7, chosen=[{"what": "reach", "choice": "0.7"}])
 PURIFIED = stage("purified's", "purified", "one", 30, image_steps=700, shadow=TRIED, verified=VERIFIED)
 
 
@@ -64,7 +65,7 @@ def test_the_seed_of_a_suspect_of_the_zoo_is_its_own():
 
 def test_no_column_reads_its_neighbors_place():
     """In this record no two values are equal, so that each cell tells where it was read."""
-    [source] = sources(summary(SUSPECT, REFERENCE, PURIFIED), CONFIG, {})
+    [source] = sources(summary(SUSPECT, TRIAL, REFERENCE, PURIFIED), CONFIG, {})
     found = cells(source)
     assert found == {
         "config": "a hash",
@@ -97,10 +98,11 @@ def test_no_column_reads_its_neighbors_place():
         "existence": 0.63,
         "woken": 60.5,
         "woken.clean": 60.7,
-        "image_steps": 7_700,
-        "seconds": 61.2,
+        "chosen": "reach 0.7",
+        "image_steps": 7_707,
+        "seconds": 101.6,
         "seconds.attack": 10.4,
-        "seconds.defense": 50.8,
+        "seconds.defense": 91.2,
         "machine": "a processor",
         "precision": "fp32",
         "threads": 909,
@@ -111,7 +113,7 @@ def test_no_column_reads_its_neighbors_place():
 
 
 def test_every_column_that_a_run_knows_is_found_in_one():
-    told = {**summary(SUSPECT, REFERENCE, PURIFIED), "suspect": {"source": "zoo", "name": "a-b-7"}}
+    told = {**summary(SUSPECT, TRIAL, REFERENCE, PURIFIED), "suspect": {"source": "zoo", "name": "a-b-7"}}
     [source] = sources(told, CONFIG, {})
     assert {name for name, column in COLUMNS.items() if column.source} == set(cells(source))
 

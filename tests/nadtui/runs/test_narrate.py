@@ -6,7 +6,7 @@ import math
 import pytest
 
 from engine.events import Chosen, RunStopped, StageStarted
-from engine.figures import Change
+from engine.figures import Change, Cost
 from engine.record.view import RunView, fold
 from nadtui.runs import narrate
 from tests import run_folders, scripted_run
@@ -28,6 +28,25 @@ def test_candidates_that_were_not_tried_are_counted():
     scores = {"1": 2.0, "0.9": math.nan, "0.8": math.nan}
     said = narrate.choice(Chosen(stage="trial", what="reach", choice="1", scores=scores))
     assert said == "trial chose reach 1 (score 2; 3 candidates: 1 2; 2 not tried)"
+
+
+@pytest.mark.parametrize(
+    ("lost", "interval", "budget", "said"),
+    [
+        (1.0, (0.0, 2.0), 2, "within the budget of 2"),
+        (1.0, (-0.5, 2.5), 2, "within the budget of 2, but so few images cannot tell it from 2.5"),
+        (3.0, (1.0, 5.0), 2, "more than the budget of 2; nothing that was tried loses less"),
+    ],
+)
+def test_under_a_budget_it_is_told_what_a_choice_costs_and_how_certain_that_is(lost, interval, budget, said):
+    cost = Cost(lost=lost, lost_ci=interval, images=40, budget=budget)
+    chosen = Chosen(stage="trial-nad", what="reach", choice="1", scores={"1": 2.0}, cost=cost)
+    low, high = interval
+    told = narrate.line(chosen, RunView())
+    assert told.endswith(
+        f": it loses {lost:.1f} points of ACC on 40 held images (95 % interval {low} to {high}), {said}"
+    )
+    assert told.startswith("warning: ") is narrate.loud(chosen) is (lost > budget)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from engine.control import Control
 from engine.defenses.base import Choose, Train
 from engine.defenses.nad.defense import Nad
 from engine.defenses.nad.taught import LADDER
+from engine.record.reading import read_events
 from engine.running.request import RunRequest
 from tests.ports import Driver, Tapped, port
 from tests.tiny import outcome, runs_in, tiny_config
@@ -53,9 +56,10 @@ def test_with_a_budget_it_is_chosen_on_the_held_images_and_no_further_than_its_r
     assert list(scores) == [f"{0.9 * share:.3g}" for share in LADDER]
     if wanted:
         assert scores["0.9"] >= 0
-    (message,) = [event for event in driver.events if isinstance(event, ev.Message)]
-    assert message.text.startswith("trial-nad: reach ")
-    assert "on 6 held images" in message.text
+    (ask,) = [ask for ask in driver.asked if isinstance(ask, Choose)]
+    assert ask.stage == "trial-nad"
+    cost = ask.cost(next(iter(scores)))
+    assert (cost.images, cost.budget) == (6, budget)
 
 
 def test_the_trial_never_sees_what_is_held_and_the_student_learns_on_all():
@@ -72,6 +76,10 @@ def test_stopped_while_it_is_chosen_or_measured_a_run_ends_as_the_undisturbed_on
     assert isinstance(whole[-1], ev.RunFinished)
     assert [event.what for event in whole if isinstance(event, ev.Chosen)] == ["reach"]
 
+    def steps_of(out: Path) -> list[tuple[str, int]]:
+        ended = [event for event in read_events(runs_in(out)[0]).events if isinstance(event, ev.StageFinished)]
+        return [(event.stage, event.image_steps) for event in ended[1:]]  # the suspect is taken from the cache
+
     def stop_at(name: str, wanted: object) -> None:
         out, control = tmp_path / name, Control()
         for event in run(RunRequest(config, out), control):
@@ -80,7 +88,10 @@ def test_stopped_while_it_is_chosen_or_measured_a_run_ends_as_the_undisturbed_on
         assert isinstance(event, ev.RunStopped), event
         *_, last = run(RunRequest(config, out, resume=runs_in(out)[0]), Control())
         assert isinstance(last, ev.RunFinished)
+        assert steps_of(out) == steps_of(tmp_path / "whole")
         assert outcome(runs_in(out)[0]) == outcome(runs_in(tmp_path / "whole")[0])
 
     stop_at("choosing", lambda event: isinstance(event, ev.Preparing) and event.what == "choosing reach")
-    stop_at("chosen", lambda event: isinstance(event, ev.Message) and "trial-nad: reach" in event.text)
+    stop_at("chosen", lambda event: isinstance(event, ev.Chosen))
+    stop_at("taught", lambda event: isinstance(event, ev.StageFinished) and event.stage == "teacher")
+    stop_at("led", lambda event: isinstance(event, ev.StageStarted) and event.stage == "nad")

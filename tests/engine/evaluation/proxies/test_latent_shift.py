@@ -92,8 +92,10 @@ def shown(count: int = 160):
 
 def test_a_class_with_a_direction_of_its_own_is_named():
     images, labels = shown()
-    innocent = latent_shift.outliers(freeze(_Marked(0.0)), images, labels, CPU)
-    marked = latent_shift.outliers(freeze(_Marked(30.0)), images, labels, CPU)
+    innocent, marked = (
+        latent_shift.z_scores(latent_shift.lengths(freeze(_Marked(strength)), images, labels, CPU))
+        for strength in (0.0, 30.0)
+    )
     assert int(marked.argmin()) == 5 and marked[5] < -3.5
     assert innocent.min() > -3.5
 
@@ -106,11 +108,42 @@ def test_of_many_clean_images_some_are_looked_at(monkeypatch):
     )
     monkeypatch.setattr(latent_shift, "IMAGES", 40)
     with pytest.raises(Unfit, match="is given 192 features and weighs 9"):
-        latent_shift.outliers(freeze(_Marked(1.0)), images, labels, CPU)
+        latent_shift.lengths(freeze(_Marked(1.0)), images, labels, CPU)
     assert len(seen[0]) == 40
 
 
 def test_clean_images_of_one_class_alone_tell_nothing():
     images, labels = shown()
     with pytest.raises(Unfit, match="all 20 clean images are of class 3"):
-        latent_shift.outliers(freeze(_Marked(1.0)), images[labels == 3], labels[labels == 3], CPU)
+        latent_shift.lengths(freeze(_Marked(1.0)), images[labels == 3], labels[labels == 3], CPU)
+
+
+class _Turned(_Marked):
+    """Answers with the least of its last layer's outputs."""
+
+    def forward(self, images):
+        return -super().forward(images)
+
+
+class _Prototypes(nn.Module):
+    """Answers with the nearest of eight prototypes to what its last layer gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(8, 5, bias=False)
+
+    def forward(self, images):
+        seen = self.embed(images[:, 0, 0, :8])
+        return torch.cat([seen, -seen[:, :3]], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (_Turned(1.0), "its answers are not those of its last layer, head"),
+        (_Prototypes(), "gives 5 numbers for 8 classes"),
+    ],
+)
+def test_a_network_that_answers_otherwise_than_by_its_last_layer_tells_nothing(model, said):
+    with pytest.raises(Unfit, match=said):
+        latent_shift.lengths(freeze(model), *shown(), CPU)

@@ -58,6 +58,14 @@ def test_they_are_for_the_class_that_is_reached_most_easily(proxies):
     assert int(proxies.target) == int(proxies.outliers.argmin()) == 2
 
 
+@pytest.mark.parametrize("lengths", [[9.0, 1.0], [2.0, 2.0, 2.0, 1.0]])
+def test_the_shortest_way_is_taken_where_nothing_tells_how_short_it_is(model, monkeypatch, lengths):
+    """Of two classes, or of classes most of which are alike, none stands out by its z-score."""
+    monkeypatch.setattr(making.latent_shift, "lengths", lambda *_: torch.tensor(lengths).double())
+    made = outcome(making.make(model, *shown(), CPU, Control(), seed=0))
+    assert not made.outliers.any() and int(made.target) == len(lengths) - 1
+
+
 def test_the_patch_lies_where_the_trigger_does(proxies):
     mask = proxies.mask[0, 0]
     assert mask[CORNER, CORNER].min() > 0.1
