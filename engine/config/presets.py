@@ -23,6 +23,8 @@ from engine.config.selection import ALL, as_table, asked_for, fitting, selected
 from engine.errors import RequestError
 from engine.places import expanded
 
+DEFAULT, CLASSIC = "default", "classic"
+"""The recipes of a run that names none."""
 _ABOUT = ("title", "source", "description")
 """Keys of a preset or recipe that describe it and are no configuration."""
 
@@ -98,7 +100,7 @@ def resolve(
     names = selected(defenses, given, overrides)
     if "defenses" in top:  # one that is named, and nothing said of it, works as the recipe says
         top["defenses"] = {each: said for each, said in _table(top, "defenses").items() if said is not None}
-    asked = str(recipe or top.get("recipe") or given.get("recipe") or "default")
+    asked = str(recipe or top.get("recipe") or given.get("recipe") or _usual(top, tell))
     layers: list[Mapping[str, Any]] = [given] if complete else [_profile(name)]
     if recipe is not None or not complete:
         recipe_name, recipe_layers = _recipe(asked)
@@ -125,6 +127,18 @@ def resolve(
     for each, why in left_out.items() if tell is not None else ():
         tell(f"{each}: left out, {why}")
     return config
+
+
+def _usual(top: Mapping[str, Any], tell: Callable[[str], object] | None) -> str:
+    """The recipe where none is named: a student that cannot begin as its teacher has to be led as one of a suspect."""
+    for name, values in _table(top, "defenses").items():
+        said = values.get("teacher") if isinstance(values, Mapping) else None
+        teacher = said if isinstance(said, Mapping) else {"file": said}
+        if teacher.get("file") is not None or teacher.get("model") is not None:
+            if tell is not None:
+                tell(f"recipe {CLASSIC}, as the teacher of {name} is not made of the suspect")
+            return CLASSIC
+    return DEFAULT
 
 
 def _attackers(chosen: Preset | None, network: Mapping[str, Any]) -> list[Mapping[str, Any]]:

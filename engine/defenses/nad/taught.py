@@ -65,8 +65,10 @@ class Taught(Defense):
         return Stage(taught_by, "reference"), Stage(student, "reference", needs=(taught_by,)), *final
 
     def epochs_field(self, stage: str) -> str | None:
-        """The teacher's and the student's."""
-        return f"{'teacher' if stage.removeprefix(TRIAL) == self.taught_by else 'distill'}.training.epochs"
+        """The teacher's and the student's; those of the trial are as many."""
+        if stage.startswith(TRIAL):
+            return None
+        return f"{'teacher' if stage == self.taught_by else 'distill'}.training.epochs"
 
     def files(self) -> list[Path]:
         """The teacher's, where it is given."""
@@ -141,7 +143,9 @@ class Taught(Defense):
         student = copy_of(teacher) if wanted and self.teacher.of_the_suspect else port.copy()
         if wanted and not self.teacher.of_the_suspect:
             yield Message(
-                text=f"{self.name}: the teacher is not made of the suspect; the student begins as the suspect"
+                text=f"{self.name}: the teacher is not made of the suspect, so that the student begins as the suspect: "
+                "settings for one that begins as its teacher may be too gentle for it (recipe classic has others)",
+                level="warning",
             )
         distance = self._distance("distill", port.suspect, probe.images)
         if distance is not None:

@@ -129,4 +129,33 @@ def test_a_budget_is_that_of_every_defense_which_can_keep_to_one():
     assert build_config(RunOptions(**fixed, budget="2")).defenses["anp"].budget == 2
     assert "of clp, none has a budget" in refused(**{**fixed, "defenses": ["clp"]}, budget="2"), "the spread decides"
     assert "of unit, none can do without a budget" in refused(budget="none", defenses=["unit"])
-    assert "defenses.nad.budget" in refused(budget="much")
+    assert "defenses.nad.budget" in refused(budget="101")
+    for budget in ("much", "", "nan", "[1]"):
+        assert f"--budget {budget or repr(budget)}: points of ACC are wanted" in refused(budget=budget)
+
+
+def test_it_is_said_which_defenses_know_no_budget(capsys):
+    build_config(RunOptions(preset="sig", defenses=["nad,fine-tuning,ban"], budget="2"))
+    assert "--budget 2: without effect on fine-tuning, ban" in capsys.readouterr().err
+    build_config(RunOptions(preset="sig", defenses=["nad"], budget="2"))
+    assert not capsys.readouterr().err
+
+
+def test_a_trial_is_as_long_as_what_it_tries():
+    budgeted = ["defenses.nad.budget=2"]
+    assert "one of attack=N, teacher=N, nad=N" in refused(settings=budgeted, epochs=["trial-nad=1"])
+
+
+@pytest.mark.parametrize("dataset", ["signs", "gtsrb", "cifar10"])
+@pytest.mark.parametrize(
+    "given", [{"teacher": "zoo:clean-signs-0"}, {"settings": ["defenses.nad.teacher.model=wrn-10-1"]}]
+)
+def test_a_student_whose_teacher_is_not_made_of_the_suspect_is_led_as_one_of_a_suspect(capsys, dataset, given):
+    """`default` leads a student gently that begins as its teacher: one that begins as the suspect would stay there."""
+    config = build_config(RunOptions(preset="sig", dataset=dataset, **given))
+    assert config.recipe == "classic"
+    assert "recipe classic, as the teacher of nad is not made of the suspect" in capsys.readouterr().err
+    student = config.defenses["nad"].distill
+    assert student.start == "suspect" and student.training.lr >= 0.04
+    named = build_config(RunOptions(preset="sig", dataset=dataset, recipe="default", **given))
+    assert named.recipe == "default"
