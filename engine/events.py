@@ -356,7 +356,7 @@ class StageFinished(Event, kind="stage-finished"):
     """Training images a second while training."""
     image_steps: int = 0
     """What the stage cost: images forward and backward through a network, forward alone a third of one, evaluation left
-    out; 0 also where its network does not begin with a convolution."""
+    out."""
     cached: bool = False
     """Taken from the artifact cache, the zoo or a given file, not trained in this run."""
     learned: str = ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from engine.training.steps import Losses, TrainStep
 
@@ -18,9 +18,10 @@ FORWARD = 1 / 3
 
 
 class Passes:
-    """Counts the images that go into networks' first convolutions while it is told to, in its own thread.
+    """Counts the images that go into networks while it is told to, in its own thread.
 
-    Who counts a pass by its first layer counts it whichever way it goes through a network, and of whichever network.
+    A pass begins where images are given to a module with weights, a whole network or its first layer alone, and lasts
+    until that is done with them: what is within is the same pass.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -33,22 +34,33 @@ class Passes:
     def counting(self) -> Iterator[None]:
         """What goes through a network within it is counted."""
         thread = threading.get_ident()
+        passing: nn.Module | None = None
 
-        def see(module: nn.Module, given: tuple[Any, ...]) -> None:
-            images = given[0] if given else None
-            if (
-                isinstance(module, nn.Conv2d)
-                and isinstance(images, Tensor)
-                and images.shape[1:] == self._shape
-                and threading.get_ident() == thread
-            ):
-                self.total += len(images) * (1 if torch.is_grad_enabled() else FORWARD)
+        def begin(module: nn.Module, given: tuple[Any, ...]) -> None:
+            nonlocal passing
+            if passing is None and threading.get_ident() == thread and self._begins(module, given):
+                passing = module
+                self.total += len(given[0]) * (1 if torch.is_grad_enabled() else FORWARD)
 
-        handle = register_module_forward_pre_hook(see)
+        def end(module: nn.Module, *_: Any) -> None:
+            nonlocal passing
+            if module is passing and threading.get_ident() == thread:
+                passing = None
+
+        handles = register_module_forward_pre_hook(begin), register_module_forward_hook(end, always_call=True)
         try:
             yield
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
+
+    def _begins(self, module: nn.Module, given: tuple[Any, ...]) -> bool:
+        images = given[0] if given else None
+        return (
+            isinstance(images, Tensor)
+            and images.shape[1:] == self._shape
+            and next(module.parameters(), None) is not None
+        )
 
     def counted(self, step: TrainStep) -> TrainStep:
         """The same step of training, counted."""

@@ -31,6 +31,49 @@ def test_a_pass_is_counted_by_its_images_however_it_goes_through_the_network():
     assert passes.total == 0
 
 
+class Parted(nn.Module):
+    """Two convolutions see the images beside each other, after they were made larger and were one row each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.larger = nn.Upsample(scale_factor=2)
+        self.one, self.other = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)
+        self.flat = nn.Linear(3 * 16 * 16, 4)
+
+    def forward(self, images):
+        if images.shape[0] == 1:
+            raise ValueError("one image")
+        return (self.one(images) + self.other(images)).sum() + self.one(self.larger(images)).sum()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Parted(), nn.Sequential(nn.Upsample(scale_factor=2), Parted()), nn.Sequential(nn.Flatten(), nn.Linear(768, 4))],
+)
+def test_however_a_network_begins_a_pass_is_one(network):
+    passes = Passes((16, 16))
+    with passes.counting():
+        network(IMAGES)
+        network(IMAGES)
+    assert passes.total == 12
+
+
+def test_after_a_pass_that_failed_the_next_is_counted():
+    network, passes = Parted(), Passes((16, 16))
+    with passes.counting():
+        with pytest.raises(ValueError, match="one image"):
+            network(IMAGES[:1])
+        network(IMAGES)
+    assert passes.total == 7
+
+
+def test_what_has_no_weights_is_no_network():
+    passes = Passes((16, 16))
+    with passes.counting():
+        nn.Identity()(IMAGES)
+    assert passes.total == 0
+
+
 def test_what_another_thread_does_meanwhile_is_not_counted():
     network, passes = models.build("wrn-10-1", 4, 0), Passes((16, 16))
     with passes.counting():
