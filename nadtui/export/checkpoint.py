@@ -45,6 +45,7 @@ def render(report: Report, stage: str | None, file: Path) -> tuple[bytes, list[s
         raise RequestError(
             f"{report.view.run}: its record does not tell the shape in which the suspect came"
         ) from error
+    notes += cautions(shaped, weights)
     if file.suffix.lower() == ".safetensors":
         if origin.get("path"):
             notes.append(f"safetensors hold no mappings: what stood under {'.'.join(origin['path'])} stands alone")
@@ -80,6 +81,25 @@ def _notes(stage: str, origin: dict[str, Any]) -> list[str]:
     kept = [key for level in origin.get("beside", ()) for key in level]
     if kept:
         notes.append(f"kept as it was beside the weights: {', '.join(map(formatting.clean, kept[:6]))}")
+    return notes
+
+
+def cautions(shaped: dict[str, Any], weights: dict[str, Tensor]) -> list[str]:
+    """Where an owner's code, or its figures, may be other than the record says."""
+    import torch
+
+    from engine.models.bounded import is_bound
+
+    notes = []
+    if bounds := [name for name in shaped if is_bound(name)]:
+        notes.append(
+            f"bounds beside the network's own tensors, {formatting.clean(bounds[0])} the first of {len(bounds)}: what "
+            "a norm gives is cut off there (torch.minimum), or the model is another; nadtui takes them in again"
+        )
+    kept = max(each.element_size() for each in weights.values() if each.is_floating_point())
+    types = {each.dtype for each in shaped.values() if isinstance(each, torch.Tensor) and each.is_floating_point()}
+    if coarse := sorted(str(each).removeprefix("torch.") for each in types if each.itemsize < kept):
+        notes.append(f"rounded to {', '.join(coarse)}, as the suspect was: figures may differ from the record's")
     return notes
 
 

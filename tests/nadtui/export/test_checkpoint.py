@@ -15,6 +15,7 @@ from engine.storage.checkpoints import load_weights
 from engine.storage.state_dicts.normalization import OURS
 from nadtui.cli.exits import ExitCode
 from nadtui.cli.main import dispatch
+from nadtui.export.checkpoint import cautions
 from tests.tiny import run_all, runs_in, tiny_config
 
 MEAN, STD = KNOWN["gtsrb"]
@@ -146,6 +147,7 @@ def test_the_owners_code_loads_the_purified_model(tmp_path, owner, capsys):
     (folder,) = runs_in(tmp_path / "runs")
     clean = tmp_path / "clean.pth"
     assert dispatch(["export", str(folder), "--format", "checkpoint", "-o", str(clean)]) == ExitCode.DONE
+    assert ("rounded to float16, as the suspect was" in capsys.readouterr().err) is (owner == "half")
     model = load(clean)
     weights, _ = load_weights(folder / "checkpoints" / "fine-tuning.safetensors")
     ours = plain()
@@ -165,6 +167,18 @@ def test_the_owners_code_loads_the_purified_model(tmp_path, owner, capsys):
     assert any(not torch.equal(before[name], each) for name, each in model.state_dict().items() if each.ndim > 1)
     told = json.loads((folder / "summary.json").read_text())["stages"][0]
     assert told["cached"]
+
+
+def test_whoever_takes_bounds_is_told_what_they_are_for():
+    weights = {
+        "bn1.weight": torch.ones(4),
+        "bn1.bound": torch.ones(4, 8, 8),
+        "bn1.num_batches_tracked": torch.tensor(1),
+    }
+    (said,) = cautions(weights, weights)
+    assert "bn1.bound the first of 1" in said and "torch.minimum" in said
+    del weights["bn1.bound"]
+    assert not cautions(weights, weights)
 
 
 def test_a_suspect_of_safetensors_and_the_stage_that_is_asked_for(tmp_path, capsys):
