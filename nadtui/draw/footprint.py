@@ -67,9 +67,12 @@ def share_inside(cells: bytes, width: int, height: int, sample: SampleShown) -> 
 
 
 def shares(capture: AttentionCaptured | None, sample: SampleShown | None) -> str:
-    """What of a map's attention lies in the widened footprint, clean → triggered, in percent; a dash without a map."""
+    """What of a map's attention lies in the widened footprint, clean → triggered, in percent; a dash without a map.
+
+    At most `WIDEST` columns: all of it is 100, without a decimal.
+    """
     if capture is None or sample is None or not capture.triggered:
         return "–"
     size = capture.width, capture.height
     found = [share_inside(cells, *size, sample) for cells in (capture.clean, capture.triggered)]
-    return " → ".join("–" if share is None else f"{100 * share:.1f}" for share in found)
+    return " → ".join("–" if share is None else f"{100 * share:.1f}".replace("100.0", "100") for share in found)

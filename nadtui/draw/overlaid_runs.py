@@ -42,6 +42,7 @@ def chart(
         color = colors.series(place, dark=dark)
         points = _stage_points(report, figure, axis, zoom) if zoom else figure_points(report.view, figure, axis)
         series[letter] = Series(letter, color, *points, MARKS[place % len(MARKS)])
+    boundaries = ((0.0, zoom),) if zoom else _shared_boundaries(reports, axis, list(series.values()))
     for group in groups(reports) if means else ():
         own = [series[letter] for letter in group.letters]
         joined = _mean(group.title, own)
@@ -49,7 +50,6 @@ def chart(
             series[group.letters[0]] = joined
             for letter in group.letters[1:]:
                 del series[letter]
-    boundaries = ((0.0, zoom),) if zoom else _shared_boundaries(reports, axis)
     return Chart(
         tuple(series.values()),
         boundaries,
@@ -101,16 +101,20 @@ def _stage_points(report: Report, figure: Literal["acc", "asr"], axis: Axis, sta
     return xs, ys
 
 
-def _shared_boundaries(reports: Sequence[Report], axis: Axis) -> tuple[tuple[float, str], ...]:
-    """Where stages begin, as far as the runs that have come to them agree; by seconds the first run's."""
-    each = [{span.stage.name: span.begin for span in spans(report.view, axis)} for report in reports]
-    if axis == "seconds":
-        each = each[:1]
-    begins: dict[str, set[float]] = {}
-    for marks in each:
-        for name, begin in marks.items():
-            begins.setdefault(name, set()).add(begin)
-    return tuple(sorted((places.pop(), name) for name, places in begins.items() if len(places) == 1))
+def _shared_boundaries(
+    reports: Sequence[Report], axis: Axis, curves: Sequence[Series]
+) -> tuple[tuple[float, str], ...]:
+    """Where stages begin, of those that every run begins there, but for runs that have come no further than there."""
+    begun = [{(span.begin, span.stage.name) for span in spans(report.view, axis)} for report in reports]
+    ends = [max(filter(math.isfinite, curve.x), default=-math.inf) for curve in curves]
+
+    def shared(mark: tuple[float, str]) -> bool:
+        return all(
+            mark in own or (end <= mark[0] and all(begin < mark[0] for begin, _ in own))
+            for own, end in zip(begun, ends, strict=True)
+        )
+
+    return tuple(sorted(filter(shared, set().union(*begun))))
 
 
 def zooms(reports: Sequence[Report]) -> list[str]:

@@ -13,6 +13,9 @@ from engine.record.view import RunView
 from nadtui import formatting
 
 TITLE = "Erased, or only asleep?"
+_ABSENT = formatting.percentage(None)
+_NONE = {"t50": "never"}
+"""How a figure that was measured and is NaN, null in a summary, is said where it means something."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,11 @@ class Measure:
     """Whether a clean model's stands beside it."""
 
     def said(self, figures: Mapping[str, float | None] | None) -> str:
-        """The figure among those of its test; a dash where there is none."""
-        value = (figures or {}).get(self.figure)
-        if value is None or math.isnan(value):
-            return formatting.percentage(None)
-        return self.shown(value)
+        """The figure among those of its test; a dash where there is none, a word where that itself says something."""
+        if not figures or self.figure not in figures:
+            return _ABSENT
+        value = figures[self.figure]
+        return _NONE.get(self.figure, _ABSENT) if value is None or math.isnan(value) else self.shown(value)
 
     @property
     def beside(self) -> str:
@@ -122,10 +125,6 @@ def line(event: Verified) -> str:
 def _named(figures: Mapping[str, float]) -> str:
     """Figures of a measurement with their names; what was not reached on the way has none."""
     return ", ".join(
-        f"{name} {_NONE.get(name, '–') if math.isnan(value) else formatting.number(value)}"
+        f"{name} {_NONE.get(name, _ABSENT) if math.isnan(value) else formatting.number(value)}"
         for name, value in figures.items()
     )
-
-
-_NONE = {"t50": "never"}
-"""How a figure that is NaN is said, where it means something."""

@@ -44,6 +44,8 @@ def detach(request: RunRequest, folder: Path | None) -> Detached:
             file.write(request.config.to_yaml())
         command += ["--config", name]
         log = Path(name).with_suffix(".log")
+    if request.typed_model:  # else the process would not execute the network's file
+        command += ["--model", request.config.model.name]
     if not request.cache:
         command.append("--no-cache")
     process = _apart(command, log)

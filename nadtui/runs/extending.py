@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from engine.running.request import RunRequest
 
 
+def stages(request: RunRequest) -> list[str]:
+    """The stages whose number of epochs the request says."""
+    from engine.running.plan import epochs_fields
+
+    return list(epochs_fields(request.config))
+
+
 def with_more_epochs(request: RunRequest, stage: str, epochs: int) -> RunRequest:
     """The request with another number of epochs for one stage.
 

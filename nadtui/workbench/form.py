@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from engine import models
 from engine.config.layers import as_yaml, merge, nested, parse_override, read_yaml
 from engine.config.presets import resolve
 from engine.config.run import RunConfig, known_fields, validate
@@ -145,13 +146,15 @@ class RunForm:
         return config
 
     def requests(self, out: Path) -> list[RunRequest]:
-        """A request for each seed. A network's file is executed only if it was typed here.
+        """A request for each seed.
 
         Raises:
-            RequestError: as `config`.
+            RequestError: as `config`; or the network is a file's, which was not typed here and must not be executed.
         """
         configs = [self.config(seed) for seed in self.seeds()]
-        typed = _MODEL in self.typed
+        typed, name = _MODEL in self.typed, configs[0].model.name
+        if models.from_file(name) and not typed:
+            raise RequestError(f"{_MODEL}: a network's file is executed only when it is typed: type it anew ({name})")
         return [RunRequest(config=config, out=out, cache=self.cache, typed_model=typed) for config in configs]
 
     def judge(self, out: Path) -> None:
@@ -164,7 +167,7 @@ class RunForm:
         """
         request = self.requests(out)[0]
         sources = [each for each in (request.config.data, request.config.data.clean_source) if each is not None]
-        if ".py:" in request.config.model.name or not all(map(at_hand, sources)):
+        if models.from_file(request.config.model.name) or not all(map(at_hand, sources)):
             return
         from engine.running.prepare import judge
 
@@ -233,6 +236,11 @@ class RunForm:
             for path in (*values, *rest)
             if path not in _OWN
         ]
+
+    def own_data(self) -> str:
+        """The data set of a run for which none is typed; empty where that cannot be told."""
+        config = replace(self, dataset="")._nearest()
+        return "" if config is None else config.data.name
 
     def _nearest(self) -> RunConfig | None:
         """The configuration; where it is not valid, that of the fields alone that decide which others there are."""

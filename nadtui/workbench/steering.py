@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from engine import models
 from engine.errors import RequestError
 from engine.record.layout import CONFIG
 from engine.record.stage_view import StageView
@@ -128,11 +129,19 @@ class Steering:
     def _start_again(self, host: Host, request: RunRequest) -> None:
         self._app.replace_host(host, self._app.launch(request))
 
-    def ask_to_extend(self, host: Host, stages: Sequence[str]) -> None:
-        """Ask which of the stages is to be extended, and by how many epochs."""
+    def ask_to_extend(self, host: Host) -> None:
+        """Ask which stage is to be extended, of those that have a number of epochs, and by how many."""
+        try:
+            known = extending.stages(self._request_of(host))
+            stages = [stage.name for stage in extendable(host) if stage.name in known]
+            if not stages:
+                raise RequestError("no stage of this run has a number of epochs of its own")
+        except RequestError as error:
+            self._app.notify(formatting.clean(error), title="cannot extend", severity="error")
+            return
         if len(stages) == 1:
             self._ask_epochs(host, stages[0])
-        elif stages:
+        else:
             choices = [(name, f"{name} (done: in a new run)" if _done(host, name) else name) for name in stages]
             self._app.push_screen(Choose("Extend which stage?", choices), partial(self._ask_epochs, host))
 
@@ -258,7 +267,10 @@ def resumable(host: Host) -> bool:
 
 
 def extendable(host: Host) -> list[StageView]:
-    """Stages that are done, and others where the run is, or can be, carried out here; none taken from a file."""
+    """Stages that are done, and others where the run is, or can be, carried out here; none taken from a file.
+
+    Whether they have a number of epochs is for the configuration to say.
+    """
     view = host.view
     if not view.run or host.folder is None or not host.state.readable:
         return []
@@ -282,7 +294,19 @@ def why_not(host: Host, action: str) -> str | None:
         return f"this run is {state}: there is nothing to go on from"
     if action == "extend" and not extendable(host):
         return f"this run is {state}: it has no stage that can be extended here"
+    network = _untyped_network(host) if action in ("resume", "extend") else ""
+    if network:
+        again = formatting.command(["nadtui", "run", "--resume", host.folder, "--model", network])
+        way = again if action == "resume" else "r in the list of runs opens a form to type it in"
+        return f"its network's file is executed only when it is typed: {way}"
     return None
+
+
+def _untyped_network(host: Host) -> str:
+    """The run's network, where it comes from a file that was not typed for the run here; else empty."""
+    name = str(host.view.model.get("name", ""))
+    typed_here = isinstance(host, JobHost) and host.request.typed_model
+    return name if models.from_file(name) and not typed_here else ""
 
 
 def _done(host: Host, stage: str) -> bool:

@@ -26,6 +26,7 @@ from nadtui.workbench.widgets.scatter_plot import ScatterPlot
 from nadtui.workbench.widgets.whole_columns import WholeColumns
 
 if TYPE_CHECKING:
+    from engine.record.view import RunView
     from nadtui.runs.hosting import Host
     from nadtui.workbench.base import WorkbenchBase
 
@@ -99,7 +100,7 @@ class DefensesScreen(FootedScreen):
         with Container(id="upper"):
             with Vertical(id="marks") as marks:
                 marks.border_title = "ACC lost against ASR left"
-                yield ScatterPlot(empty="a mark stands here when a defense is done")
+                yield ScatterPlot()
             with Vertical(id="side"):
                 yield WholeColumns(id="table", kept=2)
         yield ModelPair(id="pair")
@@ -168,7 +169,8 @@ class DefensesScreen(FootedScreen):
 
     def _show_marks(self) -> None:
         marks = defense_scatter.scatter(self._table.rows if self._table else (), dark=self.app.current_theme.dark)
-        self.query_one(ScatterPlot).show(marks, self._at.defense if self._at is not None else "")
+        chosen = self._at.defense if self._at is not None else ""
+        self.query_one(ScatterPlot).show(marks, chosen, empty=_without_marks(self._host.view))
 
     @property
     def _at(self) -> Row | None:
@@ -248,3 +250,10 @@ class DefensesScreen(FootedScreen):
     def action_screenshot(self) -> None:
         """Save what is on screen."""
         self.app.take_screenshot("defenses")
+
+
+def _without_marks(view: RunView) -> str:
+    """What stands in place of marks while there are none: why, or when they come."""
+    if not view.attacked:
+        return "no trigger is known: there is no ASR to set against ACC"
+    return "no defense was done" if view.ended else "a mark stands here when a defense is done"

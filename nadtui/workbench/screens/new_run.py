@@ -133,7 +133,7 @@ class NewRunScreen(Screen[None]):
     def _own_rows(self) -> ComposeResult:
         presets = [(name, name) for name in ([self.form.preset] if self.form.preset else [])]
         yield _row("preset", Select(presets, id="preset", prompt="from a file", compact=True))
-        dataset = Input(id="dataset", placeholder="signs", compact=True, suggester=SuggestFromList(SOURCES))
+        dataset = Input(id="dataset", compact=True, suggester=SuggestFromList(SOURCES))
         dataset.tooltip = "signs, cifar10, gtsrb, the path of a .npz file, or of a folder of class folders"
         yield _row("data", dataset)
         source = Select([(TRAINED, TRAINED)], id="suspect", allow_blank=False, compact=True)
@@ -262,7 +262,7 @@ class NewRunScreen(Screen[None]):
             problem, said = str(error), ""
         fields = form.fields()
         given = next((each.value for each in fields if each.path == SUSPECT), TRAINED)
-        hand_over(self, partial(self._judge, form, problem, said, fields, suspects(form, given)))
+        hand_over(self, partial(self._judge, form, problem, said, fields, suspects(form, given), form.own_data()))
         if problem:
             return
         time.sleep(PAUSE_S)  # what is being typed changes at once again
@@ -279,7 +279,9 @@ class NewRunScreen(Screen[None]):
         if form == self.form and problem:
             self._pronounce(problem, "")
 
-    def _judge(self, form: RunForm, problem: str, said: str, fields: list[Field], choice: Suspects) -> None:
+    def _judge(
+        self, form: RunForm, problem: str, said: str, fields: list[Field], choice: Suspects, own_data: str
+    ) -> None:
         if form != self.form:
             return
         if form != self._filled:
@@ -287,6 +289,7 @@ class NewRunScreen(Screen[None]):
         self._pronounce(problem or self._failed, said)
         self.every.show(fields)
         self._offer(choice)
+        self.query_one("#dataset", Input).placeholder = clean(own_data)
         if self._begin_with and fields:
             self.every.go_to(self._begin_with)
             self._begin_with = ""
@@ -346,7 +349,7 @@ class NewRunScreen(Screen[None]):
         if not self.is_current:
             return
         app = self.app
-        app.change_settings(workspace={**app.settings.workspace, "data": self.form.dataset or "signs"})
+        app.change_settings(workspace={**app.settings.workspace, "data": requests[0].config.data.name})
         app.pop_screen()
         if len(requests) == 1:
             app.open_run(requests[0], form=self.form)

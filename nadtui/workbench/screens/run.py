@@ -19,7 +19,7 @@ from nadtui.runs.watching import Watcher
 from nadtui.workbench.screens import run_keys
 from nadtui.workbench.screens.run_maps import MapsOfRun
 from nadtui.workbench.settings import PANES
-from nadtui.workbench.steering import extendable, why_not
+from nadtui.workbench.steering import why_not
 from nadtui.workbench.widgets.curves import Curves
 from nadtui.workbench.widgets.curves_pane import CurvesPane
 from nadtui.workbench.widgets.pane_tabs import PaneTabs
@@ -296,7 +296,7 @@ class RunScreen(MapsOfRun):
 
     def action_extend(self) -> None:
         """Ask for a stage and its epochs, then go on with more of them."""
-        self.app.steering.ask_to_extend(self.host, [stage.name for stage in extendable(self.host)])
+        self.app.steering.ask_to_extend(self.host)
 
     def action_export(self) -> None:
         """Ask for a format, then write the file."""

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from engine import models
 from nadtui.formatting import clean, cut_in_front
 from nadtui.workbench.form import Field, RunForm
 from nadtui.workbench.widgets.remeasured import Paragraph
@@ -134,8 +135,10 @@ class FieldsPane(Vertical):
     @on(Input.Changed, "#value")
     def _value_typed(self, event: Input.Changed) -> None:
         if self._path:
-            value = "" if event.input.value == self._base.get(self._path) else event.input.value
-            self._put(self._path, value)
+            value = event.input.value
+            # A network's file is executed only when it was typed, be it what stood there.
+            taken_back = value == self._base.get(self._path) and not models.from_file(value)
+            self._put(self._path, "" if taken_back else value)
 
     def _name_width(self) -> int:
         longest = max((len(each.path) for each in self._fields), default=NAME_WIDTH)

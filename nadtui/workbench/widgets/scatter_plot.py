@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 
 from rich.segment import Segment
@@ -20,19 +21,19 @@ class ScatterPlot(Widget):
     ScatterPlot { height: 1fr; width: 1fr; }
     """
 
-    def __init__(self, *, id: str | None = None, empty: str = "nothing to show yet") -> None:
+    def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._empty = empty
+        self._empty = ""
         """What stands there while there is no mark."""
         self._scatter: Scatter | None = None
         self._chosen = ""
         self._drawn: tuple | None = None
         self._rows: list[list[Cell]] = []
 
-    def show(self, scatter: Scatter | None, chosen: str = "") -> None:
-        """Show these marks; nothing is repainted where nothing has changed."""
-        if (scatter, chosen) != (self._scatter, self._chosen):
-            self._scatter, self._chosen = scatter, chosen
+    def show(self, scatter: Scatter | None, chosen: str = "", *, empty: str = "") -> None:
+        """Show these marks, or without any what `empty` says; nothing is repainted where nothing has changed."""
+        if (scatter, chosen, empty) != (self._scatter, self._chosen, self._empty):
+            self._scatter, self._chosen, self._empty = scatter, chosen, empty
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
@@ -42,7 +43,9 @@ class ScatterPlot(Widget):
 
     def _line(self, y: int, width: int, style: Style) -> list[Segment]:
         if self._scatter is None:
-            said = self._empty if y == self.size.height // 2 else ""
+            lines = textwrap.wrap(self._empty, max(1, width))
+            place = y - (self.size.height - len(lines)) // 2
+            said = lines[place] if 0 <= place < len(lines) else ""
             return [Segment(said.center(width), style + Style(dim=True))]
         if y == 0:
             said = f"{self._scatter.y_title} ↑   {self._scatter.x_title} →"

@@ -51,5 +51,6 @@ def test_for_a_map_the_footprint_is_widened_by_its_stride():
 def test_shares_are_told_clean_and_triggered():
     corner = sample([10] * 16, [10] * 15 + [200], 4)
     two = capture(bytes([1] * 16), bytes([0] * 15 + [9]), 4)
-    assert shares(two, corner) == "25.0 → 100.0"
+    assert shares(two, corner) == "25.0 → 100"
+    assert shares(capture(bytes([0] * 15 + [9]), bytes([0] * 15 + [9]), 4), corner) == "100 → 100"
     assert shares(None, corner) == shares(two, None) == "–"

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
+from engine.events import PlannedStage, RunFinished
 from nadtui.draw import overlaid_runs
+from nadtui.draw.axis import Axis
 from nadtui.draw.chart import Series
+from nadtui.runs.digest import Report
+from nadtui.runs.loading import load
+from tests import run_folders, scripted_run
 
 
 def test_curves_of_all_runs_lie_on_one_axis(reports):
@@ -54,6 +60,33 @@ def test_curves_of_other_lengths_have_no_mean(reports):
 def test_boundaries_are_those_on_which_the_runs_agree(reports):
     chart = overlaid_runs.chart([reports[0], reports[3]], "asr", "epoch")
     assert chart.boundaries[-1] == (5.0, "nad")  # the failed run never came to it
+
+
+def with_stages(root: Path, name: str, **epochs: int) -> Report:
+    """A finished run of these stages, each with its number of epochs."""
+    plan = tuple(PlannedStage(name=stage, role="suspect" if stage == "attack" else "purified") for stage in epochs)
+    events = [scripted_run.run_started(run=name, config=run_folders.config(), plan=plan)]
+    for stage, count in epochs.items():
+        events += scripted_run.stage(stage, [(90.0, 50.0)] * count)
+    events = scripted_run.timed([*events, RunFinished(seconds=60.0)])
+    return load(str(run_folders.write_events(root, name, run_folders.config(), events)), None)
+
+
+def test_no_stage_is_named_over_the_curve_of_a_run_that_does_not_have_it_there(tmp_path):
+    nad = with_stages(tmp_path, "a", attack=3, teacher=2, nad=2)
+    tuned = with_stages(tmp_path, "b", attack=3, tuning=5)
+    suspect = with_stages(tmp_path, "c", attack=3)
+
+    def named(*reports: Report, axis: Axis = "epoch") -> list[str]:
+        return [name for _, name in overlaid_runs.chart(reports, "acc", axis).boundaries]
+
+    assert named(nad) == ["attack", "teacher", "nad"]
+    assert named(nad, tuned) == ["attack"], "a stage that one run alone has"
+    assert named(nad, suspect) == ["attack", "teacher", "nad"], "whose curve ends where they begin"
+    assert named(tuned, suspect, nad) == ["attack"]
+    slower = with_stages(tmp_path, "d", attack=4, teacher=2, nad=2)
+    assert named(nad, axis="seconds") == ["attack", "teacher", "nad"]
+    assert named(nad, slower, axis="seconds") == ["attack"], "by seconds, too, not those of the first run"
 
 
 def test_a_zoomed_stage_begins_at_zero_with_the_backdoored_model(reports):

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from engine.events import Verified
+from engine.record.summary import summarize
 from engine.record.view import RunView, fold
 from nadtui.runs import asleep, one_model
 from tests import run_folders
@@ -52,3 +53,16 @@ def test_a_log_says_never_for_what_is_reached_nowhere_and_why_there_is_no_contro
     assert asleep.line(path) == "nad, linear-path: t50 never, asr_mean 99.7"
     alone = Verified(stage="nad", test="existence", figures={"coefficient": math.nan}, uncontrolled="the zoo has none")
     assert asleep.line(alone) == "nad, existence: coefficient – (no control: the zoo has none)"
+
+
+def test_what_was_measured_and_is_reached_nowhere_is_never_and_no_dash():
+    told = fold(run_folders.side_by_side())
+    figures, control = {"t50": math.nan, "asr_mean": 99.7}, {"t50": math.nan}
+    told.apply(Verified(stage="nad", test="linear-path", figures=figures, control=control))
+    told.apply(Verified(stage="fine-tuning", test="linear-path", figures={}, unfit="its layers are others"))
+    assert [row[3:5] for row in asleep.rows(told)] == [("never", "never"), ("–", "–")]
+    assert one_model.verified(told.stages["nad"])[1] == ("t50", "never", "never")
+    t50 = next(each for each in asleep.MEASURES if each.figure == "t50")
+    summed = {each["stage"]: each for each in summarize(told)["stages"]}
+    assert summed["nad"]["verified"]["linear-path"]["figures"]["t50"] is None, "as data it stays what it is"
+    assert [t50.of_stage(summed[name]) for name in ("nad", "fine-tuning", "attack")] == ["never (never)", "–", "–"]

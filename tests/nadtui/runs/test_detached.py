@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,16 @@ def test_a_detached_run_is_resumed_headless_in_a_session_of_its_own(tmp_path, mo
     assert command[command.index("--resume") + 1] == str(folder)
     assert command[command.index("--out") + 1] == str(tmp_path)
     assert options["start_new_session"] is True
+
+
+def test_a_network_that_was_typed_for_a_run_is_typed_for_the_process_that_takes_over(tmp_path, monkeypatch):
+    calls = started(monkeypatch)
+    folder = showcase.write(tmp_path, showcase.record(until=20))
+    for typed in (True, False):
+        detached.detach(dataclasses.replace(request(tmp_path), typed_model=typed), folder)
+    (first, _), (second, _) = calls
+    assert first[first.index("--model") + 1] == request(tmp_path).config.model.name
+    assert "--model" not in second
 
 
 def test_a_run_without_a_record_begins_anew_from_its_configuration(tmp_path, monkeypatch):

@@ -54,7 +54,7 @@ def test_what_a_verification_says_has_columns_where_there_was_one():
     nad["verified"] = {"retuning": RETUNED, "linear-path": {"figures": {"t50": None}}}
     told = table(found)
     assert told.columns[-4:] == ("image steps", "retuned (clean)", "t50 (clean)", "chosen")
-    assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3 (1.2)", DASH), (DASH, DASH)]
+    assert [row[-3:-1] for row in told.cells] == [(DASH, DASH), ("12.3 (1.2)", "never"), (DASH, DASH)]
 
 
 def test_what_a_defense_cost_is_what_all_its_stages_did():

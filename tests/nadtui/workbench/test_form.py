@@ -82,8 +82,9 @@ def test_a_suspect_from_a_file_needs_no_preset_and_has_no_attack(suspect):
 
 def test_a_networks_file_is_executed_only_if_it_was_typed_here(network):
     opened = RunForm(preset="sig", settings={"model.name": network})
-    [request] = opened.requests(Path("runs"))
-    assert not request.typed_model
+    for refused in (opened.requests, opened.judge):
+        with pytest.raises(RequestError, match=r"model\.name: .* type it anew"):
+            refused(Path("runs"))
     [request] = opened.with_setting("seed", "1").with_setting("model.name", network).requests(Path("runs"))
     assert request.typed_model and request.config.model.name == network
 

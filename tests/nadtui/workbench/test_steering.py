@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -10,18 +11,20 @@ from textual.widgets import Input
 
 from engine.config.presets import resolve
 from engine.errors import RecordError
-from engine.events import RunPaused
+from engine.events import RunFinished, RunPaused
 from engine.record.folder import RunFolder
 from engine.running import mailbox
+from engine.running.plan import make_plan
+from engine.running.request import RunRequest
 from nadtui.runs import detached
 from nadtui.runs.hosting import JobHost
 from nadtui.workbench.app import Workbench
 from nadtui.workbench.dialogs import Choose, Confirm
 from nadtui.workbench.screens.run import RunScreen
 from nadtui.workbench.screens.workspace import WorkspaceScreen
-from nadtui.workbench.steering import extendable
-from tests import looks, scripted_run, showcase
-from tests.pilot import until
+from nadtui.workbench.steering import extendable, why_not
+from tests import looks, run_folders, scripted_run, showcase
+from tests.pilot import shows, until
 from tests.run_screen import NOW, Jobs, opened, started
 
 
@@ -212,3 +215,51 @@ async def test_back_leads_to_the_runs_and_the_job_goes_on(running):
         app.open_run(screen.host.folder)
         await until(pilot, lambda: isinstance(app.screen, RunScreen))
         assert app.screen.host is screen.host
+
+
+@looks.piloted
+async def test_only_stages_that_have_a_number_of_epochs_are_extended(tmp_path, settings_file):
+    """Those of a trial have as many as the stages that they are a trial of."""
+    config = resolve("badnets", dataset="signs", overrides=[{"defenses": {"nad": {"budget": 2.0}}}])
+    plan = make_plan(config)
+    assert [stage.name for stage in plan] == ["attack", "trial-teacher", "trial-nad", "teacher", "nad"]
+    stages = [event for stage in plan for event in scripted_run.stage(stage.name, [(90.0, 5.0)] * 2)]
+    events = [scripted_run.run_started(config=config.to_dict(), plan=plan), *stages, RunFinished(seconds=60.0)]
+    folder = run_folders.write_events(tmp_path / "runs", scripted_run.RUN, config.to_dict(), scripted_run.timed(events))
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, clock=lambda: NOW)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await opened(pilot, "✓ finished")
+        await pilot.press("plus")
+        await until(pilot, lambda: isinstance(app.screen, Choose))
+        assert [name for name, _ in app.screen._choices] == ["attack", "teacher", "nad"]
+
+
+@pytest.mark.parametrize(
+    ("end", "key", "said"), [("open", "R", "nadtui run --resume"), ("finished", "plus", "r in the list of runs")]
+)
+@looks.piloted
+async def test_a_network_of_a_file_is_refused_at_once_with_the_way_to_allow_it(tmp_path, settings_file, end, key, said):
+    network = "/somewhere/mine.py:Net"
+    config = run_folders.config(model={"name": network})
+    events = scripted_run.timed(run_folders.script("a", config, end=end))
+    events[0] = dataclasses.replace(events[0], model={**events[0].model, "name": network})
+    folder = run_folders.write_events(tmp_path / "runs", "a", config, events)
+    jobs = Jobs([])
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, make_job=jobs, clock=lambda: NOW)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        screen = await opened(pilot, "✓ finished" if end == "finished" else "✗ CRASHED")
+        await pilot.press(key)
+        await until(pilot, shows(pilot, "its network's file is executed only when it is typed", said))
+        assert app.screen is screen and not jobs.made
+
+
+def test_a_network_that_was_typed_here_may_go_on(tmp_path):
+    given = RunRequest(config=resolve("badnets", dataset="signs"), out=tmp_path, resume=tmp_path / "a")
+    for typed_model, refused in ((True, False), (False, True)):
+        host = JobHost(dataclasses.replace(given, typed_model=typed_model), Jobs([]))
+        for event in run_folders.script("a", run_folders.config(), end="stopped"):
+            host.view.apply(event)
+        host.view.model["name"] = "mine.py:Net"
+        host._ended = True
+        reason = why_not(host, "resume")
+        assert (reason is not None and "--model mine.py:Net" in reason) is refused

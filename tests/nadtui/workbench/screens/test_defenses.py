@@ -109,6 +109,29 @@ async def test_where_there_is_little_room_the_maps_take_the_place_of_the_marks(a
         assert TITLE not in looks.text_of(app)
 
 
+@pytest.mark.parametrize("size", [(120, 36), (80, 24)])
+@looks.piloted
+async def test_without_a_trigger_no_mark_is_promised(tmp_path, settings_file, size):
+    events = run_folders.side_by_side(attacked=False)
+    folder = run_folders.write_events(tmp_path / "runs", events[0].run, events[0].config, events)
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, clock=lambda: NOW)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await pilot.press("D")
+        await until(pilot, shows(pilot, TITLE, "no trigger is known: there is no ASR", "to set against ACC"))
+        assert "a mark stands here" not in looks.text_of(app)
+
+
+@looks.piloted
+async def test_of_an_ended_run_whose_defenses_made_nothing_no_mark_is_promised(tmp_path, settings_file):
+    folder = run_folders.write(tmp_path / "runs", "a", end="stopped")
+    app = Workbench(tmp_path / "runs", start=folder, settings_file=settings_file, clock=lambda: NOW)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot, "■ stopped")
+        await pilot.press("D")
+        await until(pilot, shows(pilot, TITLE, "no defense was done"))
+
+
 @looks.piloted
 async def test_a_mark_comes_when_its_defense_ends(tmp_path, settings_file):
     from engine.config.presets import resolve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,50 @@ def test_a_wrong_form_starts_nothing(tmp_path):
 
     drive(tmp_path / "runs", script, size=(100, 30), make_job=requests.append)
     assert not requests
+
+
+def test_the_data_is_the_presets_own_where_none_is_typed(tmp_path, monkeypatch):
+    """As what would be taken, and, once it was, as the data of the last new run."""
+    monkeypatch.setenv("NADTUI_DATA", str(tmp_path / "data"))  # none: the images are not looked at
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    ours = resources.files("presets").joinpath("sig.yaml").read_text()
+    (tmp_path / "own.yaml").write_text(f"{ours}\ndata: {{name: gtsrb}}\n")
+
+    async def script(pilot):
+        pilot.app.push_screen(NewRunScreen(preset="own"))
+        await until(pilot, shows(pilot, "✓ own on gtsrb"))
+        field = pilot.app.screen.query_one("#dataset", Input)
+        assert (field.value, field.placeholder) == ("", "gtsrb")
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+        assert pilot.app.settings.workspace["data"] == "gtsrb"
+
+    drive(tmp_path / "runs", script, size=(100, 30), make_job=kept_in([]))
+
+
+@pytest.mark.parametrize("goes", [False, True], ids=["from its preset", "from its file"])
+def test_a_repeated_runs_network_is_typed_anew_before_its_file_is_executed(tmp_path, goes):
+    requests: list[RunRequest] = []
+    (tmp_path / "mine.py").touch()
+    name = f"{tmp_path / 'mine.py'}:Net"
+    folder = run_folders.write(tmp_path / "runs", "a", preset="sig", model={"name": name})
+    if goes:
+        file = folder / "config.yaml"
+        file.write_text(file.read_text().replace("preset: sig", "preset: long-gone"))
+
+    async def script(pilot):
+        pilot.app.push_screen(NewRunScreen(run=folder))
+        await until(pilot, shows(pilot, "✗ model.name: a network's file is executed only when it is typed"))
+        screen = pilot.app.screen
+        assert screen.query_one("#start").disabled
+        screen.every.go_to("model.name")
+        await pilot.press("end", "backspace", "t")
+        await until(pilot, lambda: screen.problem == "" and not screen.query_one("#start").disabled)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RunScreen))
+
+    drive(tmp_path / "runs", script, size=(120, 36), make_job=kept_in(requests))
+    assert [(each.config.model.name, each.typed_model) for each in requests] == [(name, True)]
 
 
 def test_the_command_is_copied(tmp_path):
