@@ -14,11 +14,13 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from engine import overheard
-from engine.data.base import DataRequest, Progress, cut_indices
+from engine.data.base import DataRequest, Progress, cut_indices, few
 from engine.errors import RequestError
 
 _NO_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 """Formats that Pillow names and cannot decode, or has another program decode."""
+_NAMED = 10
+"""Files that cannot be read which a message names."""
 
 
 @cache
@@ -85,7 +87,7 @@ def decode(files: Sequence[Path], size: int, what: str, progress: Progress) -> T
     regard to its proportions.
 
     Raises:
-        RequestError: files that cannot be read; it names the first and says how many they are.
+        RequestError: files that cannot be read; it names the first ten and says how many they are.
     """
     images = torch.empty(len(files), 3, size, size, dtype=torch.uint8)
     ear = overheard.ear()
@@ -96,7 +98,8 @@ def decode(files: Sequence[Path], size: int, what: str, progress: Progress) -> T
             with ear.about(files[index]):
                 images[index] = _decode(files[index], size)
         except Exception as error:  # on rubbish the decoders fail in a dozen ways, SyntaxError among them
-            return f"{files[index]} ({str(error) or type(error).__name__})"
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            return f"{files[index]} ({reason})"
         return None
 
     broken = []
@@ -107,8 +110,7 @@ def decode(files: Sequence[Path], size: int, what: str, progress: Progress) -> T
                 broken.append(problem)
             progress(what, done, len(files))
     if broken:
-        first = broken[0].splitlines()[0]
-        raise RequestError(f"cannot read {len(broken)} of {len(files)} images, the first is {first}")
+        raise RequestError(f"cannot read {len(broken)} of {len(files)} images: {few(broken, _NAMED)}")
     return images
 
 

@@ -42,6 +42,8 @@ _TURNING_POINTS = re.compile(
     rb'\n\{"kind":"(evaluation|stage-started|stage-finished|run-resumed|run-failed|run-stopped)"[^\n]*'
 )
 
+_FAILURES = re.compile(rb'\n\{"kind":"run-failed"[^\n]*')
+
 
 @dataclass(frozen=True)
 class RunHead:
@@ -173,6 +175,7 @@ def _from_summary(blank: RunHead, summary: dict[str, Any], has_config: bool) -> 
     if int(summary["schema"]) > SCHEMA:
         return dataclasses.replace(blank, status=RunState.NEWER, summary=summary)
     stages = summary["stages"]
+    failed = summary["status"] == RunState.FAILED
     found = dataclasses.replace(
         blank,
         status=RunState(summary["status"]) if has_config else RunState.DAMAGED,
@@ -180,12 +183,22 @@ def _from_summary(blank: RunHead, summary: dict[str, Any], has_config: bool) -> 
         dataset=str(summary["dataset"]["name"]),
         seed=int(summary["seed"]),
         started=datetime.fromisoformat(summary["started"]).timestamp(),
-        stage=str(stages[-1]["stage"]) if stages else None,
+        stage=_failed_in(blank.path) if failed else str(stages[-1]["stage"]) if stages else None,
         summary=summary,
     )
     if not found.status.ended:
         raise ValueError(f"a summary of a run that is {found.status}")
     return _with_figures(found, [(stage.get("role"), stage) for stage in stages])
+
+
+def _failed_in(path: Path) -> str | None:
+    """The stage that failed, of which a summary, listing the stages with figures, need not have a word."""
+    try:
+        ends = _FAILURES.findall((path / RECORD).read_bytes())
+    except OSError:
+        return None
+    failure = next(iter(decode_lines([line.strip() for line in ends[-1:]]).events), None)
+    return failure.stage if isinstance(failure, RunFailed) else None
 
 
 def _from_record(blank: RunHead, has_record: bool) -> RunHead:
@@ -247,7 +260,7 @@ def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: 
             case RunResumed():
                 state = RunState.CRASHED
             case RunFailed():
-                state = RunState.FAILED
+                state, stage = RunState.FAILED, event.stage
             case RunStopped():
                 state = RunState.STOPPED
     roles = [(planned.role, figures.get(planned.name, {})) for planned in plan]

@@ -166,6 +166,7 @@ class _Pools(Executor):
 def _begin_worker(environment: dict[str, str]) -> None:
     """In a worker: what is its own, before torch is loaded. A terminal's Ctrl-C is for the process that hands out."""
     os.environ.update(environment)
+    os.dup2(2, 1)  # what a package prints is no result
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: working.steer("stop"))
     threading.Thread(target=_end_with_parent, name="nadtui-orphan", daemon=True).start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +30,9 @@ HANG_UP = getattr(signal, "SIGHUP", None)
 """The terminal is gone; None on systems that have no such signal."""
 POLL = 0.25
 """Seconds within which a signal is answered and the picture moves, however quiet the job is."""
+SAME_WISH_S = 1.0
+"""Seconds within which another signal is the first one again: what starts a run for others (timeout, uv, docker --init,
+Slurm) signals it, and then its whole group."""
 
 
 class Display(Protocol):
@@ -53,19 +56,20 @@ class StopRequest:
         self._stop = stop
         self.asked = False
         self.announced = False
+        self._since = 0.0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """First: stop at the next step. Again: leave at once; the record is sound at any moment.
+        """First: stop at the next step. Again, and later: leave at once; the record is sound at any moment.
 
         A terminal that goes away may say so several times: that is no impatience.
         """
-        if self.asked and number == HANG_UP:
-            return
-        if self.asked:
+        now = time.monotonic()
+        if not self.asked:
+            self.asked, self._since = True, now
+            self._stop()
+        elif number != HANG_UP and now - self._since >= SAME_WISH_S:
             diagnostics.leave_terminal()
             os._exit(ExitCode.INTERRUPTED)
-        self.asked = True
-        self._stop()
 
     def announce(self) -> None:
         """Say once what happens: not in the handler, which may have come in the middle of another line."""
@@ -137,7 +141,7 @@ def _display(view: RunView) -> Display:
         return PlainDisplay(view)
     from nadtui.cli.live import LiveDisplay
 
-    return LiveDisplay(view, keep=not sys.stdout.isatty())
+    return LiveDisplay(view, keep=not output.on_terminal())
 
 
 def _broken(error: BaseException, folder: Path | None) -> ExitCode:

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -98,6 +98,7 @@ def _version() -> str:
 def dispatch(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code; whatever a person got wrong becomes one line."""
     command = typer.main.get_command(app)
+    _keep_output(command)
     try:
         code = command(list(arguments), prog_name="nadtui", standalone_mode=False)
     except RequestError as error:
@@ -115,7 +116,7 @@ def dispatch(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except _UsageProblem as error:
-        diagnostics.error(f"{_usage(error)} (see nadtui --help)")
+        diagnostics.error(f"{_usage(error)} (see {_where(error)} --help)")
         return ExitCode.WRONG_REQUEST
     return int(code or 0)
 
@@ -126,6 +127,20 @@ _UsageProblem: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c
 
 def _usage(problem: Exception) -> str:
     return " ".join(str(problem.format_message()).split()).rstrip(".")
+
+
+def _where(problem: Exception) -> str:
+    """The command that was typed wrong."""
+    context = getattr(problem, "ctx", None)
+    return "nadtui" if context is None else context.command_path
+
+
+def _keep_output(command: Any) -> None:
+    """Have each command keep standard output for its results; the command line's own help is printed before."""
+    if command.callback is not None:
+        command.callback = output.kept()(command.callback)
+    for each in getattr(command, "commands", {}).values():
+        _keep_output(each)
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""Standard output: results, and nothing else. No other module of the front end writes there."""
+"""Standard output: results, and nothing else. No other module of the front end writes there.
+
+Nor does anybody else while a command is carried out: what a network's file or a package prints goes to standard error.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,13 @@ import io
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, redirect_stdout
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from nadtui.formatting import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from rich.console import RenderableType
 
@@ -37,6 +41,45 @@ class _Closed(io.TextIOBase):
         if text:
             raise OSError(errno.EBADF, "it is closed")
         return 0
+
+
+class _Aside:
+    """Where others print: standard error, or whatever stands in for it just then, as a live view does."""
+
+    def __init__(self, results: IO[str]) -> None:
+        self._results = results
+
+    def isatty(self) -> bool:
+        """Whether both are terminals: the workbench asks, and draws only where nothing is led elsewhere."""
+        return self._results.isatty() and sys.stderr.isatty()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
+
+
+_results: IO[str] | None = None
+"""Standard output while it is kept for results."""
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Keep standard output for results; what others print meanwhile goes to standard error."""
+    global _results
+    before, _results = _results, _stream()
+    try:
+        with redirect_stdout(cast("IO[str]", _Aside(_results))):
+            yield
+    finally:
+        _results = before
+
+
+def _stream() -> IO[str]:
+    return sys.stdout if _results is None else _results
+
+
+def on_terminal() -> bool:
+    """Whether results go to a terminal."""
+    return _stream().isatty()
 
 
 def take_over() -> None:
@@ -64,10 +107,8 @@ def show(draw: Callable[[int], RenderableType]) -> None:
     """What `draw` makes of the columns there are; text is taken literally, without markup."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    console = Console(
-        file=sys.stdout, width=None if terminal else UNBOUNDED, markup=False, highlight=False, emoji=False
-    )
+    terminal = on_terminal()
+    console = Console(file=_stream(), width=None if terminal else UNBOUNDED, markup=False, highlight=False, emoji=False)
     drawn = draw(console.width)
     console.file = drawing = io.StringIO()  # the console knows the terminal by now; to write there is our own business
     console.print(drawn)
@@ -79,7 +120,7 @@ def color_system() -> str | None:
     """The colors that the terminal on standard output shows, as rich names them; None without one."""
     from rich.console import Console
 
-    return Console(file=sys.stdout).color_system
+    return Console(file=_stream()).color_system
 
 
 def document(text: str) -> None:
@@ -93,9 +134,10 @@ def json_document(values: Any) -> None:
 
 
 def _write(text: str) -> None:
+    stream = _stream()
     try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        stream.write(text)
+        stream.flush()
     except BrokenPipeError:
         raise ReaderGoneError from None
     except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +9,15 @@ import typer
 
 from engine.errors import RequestError
 from engine.places import expanded
+from nadtui import diagnostics
 from nadtui.cli import output
 from nadtui.cli.options import DATA, Json
 from nadtui.formatting import clean
 
 if TYPE_CHECKING:
-    from engine.attacks.base import Attack
+    from engine.attacks.preview import TriggerPreview
     from engine.config.presets import Preset
+    from engine.config.run import RunConfig
 
 app = typer.Typer(add_completion=False)
 
@@ -77,40 +78,65 @@ def show(
         output.json_document({**_about(preset), "config": config.model_dump(mode="json")})
         return
     if png is not None:
-        _write_png(config.attack, png)
+        _write_png(config, png)
     if metrics:
         from nadtui.cli.visibility import show_metrics
 
         show_metrics(RunOptions(preset=name, dataset=dataset, recipe=recipe))
     if png is not None or metrics:
         return
-    _draw(config.attack)
-    output.line()
+    try:
+        _draw(config)
+    except RequestError as error:
+        diagnostics.note(f"no picture: {error}")
+    else:
+        output.line()
     about = [f"{preset.title} ({preset.kind}; {preset.origin})", preset.source, *preset.description.splitlines()]
     comments = "".join(f"# {clean(said)}".rstrip() + "\n" for said in about if said)
     output.document(f"{comments}\n{config.to_yaml()}")
 
 
-def _draw(attack: Attack) -> None:
-    """Draw the trigger: in color where the terminal has it, else as text in YAML comments."""
-    from nadtui.draw import colors, trigger_pictures, trigger_process
+def _preview(config: RunConfig) -> TriggerPreview:
+    """The trigger on an image of its own data set; on a traffic sign where that would have to be downloaded.
 
-    preview = trigger_process.preview(attack)
-    color = sys.stdout.isatty() and colors.depth(output.color_system()) != "none"
+    Raises:
+        RequestError: it cannot be drawn.
+    """
+    from engine.data import present
+    from nadtui.draw import trigger_process
+
+    if present(config.data.name):
+        return trigger_process.preview(config.attack, config.data)
+    try:
+        return trigger_process.preview(config.attack)
+    except RequestError as error:
+        raise RequestError(f"{error} (tried on signs: {config.data.name} is not on this machine)") from error
+
+
+def _draw(config: RunConfig) -> None:
+    """Draw the trigger: in color where the terminal has it, else as text in YAML comments.
+
+    Raises:
+        RequestError: it cannot be drawn.
+    """
+    from nadtui.draw import colors, trigger_pictures
+
+    preview = _preview(config)
+    color = output.on_terminal() and colors.depth(output.color_system()) != "none"
     output.show(lambda width: trigger_pictures.as_text(preview, width, color=color))
 
 
-def _write_png(attack: Attack, file: Path) -> None:
+def _write_png(config: RunConfig, file: Path) -> None:
     """Write the trigger's pictures.
 
     Raises:
         RequestError: the trigger cannot be drawn, or the file not be written.
     """
     from engine.storage.paths import write_atomically
-    from nadtui.draw import trigger_pictures, trigger_process
+    from nadtui.draw import trigger_pictures
 
     if file.is_dir():
         raise RequestError(f"--png {file}: a folder, not a file")
-    preview = trigger_process.preview(attack)
+    preview = _preview(config)
     write_atomically(file, trigger_pictures.as_png(preview))
     output.line(f"{file}: {', '.join(caption for caption, _ in trigger_pictures.triptych(preview))}")

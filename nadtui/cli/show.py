@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -118,7 +117,7 @@ def _show_picture(report: Report) -> None:
     view = report.view
     if any(stage.evaluations or stage.attention for stage in view.stages.values()):
         output.line()
-        color = sys.stdout.isatty() and colors.in_blocks("auto", colors.depth(output.color_system()))
+        color = output.on_terminal() and colors.in_blocks("auto", colors.depth(output.color_system()))
         output.show(lambda width: run_picture.draw(view, width, color=color))
 
 

@@ -21,7 +21,8 @@ from torchvision.datasets import utils as torchvision_utils
 
 from engine import data
 from engine.data import embedded, signs
-from engine.data.base import assemble, fingerprint
+from engine.data.base import assemble, fingerprint, silent
+from engine.data.decode import decode
 from engine.errors import RequestError
 from tests.engine.data.sources import Settings, arrays, picture, refusal, well_formed
 
@@ -418,7 +419,7 @@ def test_photographs_are_turned_upright_and_gray_ones_are_color(tmp_path):
     assert image[:, 20:].min() == 255
 
 
-def test_unreadable_images_are_counted_and_the_first_is_named(tree):
+def test_unreadable_images_are_counted_and_named(tree):
     (tree / "blue" / "0.png").write_bytes(b"no picture")
     whole = (tree / "red" / "5.png").read_bytes()
     (tree / "red" / "5.png").write_bytes(whole[: len(whole) // 2])
@@ -427,8 +428,17 @@ def test_unreadable_images_are_counted_and_the_first_is_named(tree):
         data.load(everything)
     message = str(caught.value)
     assert "\n" not in message
-    assert "cannot read" in message
-    assert "0.png" in message or "5.png" in message
+    assert "cannot read 2 of 20 images: " in message or "cannot read 2 of 16 images: " in message
+    assert "0.png" in message and "5.png" in message
+
+
+def test_of_many_unreadable_images_ten_are_named(tmp_path):
+    files = [tmp_path / f"broken{index}.png" for index in range(12)]
+    for file in files:
+        file.write_bytes(b"no picture")
+    with pytest.raises(RequestError, match=r"cannot read 12 of 12 images: .* and 2 more$") as caught:
+        decode(files, 8, "reading", silent)
+    assert [file for file in files if f"{file} (" in str(caught.value)] == files[:10]
 
 
 def test_images_of_more_than_eight_bits_are_refused(tree):

@@ -116,6 +116,23 @@ def test_a_list_shows_what_each_run_reached_newest_first(tmp_path):
     assert [each.status for each in list_runs(tmp_path)] == ["crashed", "finished"]
 
 
+@pytest.mark.parametrize("failed", ["attack", "nad"])
+def test_a_failed_run_names_the_stage_that_failed(failed, tmp_path):
+    """Whatever stages have figures; one that fails as it is made ready has not begun."""
+    with create(tmp_path) as run:
+        run.append(started(config={"preset": "sig", "seed": 3}))
+        if failed == "nad":
+            run.append(finished("attack", 88.0, 99.5))
+            run.append(finished("teacher", 75.0, 20.0))
+        run.append(RunFailed(stage=failed, message="x"))
+        run.append(Message(text="bye"))
+    assert (status(run.path), head(run.path).stage) == ("failed", failed)
+    (run.path / "summary.json").write_text(json.dumps(summarize(fold(read_events(run.path).events))))
+    assert (status(run.path), head(run.path).stage) == ("failed", failed)
+    (run.path / "events.jsonl").unlink()
+    assert (status(run.path), head(run.path).stage) == ("failed", None)
+
+
 def test_five_hundred_runs_are_listed_at_once(tmp_path):
     for number in range(500):
         folder = tmp_path / f"20260304-050607-sig-signs-s{number}"

@@ -73,6 +73,13 @@ def test_a_dead_workers_cell_goes_on_in_another_and_a_preempted_one_costs_nothin
     assert not list((folder / RUNS).glob("*/checkpoints/*"))
 
 
+def test_what_a_worker_prints_is_no_result(capfd: pytest.CaptureFixture[str]):
+    crew = Processes(1)
+    crew.executor.submit(print, "a stranger's", flush=True).result()
+    crew.close()
+    assert capfd.readouterr() == ("", "a stranger's\n")
+
+
 def test_a_worker_whose_images_are_others_runs_nothing(tmp_path: Path):
     folder = tmp_path / "s"
     list(Conductor(folder, begun(folder), here := Here(1), keep="none").run())

@@ -191,6 +191,38 @@ def test_the_trigger_is_drawn_and_the_document_stays_yaml(capsys):
     assert "\x1b" not in said
 
 
+@pytest.fixture
+def numbers(tmp_path):
+    """Images of twelve classes, two more than the signs have."""
+    labels = np.repeat(np.arange(12), 3)
+    images = np.broadcast_to((labels * 20).astype(np.uint8)[:, None, None, None], (36, 16, 16, 3))
+    np.savez(tmp_path / "numbers.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
+    return tmp_path / "numbers.npz"
+
+
+def test_a_preset_is_drawn_on_its_own_images(numbers, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    settings = {"attack": {"name": "badnets", "target": 11}, "data": {"name": str(numbers), "size": 16}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings))
+    assert dispatch(["presets", "show", "mine"]) == 0
+    said = capsys.readouterr()
+    assert "triggered" in said.out.splitlines()[0] and said.err == ""
+    assert yaml.safe_load(said.out)["attack"]["target"] == 11
+    assert dispatch(["presets", "show", "mine", "--png", str(tmp_path / "a.png")]) == 0
+
+
+def test_what_cannot_be_drawn_is_shown_without_a_picture(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("NADTUI_PRESETS", str(tmp_path))
+    monkeypatch.setenv("NADTUI_DATA", str(tmp_path / "none"))
+    (tmp_path / "mine.yaml").write_text("attack: {name: badnets, target: 38}\ndata: {name: gtsrb}\n")
+    assert dispatch(["presets", "show", "mine"]) == 0
+    said = capsys.readouterr()
+    assert yaml.safe_load(said.out)["data"]["name"] == "gtsrb"
+    assert said.err.startswith("no picture: ") and "attack.target = 38" in said.err
+    assert "gtsrb is not on this machine" in said.err and said.err.count("\n") == 1
+    assert dispatch(["presets", "show", "mine", "--png", str(tmp_path / "a.png")]) == 2
+
+
 def test_color_is_drawn_as_half_blocks():
     from rich.console import Console
 

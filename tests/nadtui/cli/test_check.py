@@ -104,3 +104,11 @@ def test_a_name_of_two_kinds_has_to_say_which(capsys, monkeypatch):
     code, _, err = run(capsys, "blend")
     assert code == 2
     assert "'blend' is more than one thing: say attack:blend or defense:blend" in err
+
+
+def test_a_source_that_prints_leaves_a_document(capsys, tmp_path):
+    source = f"print('imported')\n{SOURCE}".replace("    return", "    print('asked')\n    return")
+    with installed(tmp_path, "nt-loud", "nadtui.data", {"loud-signs": "nt_loud"}, {"nt_loud": source}):
+        code, out, err = run(capsys, "loud-signs", "--json")
+    assert (code, json.loads(out)["broken"]) == (0, 0)
+    assert "asked\n" in err

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -260,6 +261,7 @@ def test_two_signals_leave_at_once():
     assert process.stderr is not None
     assert any("Ctrl-C again leaves at once" in line for line in iter(process.stderr.readline, ""))
     assert process.poll() is None
+    time.sleep(headless.SAME_WISH_S)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130

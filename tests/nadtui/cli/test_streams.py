@@ -24,7 +24,7 @@ from nadtui.cli import headless, output
 from nadtui.cli.exits import ExitCode
 from nadtui.cli.main import dispatch
 from nadtui.cli.plain_display import PlainDisplay
-from tests.headless import FEW
+from tests.headless import FEW, run
 from tests.scripted_run import RUN, FakeJob, whole_run
 from tests.tiny import runs_in
 
@@ -223,6 +223,56 @@ def test_a_run_that_is_to_outlive_its_terminal_does(endless):
     _, err = process.communicate("\n", timeout=120)
     assert process.returncode == ExitCode.INTERRUPTED
     assert "stopped in attack after epoch 1" in err
+
+
+def test_a_wish_that_a_wrapper_tells_twice_is_one(endless):
+    """As `timeout` does: to the process, and then to its group."""
+    process = endless()
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "asked\n"
+    _, err = process.communicate("\n", timeout=120)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "stopped in attack after epoch 1" in err
+
+
+@pytest.mark.parametrize("results", [io.StringIO, Terminal])
+@pytest.mark.parametrize("aside", [io.StringIO, Terminal])
+def test_what_others_print_goes_to_standard_error(results, aside, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", kept := results())
+    monkeypatch.setattr(sys, "stderr", aside())
+    with output.kept():
+        monkeypatch.setattr(sys, "stderr", live := aside())  # as a live view has it while it lasts
+        print("a stranger's", flush=True)  # noqa: T201
+        output.line("ours")
+        assert output.on_terminal() is kept.isatty()
+        assert sys.stdout.isatty() is (kept.isatty() and live.isatty()), "what the workbench needs to be drawn"
+    assert sys.stdout is kept
+    assert (kept.getvalue(), live.getvalue()) == ("ours\n", "a stranger's\n")
+
+
+def test_a_networks_file_that_prints_leaves_a_document(tmp_path):
+    (tmp_path / "net.py").write_text(TALKATIVE)
+    config = {**FEW, "model": {"name": f"{tmp_path / 'net.py'}:Net"}}
+    options = ("--no-cache", "--model", config["model"]["name"], "--epochs", "teacher=1", "--epochs", "nad=1")
+    assert run(config, *options, path=[ROOT], folder=tmp_path)["status"] == "finished"
+
+
+TALKATIVE = """
+from torch import nn
+
+print("imported")
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        print("built")
+        self.body = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.fc = nn.Linear(8, classes)
+
+    def forward(self, images):
+        return self.fc(self.body(images).mean(dim=(2, 3)))
+"""
 
 
 def test_at_the_end_of_a_command_the_collector_looks_through_nothing():
