@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
 from nadtui.runs import narrate, side_by_side
 from nadtui.runs.naming import typed
+from nadtui.runs.wishes import Wish
 
 if TYPE_CHECKING:
     from engine.running.request import RunRequest
@@ -30,9 +30,6 @@ HANG_UP = getattr(signal, "SIGHUP", None)
 """The terminal is gone; None on systems that have no such signal."""
 POLL = 0.25
 """Seconds within which a signal is answered and the picture moves, however quiet the job is."""
-SAME_WISH_S = 1.0
-"""Seconds within which another signal is the first one again: what starts a run for others (timeout, uv, docker --init,
-Slurm) signals it, and then its whole group."""
 
 
 class Display(Protocol):
@@ -56,18 +53,18 @@ class StopRequest:
         self._stop = stop
         self.asked = False
         self.announced = False
-        self._since = 0.0
+        self._wish = Wish()
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """First: stop at the next step. Again, and later: leave at once; the record is sound at any moment.
 
         A terminal that goes away may say so several times: that is no impatience.
         """
-        now = time.monotonic()
+        impatient = self._wish.renewed() and number != HANG_UP
         if not self.asked:
-            self.asked, self._since = True, now
+            self.asked = True
             self._stop()
-        elif number != HANG_UP and now - self._since >= SAME_WISH_S:
+        elif impatient:
             diagnostics.leave_terminal()
             os._exit(ExitCode.INTERRUPTED)
 

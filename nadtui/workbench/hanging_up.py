@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, Protocol
 
+from nadtui.runs.wishes import Wish
+
 LOOK_S = 0.5
 """Seconds between two looks whether the terminal is still there: a signal need not tell."""
 GRACE_S = 5.0
@@ -47,6 +49,7 @@ class HangingUp:
     ) -> None:
         """`runs` are those under way; `leave` has the workbench close; `there` says whether the terminal is."""
         self.asked = False
+        self._wish = Wish()
         self._runs, self._leave, self._end = runs, leave, end
         self._there = there or (lambda: os.isatty(sys.__stdin__.fileno()))
         self._wanted, self._over = threading.Event(), threading.Event()
@@ -69,8 +72,8 @@ class HangingUp:
             signal.signal(number, handler)
 
     def _signaled(self, number: int, frame: FrameType | None) -> None:
-        """First: stop, then leave. SIGTERM again: leave at once; records are sound at any moment."""
-        if self.asked and number == signal.SIGTERM:
+        """First: stop, then leave. SIGTERM again, and later: leave at once; records are sound at any moment."""
+        if self._wish.renewed() and number == signal.SIGTERM:
             self._end(INTERRUPTED)
         self.asked = True
         self._wanted.set()

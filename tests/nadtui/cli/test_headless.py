@@ -18,7 +18,7 @@ from engine.record.view import RunView, fold
 from engine.storage.paths import runs_dir
 from nadtui.cli import headless, live
 from nadtui.cli.exits import ExitCode
-from nadtui.runs import narrate
+from nadtui.runs import narrate, wishes
 from tests.scripted_run import RUN, START, FakeJob, health, run_started, stage, timed, whole_run
 
 ROOT = Path(__file__).parents[3]
@@ -261,7 +261,7 @@ def test_two_signals_leave_at_once():
     assert process.stderr is not None
     assert any("Ctrl-C again leaves at once" in line for line in iter(process.stderr.readline, ""))
     assert process.poll() is None
-    time.sleep(headless.SAME_WISH_S)
+    time.sleep(wishes.SAME_WISH_S)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 130

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from nadtui.runs import wishes
 from nadtui.workbench import hanging_up
 from nadtui.workbench.hanging_up import HangingUp
 
@@ -82,13 +83,15 @@ def test_a_workbench_that_cannot_leave_is_ended(monkeypatch):
     assert app.codes == [130]
 
 
-def test_who_asks_twice_does_not_want_to_wait():
+def test_who_asks_twice_does_not_want_to_wait(monkeypatch):
     app = Workbench(Run(allowed=False))
     with app.hanging_up():
         os.kill(os.getpid(), signal.SIGTERM)
         assert app.runs[0].asked.wait(60)
         os.kill(os.getpid(), signal.SIGHUP)  # no impatience: a shell's, after the system's
+        os.kill(os.getpid(), signal.SIGTERM)  # nor this: a wrapper's, which signals the process and then its group
         assert not app.ended.is_set()
+        monkeypatch.setattr(wishes, "SAME_WISH_S", 0.0)
         os.kill(os.getpid(), signal.SIGTERM)
         assert app.ended.wait(60)
     assert app.codes == [130]
