@@ -7,7 +7,7 @@ join. Free of torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from engine.record.listing import head
 from engine.running.plan import SUSPECT
 from engine.sweeps import members, results, tries
 from engine.sweeps.crews import LOST, Crew
+from engine.sweeps.estimating import Spent
 from engine.sweeps.index import Cell, Index, Keep
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RUNS
@@ -30,6 +31,9 @@ POLL_S = 0.25
 """Seconds within which a wish is answered."""
 AGAIN_S = 2.0
 """Seconds until a cell is looked at again that another process has."""
+LAST = 4
+"""Cells a worker that are the last ones of a sweep: of them the dearest go first, so that no worker is long without
+work at the end while another has a long cell in hand."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ class Conductor:
         self._threads = threads if threads is not None else crew.threads
         self._typed = typed
         self._cells = {cell.id: cell for cell in index.cells}
+        self._spent = Spent(index)
         self._wish: Wish | None = None
         self._paused = False
         self._running: dict[Future[dict[str, Any]], Cell] = {}
@@ -114,6 +119,8 @@ class Conductor:
         for line in unwritten:
             settle(self._folder, line["cell"], self._keep)
         results.write(self._folder, unwritten)
+        for line in (*known.values(), *unwritten):
+            self._note(line)
         self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
         self._ready = {self._cells[cell].suspect for cell in self._done}
         self._set_aside = {
@@ -178,7 +185,7 @@ class Conductor:
         now = time.monotonic()
         making = {self._cells[cell].suspect for cell in busy if cell in self._cells} if self._crew.shares else set()
         making = {suspect for suspect in making if not self._is_ready(suspect, busy)}
-        for name in dict.fromkeys([*members.first(self._folder), *self._cells]):
+        for name in dict.fromkeys([*members.first(self._folder), *self._in_turn(busy)]):
             cell = self._cells.get(name)
             if cell is None or not self._is_left(name) or name in busy or self._later.get(name, 0) > now:
                 continue
@@ -188,6 +195,17 @@ class Conductor:
             elif cell.suspect not in making and not self._gave_up(name):
                 return name
         return None
+
+    def _in_turn(self, busy: frozenset[str]) -> list[str]:
+        """What nobody has in hand yet, in the grid's order but for the last ones."""
+        left = [cell for name, cell in self._cells.items() if self._is_left(name) and name not in busy]
+        if self._crew.slots > 1 and len(left) <= LAST * self._crew.slots:
+            left = self._spent.dearest_first(left)
+        return [cell.id for cell in left]
+
+    def _note(self, line: Mapping[str, Any]) -> None:
+        if line["cell"] in self._cells:
+            self._spent.note(self._cells[line["cell"]], line.get("seconds"))
 
     def _gave_up(self, name: str) -> bool:
         """Whether another process has set a cell aside since this one looked."""
@@ -245,7 +263,10 @@ class Conductor:
             settle(self._folder, cell.id, self._keep)
         except RequestError as error:
             problem = str(error)
-        results.write(self._folder, results.unwritten(self._folder, [cell.id], ()))
+        lines = results.unwritten(self._folder, [cell.id], ())
+        results.write(self._folder, lines)
+        for line in lines:
+            self._note(line)
         self._done.add(cell.id)
         self._ready.add(cell.suspect)
         if problem:

@@ -1,4 +1,6 @@
-"""How long cells will take, by what this machine has measured: finished runs of as much of the same work.
+"""How long cells will take: by what this machine has measured, or by those of the sweep that are finished.
+
+A measure counts for cells that have as much of the same work to do.
 
 Free of torch.
 """
@@ -7,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,6 +64,33 @@ def measured(folders: Iterable[Path]) -> dict[Key, float]:
             for key, seconds in _of(head.path, head.summary or {}):
                 found[key].append(seconds)
     return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+class Spent:
+    """What the finished cells of one sweep took, by what they did."""
+
+    def __init__(self, of: Index) -> None:
+        self._of = of
+        self._kinds: dict[int, Key] = {}
+        self._seconds: dict[Key, list[float]] = defaultdict(list)
+
+    def note(self, cell: Cell, seconds: float | None) -> None:
+        """A cell took that long, in seconds; None where it was not noted."""
+        if seconds is not None:
+            self._seconds[self._kind(cell)].append(seconds)
+
+    def dearest_first(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those first of whose kind none is finished, which may take any time; as they stood where they are alike."""
+        return sorted(cells, key=self._expected, reverse=True)
+
+    def _expected(self, cell: Cell) -> float:
+        taken = self._seconds.get(self._kind(cell))
+        return statistics.median(taken) if taken else math.inf
+
+    def _kind(self, cell: Cell) -> Key:
+        if cell.template not in self._kinds:
+            self._kinds[cell.template] = _of_defense(self._of.templates[cell.template], str(cell.axes["defense"]))
+        return self._kinds[cell.template]
 
 
 def runs_of(sweep: Path) -> Path:

@@ -123,6 +123,14 @@ def test_the_suspect_is_made_by_one_cell_while_the_others_wait_and_then_go_on_to
     assert alone == [True] and [step.what for step in steps] == ["finished"] * 3
 
 
+@pytest.mark.parametrize(("slots", "fifth"), [(1, "fine-tuning"), (2, "nad")])
+def test_of_the_last_cells_several_workers_begin_with_the_dearest(tmp_path: Path, slots: int, fifth: str):
+    crew = Scripted(slots=slots)
+    seen_through(sweep(tmp_path / "s", crew, seed=list(range(6)), defense=["fine-tuning", "nad"]))
+    assert all("-fine-tuning-" in cell for cell in crew.calls[:4])
+    assert f"-{fifth}-" in crew.calls[4]  # nobody knows yet how long one of NAD takes
+
+
 def test_two_processes_share_a_sweep_and_neither_has_a_cell_of_the_other(tmp_path: Path):
     first = sweep(tmp_path / "s", Scripted(slots=1), seed=list(range(8)), attack_seed=[0, 1])
     crew = Scripted(slots=1)

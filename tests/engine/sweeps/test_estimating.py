@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.config.layers import nested
-from engine.sweeps.estimating import Estimate, estimated, measured
+from engine.sweeps.estimating import Estimate, Spent, estimated, measured
 from engine.sweeps.grid import Grid, expand
 from tests import run_folders
 
@@ -65,3 +65,14 @@ def test_a_record_that_is_damaged_tells_nothing(runs: Path):
     for record in runs.glob("*/events.jsonl"):
         record.write_text("{\n")
     assert told(runs) is None
+
+
+def test_the_dearest_go_first_whatever_their_attack_and_those_of_an_unknown_kind_before_all():
+    found = expand(Grid({"preset": ["badnets", "sig"], "defense": ["clp", "fine-tuning", "nad"]})).index
+    spent = Spent(found)
+    for cell, seconds in zip(found.cells[:2], (2.0, 9.0), strict=True):
+        spent.note(cell, seconds)
+    spent.note(found.cells[2], None)
+    order = [(cell.axes["preset"], cell.axes["defense"]) for cell in spent.dearest_first(found.cells)]
+    assert [defense for _, defense in order] == ["nad", "nad", "fine-tuning", "fine-tuning", "clp", "clp"]
+    assert [preset for preset, _ in order] == ["badnets", "sig"] * 3
