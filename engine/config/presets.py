@@ -19,7 +19,7 @@ from engine.config import shelf
 from engine.config.complaints import refuse_renamed, shown
 from engine.config.layers import merge, merged
 from engine.config.run import RunConfig, validate
-from engine.config.selection import ALL, as_table, asked_for, fitting, selected
+from engine.config.selection import ALL, as_table, asked_for, fitting, selected, with_teachers
 from engine.errors import RequestError
 from engine.places import expanded
 
@@ -114,16 +114,21 @@ def resolve(
     if chosen is not None:
         top = {key: value for key, value in top.items() if key != "preset"}
     values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
-    values["defenses"] = {name: _table(values, "defenses").get(name) for name in names}
+    tables = _table(values, "defenses")
+    names = with_teachers(names, tables)
+    wanted = asked_for(defenses, given)
+    if tell is not None and ALL not in wanted:
+        for each in set(names).difference(wanted):
+            tell(f"{each}: added, as it makes a teacher")
+    values["defenses"] = {name: tables.get(name) for name in names}
     if "attack" not in values:
         if values.get("suspect") is None:
             raise RequestError(f"no attack: name a preset ({', '.join(shelf.files(''))}) or give attack.name")
         values["attack"] = None
     config = validate(values)
-    wanted = asked_for(defenses, given)
     if ALL not in wanted:
         return config
-    config, left_out = fitting(config, wanted, overrides)
+    config, left_out = fitting(config, with_teachers(wanted, tables), overrides)
     for each, why in left_out.items() if tell is not None else ():
         tell(f"{each}: left out, {why}")
     return config

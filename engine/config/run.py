@@ -238,6 +238,15 @@ class RunConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_a_defense_stands_on_comes_before_it(self) -> RunConfig:
+        before: list[str] = []
+        for name, defense in self.defenses.items():
+            if missing := [other for other in defense.stands_on if other not in before]:
+                raise ValueError(f"defense {name} stands on {missing[0]}, which has to come before it among defenses")
+            before.append(name)
+        return self
+
+    @model_validator(mode="after")
     def _the_zoo_has_it(self) -> RunConfig:
         if self.zoo_name is not None:
             _check_zoo(self, self.zoo_name)

@@ -12,6 +12,7 @@ from engine.config.complaints import one_line, shown
 from engine.config.layers import merged
 from engine.config.run import RunConfig
 from engine.defenses import DEFENSES, settings_class
+from engine.defenses.nad.teacher_file import defense_of
 from engine.errors import RequestError
 
 ALL = "all"
@@ -49,8 +50,9 @@ def selected(
     names = asked_for(asked, given)
     if ALL in names:
         names = [*(name for name in names if name != ALL), *DEFENSES.loaded()]
+    names = with_teachers(names, _tables((given, *overrides)))
     _check_set(names, overrides)
-    return list(dict.fromkeys(names))
+    return names
 
 
 def asked_for(asked: Sequence[str] | None, given: Mapping[str, Any]) -> list[str]:
@@ -58,6 +60,36 @@ def asked_for(asked: Sequence[str] | None, given: Mapping[str, Any]) -> list[str
     if asked is not None:
         return list(asked)
     return list(given["defenses"]) if "defenses" in given else ["nad"]
+
+
+def with_teachers(names: Sequence[str], tables: Mapping[str, Any]) -> list[str]:
+    """The defenses and, before each, the one that is to make its teacher (`teacher.file: defense:NAME`).
+
+    Args:
+        names: in the order in which they were asked for; one that has to come earlier does.
+        tables: what is set of defenses, by name.
+    """
+    ordered: list[str] = []
+
+    def add(name: str, above: tuple[str, ...] = ()) -> None:
+        if name in above:
+            raise RequestError(one_line(f"defense {name} would be its own teacher: {' of '.join([*above, name])}"))
+        teacher = _teaching(tables.get(name))
+        if teacher is not None:
+            add(teacher, (*above, name))
+        if name not in ordered:
+            ordered.append(name)
+
+    for name in names:
+        add(name)
+    return ordered
+
+
+def _teaching(settings: Any) -> str | None:
+    """The defense that makes the teacher by these settings, whether they are given as a table or for the teacher."""
+    said = settings.get("teacher") if isinstance(settings, Mapping) else None
+    file = said.get("file") if isinstance(said, Mapping) else said
+    return defense_of(file) if isinstance(file, str) else None
 
 
 def fitting(
@@ -95,9 +127,14 @@ def unmet(config: RunConfig, name: str) -> str:
     return ""
 
 
+def _tables(layers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What is set of defenses in some layers, by name; what is no table is refused when they are validated."""
+    said = merged(layers).get("defenses")
+    return said if isinstance(said, Mapping) else {}
+
+
 def _check_set(names: Sequence[str], overrides: Sequence[Mapping[str, Any]]) -> None:
-    set_of = merged(overrides).get("defenses")
-    for name in set_of if isinstance(set_of, Mapping) else ():
+    for name in _tables(overrides):
         if name not in names:
             raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), names)}"))
 

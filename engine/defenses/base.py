@@ -9,13 +9,11 @@ are validated before torch loads.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from engine.errors import RequestError
 from engine.events import Event, Role
 from engine.settings import AugmentSettings, ScheduleSettings, Section, TrainingSettings
 
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from engine.training.steps import OptimizerFactory, TrainStep
 
 T = TypeVar("T")
-
-_STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 Need = Literal["poisoned set"]
 Layer = Literal["batch norm", "convolution", "map to tap"]
@@ -152,6 +148,8 @@ class Port:
     """For whatever the defense itself draws."""
     mirror: bool = False
     """Whether a mirrored image keeps its label."""
+    purified: Mapping[str, nn.Module] = field(default_factory=dict)
+    """What the defenses that it stands on came to (`Defense.stands_on`), by their names: frozen, in eval mode."""
     _build: Callable[[int], nn.Module] | None = field(default=None, repr=False)
     _poisoned: LabeledImages | None = field(default=None, repr=False)
 
@@ -320,6 +318,11 @@ class Defense(Section):
         """`layers`; of one that reads attention, a map to tap as well."""
         return self.layers if self.attention is None else self.layers | {"map to tap"}
 
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """The defenses of the same run, by their names, whose purified models it uses; they run before it."""
+        return ()
+
     def stages(self) -> tuple[Stage, ...]:
         """Its stages in their order; the last is of the purified model."""
         return (Stage(self.name),)
@@ -372,27 +375,3 @@ class Defense(Section):
     def defend(self, port: Port) -> Work[nn.Module]:
         """Make the purified model; the generator's result, frozen."""
         raise TypeError(f"{type(self).__name__} does not say how it defends")
-
-
-def check_plan_of(defense: Defense) -> None:
-    """Refuse a defense whose stages do not make sense, an error of its author.
-
-    Raises:
-        RequestError: no stage, none that is purified at the end, a name that is none or is there twice, the suspect's
-            role, or a need that is no stage before.
-    """
-    stages = defense.stages()
-    names = [stage.name for stage in stages]
-    where = f"defense {defense.name}"
-    if not stages or stages[-1].role != "purified":
-        raise RequestError(f"{where}: its last stage has to be of role 'purified'")
-    for number, stage in enumerate(stages):
-        if not _STAGE_NAME.fullmatch(stage.name):
-            raise RequestError(f"{where}: its stage {stage.name!r} has to be named in a-z, 0-9, - and _")
-        if stage.role == "suspect":
-            raise RequestError(f"{where}: its stage {stage.name!r} has the suspect's role, which no defense makes")
-        if names.index(stage.name) != number:
-            raise RequestError(f"{where}: two of its stages are named {stage.name!r}")
-        missing = [need for need in stage.needs if need not in names[:number]]
-        if missing:
-            raise RequestError(f"{where}: stage {stage.name!r} needs {missing[0]!r}, which is no stage before it")

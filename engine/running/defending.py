@@ -6,7 +6,7 @@ A defense holds its port and nothing else; the test set, the trigger and the tar
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from engine.data.clean import CleanImages
 from engine.defenses.base import Adopt, Ask, Choose, Defense, Isolate, LabeledImages, Optimize, Port, Train
 from engine.errors import RequestError, StageError
 from engine.events import Chosen, Event
+from engine.models.inference import copy_of, freeze
 from engine.running.isolating import isolated
 from engine.running.optimizing import Optimization
 from engine.running.session import Session
@@ -31,18 +32,33 @@ OPTIMIZED = "optimized"
 
 
 def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
-    """Run every defense of the session that is not finished yet."""
-    for defense in session.config.defenses.values():
-        last = defense.stages()[-1].name
-        if all(stage.name in runner.finished for stage in defense.stages()) and not unverified(session, last):
-            continue
-        port = port_of(session, defense, suspect)
-        model = yield from _Defender(session, runner, defense, port, suspect).run()
-        yield from verify(session, runner, suspect, last, model)
+    """Run every defense of the session that is not finished, and again, from its checkpoints, what it stands on."""
+    purified: dict[str, nn.Module] = {}
+    for name in _needed(session, runner):
+        defense = session.config.defenses[name]
+        port = port_of(session, defense, suspect, {other: purified[other] for other in defense.stands_on})
+        purified[name] = yield from _Defender(session, runner, defense, port, suspect).run()
+        yield from verify(session, runner, suspect, defense.stages()[-1].name, purified[name])
 
 
-def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
-    """What one defense is handed; every tensor of it is a copy of its own, no view of a larger one."""
+def _needed(session: Session, runner: StageRunner) -> list[str]:
+    """The defenses that are to run, in the run's order."""
+    needed: set[str] = set()
+    for name, defense in reversed(session.config.defenses.items()):
+        finished = all(stage.name in runner.finished for stage in defense.stages())
+        if name in needed or not finished or unverified(session, defense.stages()[-1].name):
+            needed |= {name, *defense.stands_on}
+    return [name for name in session.config.defenses if name in needed]
+
+
+def port_of(
+    session: Session, defense: Defense, suspect: Suspect, purified: Mapping[str, nn.Module] | None = None
+) -> Port:
+    """What one defense is handed; every tensor of it is a copy of its own, no view of a larger one.
+
+    Args:
+        purified: what the defenses came to on which it stands, by name.
+    """
     clean, held = split(session, defense)
     poisoned = None
     if "poisoned set" in defense.needs:
@@ -57,6 +73,7 @@ def port_of(session: Session, defense: Defense, suspect: Suspect) -> Port:
         device=session.device,
         seed=session.config.seed,
         mirror=bool(session.config.data.mirror),
+        purified={name: freeze(copy_of(model)) for name, model in (purified or {}).items()},
         _build=partial(session.network.fresh, device=session.device),
         _poisoned=poisoned,
     )

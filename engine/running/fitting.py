@@ -9,19 +9,25 @@ from engine.errors import UnfitError
 
 
 def bearable(config: RunConfig, model: nn.Module, clean: Tensor) -> tuple[RunConfig, dict[str, str]]:
-    """The configuration less the defenses that the network cannot bear, and why it cannot, by name.
+    """The configuration less the defenses that the network cannot bear, and why it cannot, by name; what stands on one
+    of them goes with it.
 
     Args:
         clean: a few images of the clean subset, float [N, 3, H, W] in [0, 1].
 
     Raises:
-        UnfitError: it can bear none of those that were asked for.
+        UnfitError: it can bear none but those on which others stand.
     """
-    found = {name: defense.unfit(model, clean) for name, defense in config.defenses.items()}
-    unfit = {name: why for name, why in found.items() if why is not None}
+    unfit: dict[str, str] = {}
+    for name, defense in config.defenses.items():
+        why = defense.unfit(model, clean)
+        below = next((other for other in defense.stands_on if other in unfit), None)
+        if why is not None or below is not None:
+            unfit[name] = why if why is not None else f"it stands on {below}"
     if not unfit:
         return config, {}
-    if len(unfit) == len(found):
+    stood_on = {other for defense in config.defenses.values() for other in defense.stands_on}
+    if unfit.keys() >= config.defenses.keys() - stood_on:
         reasons = "; ".join(f"defense {name}: n/a, {why}" for name, why in unfit.items())
         raise UnfitError(f"{config.model.name}: {reasons}")
     kept = {name: defense for name, defense in config.defenses.items() if name not in unfit}

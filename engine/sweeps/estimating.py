@@ -45,11 +45,11 @@ def estimated(cells: Sequence[Cell], of: Index, measured: Mapping[Key, float]) -
     known, suspects = [], set()
     for cell in cells:
         config = of.templates[cell.template]
-        defense = measured.get(_of_defense(config, str(cell.axes["defense"])))
+        spent = [measured.get(_of_defense(config, name)) for name in config["defenses"]]
         given = config["suspect"] != "trained" or cell.suspect in suspects
         trained = 0.0 if given else measured.get(_of_suspect(config))
-        if defense is not None and trained is not None:
-            known.append(defense + trained)
+        if None not in spent and trained is not None:
+            known.append(sum(filter(None, spent), trained))
             suspects.add(cell.suspect)
     if not known:
         return None

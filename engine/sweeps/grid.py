@@ -209,8 +209,9 @@ def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
         overrides=[_of_defense(layer, defense) for layer in layers],
         defenses=[defense],
     )
-    if why := unmet(config, defense):
-        raise RequestError(f"defense {defense}: {why}, which is not at hand of {config.preset}'s suspect")
+    for each in config.defenses:
+        if why := unmet(config, each):
+            raise RequestError(f"defense {each}: {why}, which is not at hand of {config.preset}'s suspect")
     return config
 
 
@@ -252,7 +253,7 @@ def _cells(grid: Grid, point: Mapping[str, Any], config: RunConfig, template: in
         "preset": config.preset,
         "dataset": config.data.name,
         "model": config.model.name,
-        "defense": next(iter(config.defenses)),
+        "defense": list(config.defenses)[-1],  # before it are those on which it stands
         "recipe": config.recipe,
         "attack_seed": attack_seed,
         **{name: value for name, value in point.items() if name not in NAMED},

@@ -40,7 +40,10 @@ def run(
     ] = None,
     student: Annotated[str | None, typer.Option(hidden=True)] = None,
     teacher: Annotated[
-        str | None, typer.Option(metavar="FILE", help="NAD's teacher from a checkpoint, instead of fine-tuning one.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="NAD's teacher: a checkpoint, zoo:NAME, or defense:NAME, what that one makes."
+        ),
     ] = None,
     defense: Annotated[
         list[str] | None,

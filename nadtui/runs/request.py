@@ -297,7 +297,7 @@ def suspect(name: str) -> str:
 
 
 def _teacher(name: str) -> str:
-    return name if name.partition(":")[0] == "zoo" else _file("--teacher", name)
+    return name if name.partition(":")[0] in ("zoo", "defense") else _file("--teacher", name)
 
 
 def _file(option: str, name: str) -> str:

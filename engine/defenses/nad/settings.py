@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from engine import models
-from engine.defenses.nad.teacher_file import kept, path_of
+from engine.defenses.nad.teacher_file import defense_of, kept, path_of
 from engine.defenses.nad.weights import EQUAL, as_meant, check_range, spread
 from engine.errors import RequestError
 from engine.settings import (
@@ -34,7 +34,8 @@ class TeacherSettings(Section):
     """The teacher: the suspect, fine-tuned on the clean subset."""
 
     file: Annotated[Text, AfterValidator(kept)] | None = None
-    """A ready teacher's checkpoint, used instead of fine-tuning one; or zoo:NAME, a model of the zoo."""
+    """A ready teacher's checkpoint, used instead of fine-tuning one; or zoo:NAME, a model of the zoo; or defense:NAME,
+    what that defense makes of the suspect: it runs before."""
     model: str | None = None
     """Its network, where it is another than the suspect's; without a file, it is then trained on the clean subset from
     its beginning, as the paper tries, too. null = the suspect's."""
@@ -54,7 +55,12 @@ class TeacherSettings(Section):
     @property
     def path(self) -> Path | None:
         """Where the ready teacher's checkpoint lies; None where there is none."""
-        return None if self.file is None else path_of(self.file)
+        return None if self.file is None or self.defense is not None else path_of(self.file)
+
+    @property
+    def defense(self) -> str | None:
+        """The defense of the same run whose purified model is the teacher; None where it is no defense's."""
+        return None if self.file is None else defense_of(self.file)
 
     @field_validator("model")
     @classmethod
@@ -68,6 +74,12 @@ class TeacherSettings(Section):
         if models.from_file(value):
             raise ValueError("a teacher's network cannot come from a file; allowed: a network by its name")
         return value
+
+    @model_validator(mode="after")
+    def _a_defense_keeps_the_network(self) -> TeacherSettings:
+        if self.defense is not None and self.model is not None:
+            raise ValueError(f"what {self.defense} makes has the suspect's network: leave teacher.model out")
+        return self
 
 
 class StudentSettings(Section):

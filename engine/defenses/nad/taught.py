@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from engine.defenses.base import Defense, LabeledImages, Port, Stage, Watch, Work
 from engine.defenses.nad.settings import StudentSettings, TeacherSettings
@@ -51,6 +51,17 @@ class Taught(Defense):
     held_share: float = Field(0.2, gt=0, lt=1)
     """Of the clean images, those held for the trial."""
 
+    @model_validator(mode="after")
+    def _a_trial_has_held_images(self) -> Taught:
+        if self.budget is not None and self.teacher.defense is not None:
+            raise ValueError(f"no budget with {self.teacher.defense} as teacher, which knows the images of the trial")
+        return self
+
+    @property
+    def stands_on(self) -> tuple[str, ...]:
+        """The defense that makes its teacher, where one does."""
+        return () if self.teacher.defense is None else (self.teacher.defense,)
+
     @property
     def held(self) -> float:
         """How much it holds: nothing without a budget."""
@@ -65,8 +76,8 @@ class Taught(Defense):
         return Stage(taught_by, "reference"), Stage(student, "reference", needs=(taught_by,)), *final
 
     def epochs_field(self, stage: str) -> str | None:
-        """The teacher's and the student's; those of the trial are as many."""
-        if stage.startswith(TRIAL):
+        """The student's, and the teacher's where it is trained; those of the trial are as many."""
+        if stage.startswith(TRIAL) or (stage == self.taught_by and self.teacher.file is not None):
             return None
         return f"{'teacher' if stage == self.taught_by else 'distill'}.training.epochs"
 
@@ -165,10 +176,13 @@ class Taught(Defense):
         )
 
     def _teacher(self, port: Port, stage: str, data: LabeledImages | None, images: Tensor) -> Work[nn.Module]:
-        """The one in the file, or one that the clean subset trains: a copy of the suspect, or another network."""
+        """One that is there (of a file, of another defense), or one that the clean subset trains: a copy of the
+        suspect, or another network."""
         from engine.defenses.nad.teacher import made
         from engine.training.objectives import CleanObjective
 
+        if self.teacher.defense is not None:
+            return (yield from port.adopt(stage, port.purified[self.teacher.defense]))
         model = made(self.teacher, port.suspect, images, port.seed, self.name)
         if self.teacher.file is not None:
             return (yield from port.adopt(stage, model, given=True))

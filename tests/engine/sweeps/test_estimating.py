@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.config.layers import nested
+from engine.sweeps import estimating
 from engine.sweeps.estimating import Estimate, Spent, estimated, measured
 from engine.sweeps.grid import Grid, expand
 from tests import run_folders
@@ -52,6 +53,14 @@ def test_more_or_less_work_is_another_kind(runs: Path, base: dict[str, Any]):
 
 def test_what_changes_no_amount_is_the_same_kind(runs: Path):
     assert told(runs, nested("defenses.nad.distill.p", 3)) == told(runs)
+
+
+def test_a_cell_takes_as_long_as_its_defense_and_those_on_which_that_stands():
+    base = {"suspect": "zoo", **nested("defenses.nad.teacher.file", "defense:fst")}
+    found = expand(Grid({"preset": ["badnets"], "defense": ["nad"]}, base)).index
+    fst, nad = (estimating._of_defense(found.templates[0], name) for name in ("fst", "nad"))
+    assert estimated(found.cells, found, {fst: 9.0, nad: 4.0}) == Estimate(13.0, 0)
+    assert estimated(found.cells, found, {nad: 4.0}) is None
 
 
 def test_what_was_not_measured_counts_as_long_as_the_rest(runs: Path):

@@ -64,6 +64,9 @@ def test_points_that_differ_are_different_runs():
     assert len({cell.id for cell in beta if cell.axes["defense"] == "nad"}) == 8
 
 
+TEACHER = "defenses.nad.teacher.file"
+
+
 def flat(values: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """All fields that a layer of configuration sets, by their dotted paths."""
     for name, value in values.items():
@@ -83,6 +86,9 @@ def test_its_runs_of_nad_differ_in_what_it_varies_and_in_nothing_else(name):
     varied = {axis for axis in axes if axis not in study.variants}
     varied |= {path for axis in study.variants.values() for layer in axis.values() for path, _ in flat(layer)}
     fields = [dict(flat(shaping(found.config(cell), ALL))) for cell in found.cells]
+    # A defense that teaches comes with its settings.
+    teachers = {str(each.get(TEACHER)) for each in fields}
+    varied |= {f"defenses.{each.removeprefix('defense:')}." for each in teachers if each.startswith("defense:")}
     different = {path for each in fields for path in each if each[path] != fields[0].get(path)}
     assert {path for path in different if not path.startswith(tuple(varied))} == set()
     for axis in axes - set(study.variants):
