@@ -128,7 +128,7 @@ def resolve(
     config = validate(values)
     if ALL not in wanted:
         return config
-    config, left_out = fitting(config, with_teachers(wanted, tables), overrides)
+    config, left_out = fitting(config, wanted, overrides)
     for each, why in left_out.items() if tell is not None else ():
         tell(f"{each}: left out, {why}")
     return config

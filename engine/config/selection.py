@@ -98,13 +98,14 @@ def fitting(
     """For `all`: the configuration less what cannot be had of its suspect, and why not, by name.
 
     Args:
-        names: as they were given; what is among them by its own name stays.
+        names: as they were given; what is among them by its own name stays, and what another is to stand on.
         overrides: what was set.
 
     Raises:
         RequestError: a field is set of a defense that is left out.
     """
-    left_out = {name: why for name in config.defenses if name not in names for why in _lacking(config, name)}
+    stay = {*names, *(other for defense in config.defenses.values() for other in defense.stands_on)}
+    left_out = {name: why for name in config.defenses if name not in stay for why in _lacking(config, name)}
     kept = {name: defense for name, defense in config.defenses.items() if name not in left_out}
     _check_set(list(kept), overrides)
     return config.model_copy(update={"defenses": kept}), left_out

@@ -26,9 +26,15 @@ BY_FST = "defenses.nad.teacher.file=defense:fst"
 FEW = ("defenses.nad.distill.training.epochs=1", "evaluation.samples=1")
 
 
+class Slow(Defense):
+    name: ClassVar[str] = "slow"
+    slow: ClassVar[bool] = True
+
+
 @pytest.fixture(autouse=True)
 def _one_cache(module_cache, monkeypatch) -> None:
     monkeypatch.setenv("NADTUI_CACHE", str(module_cache))
+    monkeypatch.setitem(DEFENSES.ours, "slow", f"{__name__}:Slow")
 
 
 def test_it_runs_first_whether_it_was_asked_for_or_not():
@@ -44,6 +50,14 @@ def test_it_runs_first_whether_it_was_asked_for_or_not():
     assert of_nad == {"teacher": ("attack", "fst"), "nad": ("attack", "fst", "teacher")}
     again = resolve(None, overrides=[alone.to_dict()], defenses=list(alone.defenses))
     assert again.sha256() == alone.sha256()
+
+
+def test_of_all_defenses_a_slow_one_stays_that_teaches():
+    teacher = {"defenses": {"nad": {"teacher": {"file": "defense:slow"}}}}
+    config = resolve("badnets", overrides=[teacher], defenses=["all"])
+    assert {"slow", "fst"} < set(config.defenses)
+    assert list(config.defenses).index("slow") < list(config.defenses).index("nad")
+    assert "slow" not in resolve("badnets", defenses=["all"]).defenses
 
 
 @pytest.mark.parametrize(
