@@ -221,9 +221,9 @@ def _axes_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The values that a cell's configuration has of the axes that are names; None where it is no complete one."""
     tables = ("data", "model", "training", "evaluation", "defenses")
     whole = {"suspect", "attack"} <= set(config) and all(isinstance(config.get(name), dict) for name in tables)
-    if not whole or len(config["defenses"]) != 1:
+    if not whole or not config["defenses"]:
         return None
-    names = (config["data"].get("name"), config["model"].get("name"), next(iter(config["defenses"])))
+    names = (config["data"].get("name"), config["model"].get("name"), list(config["defenses"])[-1])
     return dict(zip(BY_NAME, (config.get("preset"), *names, config.get("recipe")), strict=True))
 
 

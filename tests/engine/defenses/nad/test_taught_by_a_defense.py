@@ -19,6 +19,7 @@ from engine.running.fitting import bearable
 from engine.running.plan import make_plan
 from engine.running.request import RunRequest
 from engine.sweeps.grid import Grid, expand
+from engine.sweeps.index import extend, read
 from engine.sweeps.results import of_run, summary_of
 from tests.tiny import finished, outcome, run_all, runs_in, tiny_config
 
@@ -135,8 +136,9 @@ def test_a_cell_of_a_sweep_is_of_the_student(tmp_path):
     teachers = ["defense:fst", "defense:clp"]
     found = expand(Grid({"preset": ["badnets"], "defense": ["nad"], "defenses.nad.teacher.file": teachers})).index
     assert [cell.axes["defense"] for cell in found.cells] == ["nad", "nad"]
-    assert [list(found.config(cell).defenses) for cell in found.cells] == [["fst", "nad"], ["clp", "nad"]]
-    run_all(tiny_config("badnets", BY_FST.replace("fst", "clp"), *FEW), tmp_path)
-    summary = summary_of(runs_in(tmp_path)[0])
+    kept = extend(tmp_path / "sweep", found, {}) and read(tmp_path / "sweep")
+    assert [list(kept.config(cell).defenses) for cell in kept.cells] == [["fst", "nad"], ["clp", "nad"]]
+    run_all(tiny_config("badnets", BY_FST.replace("fst", "clp"), *FEW), tmp_path / "runs")
+    summary = summary_of(runs_in(tmp_path / "runs")[0])
     assert [stage["stage"] for stage in summary["stages"]] == ["attack", "clp", "teacher", "nad"]
     assert of_run("cell", summary)["ra"] == summary["stages"][-1]["ra"]
