@@ -10,7 +10,7 @@ import typer
 from engine.errors import RequestError
 from nadtui.cli import output
 from nadtui.cli.documents import deliver, form_of
-from nadtui.cli.options import File, Out
+from nadtui.cli.options import File, Json, Out
 from nadtui.export.formats import COMPARISONS, check, of_comparison
 
 if TYPE_CHECKING:
@@ -32,17 +32,23 @@ def compare(
         str | None,
         typer.Option(metavar=PAPER, help="One table for a paper: a line a preset, a column a defense; any runs."),
     ] = None,
+    json: Json = False,
 ) -> None:
     """Runs side by side: figures with differences, and the fields in which they differ."""
-    from nadtui.runs.comparison import MOST
+    from nadtui.runs.comparison import MOST, to_dict
     from nadtui.runs.loading import load
 
+    if json and (layout, form, file) != (None, None, None):
+        raise RequestError("--json: the figures for programs, on standard output; leave --layout, --format, --file out")
     if layout is not None:
         _as_a_paper_has_it(layout, runs, form, file, out)
         return
     if not 2 <= len(runs) <= MOST:
         raise RequestError(f"compare: 2 to {MOST} runs are wanted, not {len(runs)}")
     reports = [load(reference, out) for reference in runs]
+    if json:
+        output.json_document(to_dict(reports))
+        return
     if form is None and file is None:
         _show(reports)
         return

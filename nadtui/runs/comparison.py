@@ -207,6 +207,46 @@ def fields(reports: Sequence[Report]) -> Table:
     return Table(("field", *letters(len(reports))), tuple(rows))
 
 
+def to_dict(reports: Sequence[Report]) -> dict[str, Any]:
+    """The comparison for programs: of each stage and field what each run has, in the runs' order; percentages 0-100,
+    null where a run has none; `groups` are those that differ by their seeds alone, each with its sample deviation.
+    """
+    keys, configs = stages(reports), [dict(flatten(report.view.config)) for report in reports]
+    ids = {letter: report.view.run for letter, report in zip(letters(len(reports)), reports, strict=True)}
+    return {
+        "runs": [
+            {"run": report.view.run, "folder": str(report.folder), "finished": report.complete} for report in reports
+        ],
+        "stages": [{**_named(key), **_each(reports, key)} for key in keys],
+        "groups": [
+            {"runs": [ids[letter] for letter in group.letters], "stages": [_spread_of(group, key) for key in keys]}
+            for group in groups(reports)
+        ],
+        "fields": [
+            {"field": name, "values": [config.get(name) for config in configs]} for name, *_ in fields(reports).rows
+        ],
+    }
+
+
+def _named(key: StageKey) -> dict[str, str]:
+    return {"stage": key.name, "role": key.role, "defense": key.defense}
+
+
+def _each(reports: Sequence[Report], key: StageKey) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {name: [_figure(report, key, name) for report in reports] for name in dict(FIGURES)}
+    found["image_steps"] = [stage_of(report, key).get("image_steps") for report in reports]
+    if key.role == "purified":
+        verdicts = [of_summary(report.summary).get(key.name) for report in reports]
+        return {**found, "verdict": [None if verdict is None else verdict.word for verdict in verdicts]}
+    return found
+
+
+def _spread_of(group: Group, key: StageKey) -> dict[str, Any]:
+    found = {name: group.figure(key, name) for name in dict(FIGURES)}
+    spread = {name: dict(zip(("mean", "std", "n"), each, strict=True)) for name, each in found.items() if each}
+    return {**_named(key), **spread}
+
+
 def _value(report: Report, config: Mapping[str, Any], name: str) -> str:
     if name not in config:
         return formatting.percentage(None)

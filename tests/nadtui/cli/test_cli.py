@@ -156,7 +156,7 @@ def imported(node: ast.AST) -> list[str]:
         (["presets", "show"], "NAME"),
         (["show", "nothing"], "no run 'nothing'"),
         (["compare", "only-one"], "2 to 6 runs"),
-        (["compare", "--json"], "No such option: --json (see nadtui compare --help)"),
+        (["compare", "--wide"], "No such option: --wide (see nadtui compare --help)"),
         (["presets", "show", "sig", "--jason"], "(see nadtui presets show --help)"),
         (["--jason"], "(see nadtui --help)"),
         (["export", "latest", "--format", "docx"], "allowed: md, json, csv"),
@@ -351,6 +351,23 @@ def test_compare_shows_figures_differences_and_fields(capsys: pytest.CaptureFixt
     assert ["training.lr", "0.3", "0.1"] in rows and ["seed", "0", "1"] in rows
     assert not any(row[0] == "training.epochs" for row in rows)
     assert "(crashed)" in out
+
+
+def test_compare_as_json_has_figures_spread_and_fields_of_all_runs(capsys: pytest.CaptureFixture[str], runs: Path):
+    first = record(runs, whole_run(), summary=True, config=build_config(RunOptions(preset="sig")))
+    second = record(runs, whole_run(), summary=True, config=build_config(RunOptions(preset="sig", settings=["seed=1"])))
+    code, out, _ = run(capsys, "compare", first, second, "--json")
+    found = json.loads(out)
+    assert code == 0 and [each["folder"] for each in found["runs"]] == [str(first), str(second)]
+    nad = next(each for each in found["stages"] if each["stage"] == "nad")
+    assert (nad["role"], nad["defense"], nad["acc"]) == ("purified", "nad", [96.5, 96.5]) and len(nad["verdict"]) == 2
+    (group,) = found["groups"]
+    spread = next(each for each in group["stages"] if each["stage"] == "nad")
+    assert group["runs"] == [each["run"] for each in found["runs"]]
+    assert spread["acc"] == {"mean": 96.5, "std": 0.0, "n": 2}
+    assert found["fields"] == [{"field": "seed", "values": [0, 1]}]
+    code, _, err = run(capsys, "compare", first, second, "--json", "--format", "md")
+    assert code == 2 and err.startswith("error: --json") and len(err.splitlines()) == 1
 
 
 def test_a_run_compared_with_itself_differs_in_nothing(capsys: pytest.CaptureFixture[str], runs: Path):
