@@ -47,6 +47,9 @@ def runs(out: Out = None, empty_trash: EmptyTrash = False, json: Json = False) -
             width,
             tables.make(["run", "state", "preset", "dataset", "seed", "ACC", "ASR", "verdict", "age"], wide),
             tables.make(["run", "state", "ACC", "ASR", "verdict", "age"], narrow),
+            # An id that is folded cannot be copied.
+            tables.make(["run", "ACC", "ASR", "verdict"], [[row[0], *row[2:5]] for row in narrow]),
+            tables.make(["run", "state", "ACC", "ASR"], [row[:4] for row in narrow]),
         )
     )
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from engine.events import RunFailed, RunStopped
-from nadtui.cli import headless
+from nadtui.cli import headless, output
 from nadtui.cli.main import dispatch
 from nadtui.runs.request import RunOptions, build_config, build_request
 from tests.scripted_run import START, record, run_started, stage, timed, whole_run
@@ -270,6 +270,18 @@ def test_runs_lists_every_state(capsys: pytest.CaptureFixture[str], runs: Path):
     assert "crashed in attack" in lines["s1"] and "97.0 → –" in lines["s1"]
     assert "stopped" in lines["s2"]
     assert all(line == line.rstrip() for line in out.splitlines())
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 160])
+def test_runs_name_a_run_whole_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch, width: int
+):
+    path = record(runs, whole_run(), summary=True)
+    monkeypatch.setattr(output, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, out, _ = run(capsys, "runs")
+    (line,) = out.splitlines()[1:]
+    assert line.split()[0] == path.name and "100.0 → 1.0" in line and len(line) <= width
 
 
 def test_runs_and_show_are_documents(capsys: pytest.CaptureFixture[str], runs: Path):
