@@ -48,4 +48,5 @@ def made_up(cell: index.Cell, number: int) -> dict[str, Any]:
         "base": 0.5,
         "suspect": before,
         "seconds": 20.0 + number % 11,
+        "image_steps": 20_000.0 + 10 * (number % 11),
     }

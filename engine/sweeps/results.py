@@ -40,7 +40,13 @@ def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _finite(after.get(name)) for name in FIGURES},
         "suspect": {name: _finite(suspect.get(name)) for name in FIGURES},
         "seconds": _finite(summary.get("seconds")),
+        "image_steps": _steps(stages),
     }
+
+
+def _steps(stages: Sequence[Mapping[str, Any]]) -> float | None:
+    """What the defense cost, with those on which it stands, in image steps; None of older runs, which do not say."""
+    return sum(_finite(stage.get("image_steps")) or 0.0 for stage in stages if stage.get("defense")) or None
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
@@ -60,7 +66,8 @@ def _is_whole(line: Mapping[str, Any]) -> bool:
     if not isinstance(line.get("cell"), str) or not isinstance(before, dict):
         return False
     figures = [of.get(name, "") for of in (line, before) for name in FIGURES]
-    return all(value is None or _is_finite(value) for value in (*figures, line.get("seconds", "")))
+    costs = (line.get("seconds", ""), line.get("image_steps"))  # lines of older versions have no image steps
+    return all(value is None or _is_finite(value) for value in (*figures, *costs))
 
 
 def run_folders(folder: Path) -> set[str]:

@@ -33,6 +33,8 @@ class CellRow:
     base: float | None
     seconds: float | None
     """Of all stages of the run."""
+    image_steps: float | None
+    """What the defense cost, with those on which it stands; None where its record is too old to say."""
     status: str
     """A word of `RunState` (new, running, stopped, crashed, failed, finished ...), or n/a: there is no such figure."""
     run: str | None
@@ -64,7 +66,7 @@ class CellRow:
         return {**{name: getattr(self, name) for name in JSON}, "axes": further}
 
 
-JSON = (*NAMED, "acc", "asr", "ra", "base", "seconds", "status", "run", "error")
+JSON = (*NAMED, "acc", "asr", "ra", "base", "seconds", "image_steps", "status", "run", "error")
 
 
 def rows(folder: Path) -> list[CellRow]:
@@ -94,6 +96,7 @@ def _finished(cell: Cell, line: Mapping[str, Any]) -> CellRow:
         **{name: cell.axes[name] for name in NAMED},
         **{name: line[name] for name in results.FIGURES},
         seconds=line["seconds"],
+        image_steps=line.get("image_steps"),
         status=str(RunState.FINISHED),
         run=cell.id,
         cell=cell.id,
@@ -114,6 +117,7 @@ def _unfinished(cell: Cell, run: Path | None, tried: tries.Tried | None) -> Cell
         **{name: cell.axes[name] for name in NAMED},
         **dict.fromkeys(results.FIGURES),
         seconds=None,
+        image_steps=None,
         status=word,
         run=None if run is None else cell.id,
         cell=cell.id,

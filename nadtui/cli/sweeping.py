@@ -244,10 +244,10 @@ def _show(found: list[CellRow]) -> None:
     for place, row in enumerate(found):
         own = () if apart else (str(place),)
         groups.setdefault((*(str(row.axes.get(name, "")) for name in columns), *own), []).append(row)
-    lines = [[*key[: len(columns)], *map(_mean, _figures(of)), _state(of)] for key, of in groups.items()]
+    lines = [[*key[: len(columns)], *map(_mean, _figures(of)), _cost(of), _state(of)] for key, of in groups.items()]
     if alike:
         output.line(", ".join(f"{name} {found[0].axes[name]}" for name in alike))
-    head = [*columns, "ACC", "ASR", "ACC before", "ASR before", "RA", "seconds", "status"]
+    head = [*columns, "ACC", "ASR", "ACC before", "ASR before", "RA", "seconds", "image steps", "status"]
     output.show(lambda width: tables.make(head, lines))
     output.line(_counts(found))
 
@@ -260,6 +260,11 @@ def _figures(of: list[CellRow]) -> Iterator[list[float | None]]:
 def _mean(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
     return f"{statistics.fmean(known):.1f}" if known else ""
+
+
+def _cost(of: list[CellRow]) -> str:
+    known = [row.image_steps for row in of if row.image_steps is not None]
+    return formatting.count(statistics.fmean(known)) if known else ""
 
 
 def _state(of: list[CellRow]) -> str:

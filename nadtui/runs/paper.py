@@ -82,12 +82,20 @@ def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
             **named,
             **{key: stage[key] for key in ("acc", "asr", "ra", "base")},
             seconds=stage["seconds"],
+            image_steps=_cost(stage, others),
             status=str(RunState.FINISHED),
             run=report.view.run,
             cell=f"{report.view.run}/{stage['stage']}",
             **{f"suspect_{key}": suspect[key] for key in ("acc", "asr", "ra", "base")},
             axes={**{name: named[name] for name in NAMED}, **further},
         )
+
+
+def _cost(stage: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> float | None:
+    """Of a purified model what all stages of its defense cost, of any other its own, in image steps."""
+    whole = stage.get("role") == "purified"
+    own = [each for each in others if each is stage or (whole and each.get("defense") == stage.get("defense"))]
+    return sum(each.get("image_steps") or 0.0 for each in own) or None
 
 
 def _concerns(field: str, defense: str) -> bool:

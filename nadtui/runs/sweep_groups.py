@@ -24,6 +24,7 @@ FIGURES = {
     "suspect_ra": "RA before",
     "suspect_base": "base before",
     "seconds": "seconds",
+    "image_steps": "image steps",
 }
 """What is known of a cell, with its title; `lost` is what the defense cost: the suspect's ACC minus its own."""
 REPEATS = ("seed", "attack_seed")

@@ -141,7 +141,8 @@ EXPLAINED = (
     "of the suspects (of one suspect: of its subsets); n = suspects x subsets. In brackets the 95 % interval of the "
     f"mean, by a bootstrap over suspects and then their subsets; below {LEAST} suspects the least and the most "
     "measured. Lost: points of ACC less than the suspect's. ASR, RA and base are over images that are not of the "
-    "attacker's class."
+    "attacker's class. Image steps are what the defense cost: one is an image forward and backward through "
+    "the network."
 )
 EQUAL_COST = (
     "ASR of {} and {} where neither costs more than so many points of ACC: of each suspect and clean subset the lowest "

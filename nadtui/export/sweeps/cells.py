@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nadtui.runs.sweep_groups import Group
     from nadtui.runs.sweep_report import Detail, Pair, SweepReport
 
-DETAIL = ("n", "before", "ACC", "", "lost", "ASR", "", "worst ASR", "RA", "base")
+DETAIL = ("n", "before", "ACC", "", "lost", "ASR", "", "worst ASR", "RA", "base", "image steps")
 PAIR = ("n", "ACC", "", "ASR", "")
 
 
@@ -59,6 +59,7 @@ def _detail(detail: Detail) -> Sequence[str]:
         formatting.percentage(worst(asr, "asr") if asr else None),
         figure(group.figure("ra")),
         figure(group.figure("base")),
+        "" if (steps := group.mean("image_steps")) is None else formatting.count(steps),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from engine.record.layout import CONFIG, SUMMARY
 from engine.sweeps import tries
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RESULTS, RUNS, TRIES, append_lines
+from engine.sweeps.results import of_run
 from engine.sweeps.rows import JSON, rows
 from tests.sweep_folders import write_made_up
 
@@ -25,6 +27,27 @@ def test_finished_cells_have_their_figures_and_those_of_their_suspect(tmp_path: 
     assert (first.acc, first.asr, first.suspect_acc, first.suspect_asr) == (93.0, 4.0, 94.0, 97.0)
     assert first.finished and list(first.to_dict()) == [*JSON, "axes"]
     assert {row.axes["preset"] for row in found} == {row.preset for row in found}
+
+
+def test_a_cell_costs_what_its_defense_does_and_what_that_stands_on_does():
+    def stage(name: str, role: str, steps: int | None, defense: str | None = None) -> dict[str, Any]:
+        return {"stage": name, "role": role, "defense": defense, "image_steps": steps, "acc": 90.0}
+
+    stages = [stage("attack", "suspect", 90_000), stage("fst", "purified", 10_000, "fst")]
+    stages += [stage("teacher", "reference", 0, "nad"), stage("nad", "purified", 2_000, "nad")]
+    assert of_run("a", {"stages": stages})["image_steps"] == 12_000
+    old = [{key: value for key, value in each.items() if key != "image_steps"} for each in stages]
+    assert of_run("a", {"stages": old})["image_steps"] is None
+
+
+def test_a_line_of_an_older_version_has_no_image_steps(tmp_path: Path):
+    write_made_up(tmp_path / "s", 3)
+    file = tmp_path / "s" / RESULTS
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "image_steps"}) + "\n" for line in lines))
+    assert [(row.status, row.image_steps) for row in rows(tmp_path / "s")] == [("finished", None)] * 3
+    append_lines(file, [{**lines[0], "image_steps": "many"}])
+    assert rows(tmp_path / "s")[0].image_steps is None
 
 
 def test_a_row_goes_with_its_run_and_a_torn_line_takes_nothing_else_along(tmp_path: Path):

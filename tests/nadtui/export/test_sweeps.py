@@ -90,6 +90,8 @@ def test_every_format_says_the_same(report, form):
     document = of_sweep(report, form)
     group = report.details[0].group
     assert f"{group.figure('asr').mean:.1f}" in document and "fine-tuning" in document
+    if form in ("md", "html"):
+        assert f"{group.mean('image_steps'):,.0f}" in document
 
 
 def test_csv_and_json_hold_the_numbers_in_full(report):
