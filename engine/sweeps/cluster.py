@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,15 @@ from engine.config.complaints import shown
 from engine.config.layers import read_yaml
 from engine.errors import RequestError
 from engine.places import expanded
+from engine.registry import warn
 from engine.sweeps.dask_crew import DaskCrew
 
 CONNECT_S = 10.0
 """How long a scheduler is waited for."""
+GONE_S = 60.0
+"""How long none of a job's workers is there until the job counts as over: its time was up, or somebody ended it."""
+UNGUARDED = "export DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE=False"
+"""A line of every job: it is the batch system that minds its memory; Dask would end a worker at 95 % of its share."""
 KINDS = {
     "slurm": "SLURMCluster",
     "pbs": "PBSCluster",
@@ -59,25 +65,60 @@ def of_file(file: Path) -> DaskCrew:
     if kind == "local" and values:
         raise RequestError(f"--cluster {file}: {', '.join(map(str, values))}: kind local takes jobs alone")
     try:
-        cluster = _local(jobs) if kind == "local" else _queued(KINDS[kind], jobs, values)
+        cluster = _local(jobs) if kind == "local" else _queued(KINDS[kind], values)
+        renew = None if kind == "local" else _Jobs(cluster, jobs).renew
     except (TypeError, ValueError, OSError, RuntimeError) as error:
         raise RequestError(f"--cluster {file}: {' '.join(str(error).split())}") from None
-    return DaskCrew(lambda: _client(cluster, f"--cluster {file}"), cluster)
+    return DaskCrew(lambda: _client(cluster, f"--cluster {file}"), cluster, renew)
 
 
 def _local(jobs: int) -> Any:
-    return _imported("distributed").LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+    return _imported("distributed").LocalCluster(
+        n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None
+    )
 
 
-def _queued(name: str, jobs: int, values: dict[str, Any]) -> Any:
+def _queued(name: str, values: dict[str, Any]) -> Any:
     """One thread a worker: a cell's threads are its own business."""
-    cluster = getattr(_imported("dask_jobqueue"), name)(**{"processes": values.get("cores", 1), **values})
+    lines = values.get("job_script_prologue") or []
+    if not isinstance(lines, list):
+        raise TypeError(f"job_script_prologue = {shown(lines)}: a list of lines is wanted")
+    given = {"processes": values.get("cores", 1), **values, "job_script_prologue": [UNGUARDED, *lines]}
+    cluster = getattr(_imported("dask_jobqueue"), name)(**given)
     command = str(getattr(cluster.job_cls, "submit_command", "")).partition(" ")[0]
     if command and shutil.which(command) is None:  # it would fail out of sight, and the sweep wait for ever
         cluster.close()
         raise ValueError(f"{command}, which hands jobs in, is not found here")
-    cluster.scale(jobs=jobs)
     return cluster
+
+
+class _Jobs:
+    """As many jobs of a batch system as are wanted. One that is over is handed in anew, which Dask does not do."""
+
+    def __init__(self, cluster: Any, count: int) -> None:
+        self._cluster = cluster
+        self._count = count
+        self._seen: dict[str, float] = {}
+        """By name of a job when a worker of it was last there."""
+        cluster.scale(jobs=count)
+
+    def renew(self) -> None:
+        """Hand in another job for each that is over; one that still waits for its turn is left alone.
+
+        Raises:
+            RuntimeError: the batch system takes none.
+        """
+        now = time.monotonic()
+        there = {str(worker["name"]) for worker in self._cluster.scheduler_info["workers"].values()}
+        for name, job in list(self._cluster.worker_spec.items()):
+            if there & {f"{name}{suffix}" for suffix in job.get("group", [""])}:
+                self._seen[name] = now
+        over = [name for name, seen in self._seen.items() if now - seen > GONE_S]
+        if over:
+            self._seen = {name: seen for name, seen in self._seen.items() if name not in over}
+            warn(f"{len(over)} of {self._count} jobs ended; as many are handed in anew")
+            self._cluster.sync(self._cluster.scale_down, over)
+            self._cluster.scale(jobs=self._count)
 
 
 def _imported(name: str) -> Any:

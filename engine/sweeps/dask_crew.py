@@ -61,14 +61,18 @@ class DaskCrew:
     deaths: tuple[type[BaseException], ...] = ()
     threads: int | None = 1
 
-    def __init__(self, connect: Callable[[], Any], cluster: Any = None) -> None:
-        """`connect` makes a client, and another where that has given its scheduler up.
+    def __init__(
+        self, connect: Callable[[], Any], cluster: Any = None, renew: Callable[[], object] | None = None
+    ) -> None:
+        """`connect` makes a client, and another where that has given its scheduler up; `renew` sees to it that the
+        cluster, which is closed in the end, has its workers.
 
         Raises:
             RequestError: the scheduler does not answer.
         """
         self._connect = connect
         self._cluster = cluster
+        self._renew = renew
         self._join(connect())
         self._texts: Sequence[str] = ()
         self._ours: dict[str, Any] = {}
@@ -179,6 +183,11 @@ class DaskCrew:
         if time.monotonic() - self._looked < LOOK_S:
             return
         self._looked = time.monotonic()
+        if self._renew is not None:
+            try:
+                self._renew()
+            except (OSError, RuntimeError) as error:  # the batch system's: it may take some at the next look
+                warn(f"no job can be handed in: {' '.join(str(error).split())[:200]}")
         there = self._there()
         for address, threads in there.items():
             if address not in self._sees and address not in self._refused:
@@ -235,7 +244,22 @@ class DaskCrew:
 
 def _asked(client: Any, address: str, texts: list[str], token: str) -> dict[str, Any]:
     """What one worker has, by its own account; asked beside whatever it is at work on."""
+    client.run(_never_pausing, workers=[address])
     return client.run(identity, texts, token, workers=[address])[address]
+
+
+def _never_pausing(dask_worker: Any) -> None:
+    """Have a worker begin what it is given however much memory it uses.
+
+    Dask has one pause at 80 % of its share, which would wait for ever: what a cell needs is no result that could be
+    put elsewhere. The share is of the machine's or the job's memory, torch alone takes most of a gigabyte.
+    """
+    from distributed.core import Status
+
+    manager = dask_worker.memory_manager
+    manager.memory_target_fraction = manager.memory_spill_fraction = manager.memory_pause_fraction = False
+    if dask_worker.status == Status.paused:
+        dask_worker.status = Status.running
 
 
 def _on_worker(text: str, folder: str, cell: str, typed: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engine.sweeps.rows import rows
 from tests.tiny_sweep import grid, table
 
 distributed = pytest.importorskip("distributed")
+Status = distributed.core.Status
 
 QUICK = {"training": {"epochs": 1}, "defenses": {"fine-tuning": {"training": {"epochs": 1}}}}
 
@@ -85,6 +86,14 @@ def test_a_worker_of_several_threads_is_refused(tmp_path: Path, crew: DaskCrew, 
         crew.check([], tmp_path)
 
 
+def test_a_worker_begins_what_it_is_given_however_much_memory_it_uses(tmp_path: Path, scheduler: Any, crew: DaskCrew):
+    worker = scheduler.workers[0]
+    worker.memory_manager.memory_pause_fraction = 1e-9
+    worker.status = Status.paused
+    crew.check([], tmp_path)
+    assert worker.status == Status.running and worker.memory_manager.memory_pause_fraction is False
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "127.0.0.1:1", "tcp://", "udp://x:1", ""])
 def test_a_scheduler_that_does_not_answer_is_refused(address: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
@@ -104,6 +113,10 @@ def test_a_scheduler_that_does_not_answer_is_refused(address: str, monkeypatch: 
         ("{kind: local, jobs: 1, cores: 2, memory: 1GB}", "cores, memory: kind local takes jobs alone"),
         ("{kind: lsff, jobs: 2}", "kind = 'lsff': one of slurm, pbs"),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB, colour: red}", "colour"),
+        (
+            "{kind: slurm, jobs: 2, cores: 1, memory: 1GB, job_script_prologue: module load}",
+            "a list of lines is wanted",
+        ),
         ("{kind: slurm, jobs: 2, cores: 1, memory: 1GB}", "sbatch, which hands jobs in, is not found here"),
     ],
 )
