@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,9 @@ class Step:
     done: int = 0
     """Cells of the sweep that are finished by now."""
     of: int = 0
+    seconds_left: float | None = None
+    """Of a cell that finished: until the last of them has, by what those of this sweep took and the workers that there
+    are; None where that is not known, or none is left."""
 
 
 class Conductor:
@@ -271,7 +274,13 @@ class Conductor:
         self._ready.add(cell.suspect)
         if problem:
             yield self._step("note", cell, problem)
-        yield self._step("finished", cell)
+        yield replace(self._step("finished", cell), seconds_left=self._seconds_left())
+
+    def _seconds_left(self) -> float | None:
+        left = [cell for name, cell in self._cells.items() if self._is_left(name)]
+        hands = min(self._crew.slots, len(left))
+        expected = self._spent.expected(left)
+        return None if expected is None or not hands else expected / hands
 
     def _died(self, cell: Cell) -> Step:
         tried = tries.died(self._folder, cell.id)

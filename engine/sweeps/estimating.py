@@ -83,6 +83,15 @@ class Spent:
         """Those first of whose kind none is finished, which may take any time; as they stood where they are alike."""
         return sorted(cells, key=self._expected, reverse=True)
 
+    def expected(self, cells: Iterable[Cell]) -> float | None:
+        """Seconds that these cells take one after the other, those of an unknown kind as long as the known kinds on
+        average; None where none is known."""
+        known = {kind: statistics.median(taken) for kind, taken in self._seconds.items()}
+        if not known:
+            return None
+        usual = statistics.fmean(known.values())
+        return sum(known.get(self._kind(cell), usual) for cell in cells)
+
     def _expected(self, cell: Cell) -> float:
         taken = self._seconds.get(self._kind(cell))
         return statistics.median(taken) if taken else math.inf

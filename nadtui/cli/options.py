@@ -43,4 +43,5 @@ Scheduler = Annotated[str | None, typer.Option(metavar="tcp://HOST:PORT", help="
 Cluster = Annotated[
     Path | None, typer.Option(parser=expanded, metavar="FILE", help="Jobs of Slurm, PBS, LSF ..., as a file says.")
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Say what would run, why, and for how long.")]
 CellThreads = Annotated[int | None, typer.Option("--threads", metavar="N", min=1, help="Processor threads of a cell.")]

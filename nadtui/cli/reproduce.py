@@ -11,7 +11,7 @@ from engine.errors import RequestError
 from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.options import CellThreads, Cluster, Json, PerGpu, Scheduler, Workers
+from nadtui.cli.options import CellThreads, Cluster, DryRun, Json, PerGpu, Scheduler, Workers
 
 Names = list[str] | None
 
@@ -35,6 +35,7 @@ def reproduce(
     out: Annotated[
         Path | None, typer.Option("--out", parser=expanded, metavar="DIR", help="Its folder (default: sweeps/NAME).")
     ] = None,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> ExitCode:
     """A table or figure of the paper's, ours beside theirs; what is missing is run first."""
@@ -55,6 +56,8 @@ def reproduce(
     )
     folder = out or Path("sweeps") / name
     hiring = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads)
+    if dry_run:
+        return sweeping.dry_run(folder, options, hiring, retry=False, json=json)
     conductor = sweeping.see_through(folder, options, hiring, None, others=False)
     found = report(folder)
     if json:

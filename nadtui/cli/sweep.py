@@ -12,7 +12,7 @@ from engine.places import expanded
 from nadtui.cli import output
 from nadtui.cli.documents import deliver, form_of
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.options import CellThreads, Cluster, File, Json, PerGpu, Scheduler, Settings, Workers
+from nadtui.cli.options import CellThreads, Cluster, DryRun, File, Json, PerGpu, Scheduler, Settings, Workers
 from nadtui.export.formats import check
 from nadtui.export.sweeps.formats import FORMATS, of_sweep
 
@@ -68,9 +68,7 @@ def sweep(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", metavar="", help="Try those again that failed by themselves.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", metavar="", help="Say what would run, why, and for how long.")
-    ] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> ExitCode:
     """Grids of runs: presets by defenses by seeds, on one machine or many; with their spread."""

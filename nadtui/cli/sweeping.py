@@ -196,6 +196,8 @@ def _tell(step: Step) -> None:
     if step.what == "began" or step.cell is None:
         return
     said = f": {step.said}" if step.said else ""
+    if step.seconds_left is not None:
+        said += f", about {formatting.age(step.seconds_left)} left"
     diagnostics.note(f"{step.done}/{step.of} {step.cell.id} {step.what}{said}")
 
 

@@ -29,6 +29,7 @@ def test_every_cell_runs_once_and_a_finished_one_never_again(tmp_path: Path):
     steps = seen_through(sweep(tmp_path / "s", crew))
     assert [step.what for step in steps] == ["finished"] * 3
     assert [(step.done, step.of) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert [step.seconds_left for step in steps][-1] is None and steps[0].seconds_left == 3.0  # two workers, two cells
     assert {(row.status, row.acc, row.suspect_asr) for row in rows(tmp_path / "s")} == {("finished", 88.0, 99.0)}
     again = Scripted()
     conductor = sweep(tmp_path / "s", again, seed=[0, 1, 2, 3])

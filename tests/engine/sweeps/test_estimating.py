@@ -85,3 +85,4 @@ def test_the_dearest_go_first_whatever_their_attack_and_those_of_an_unknown_kind
     order = [(cell.axes["preset"], cell.axes["defense"]) for cell in spent.dearest_first(found.cells)]
     assert [defense for _, defense in order] == ["nad", "nad", "fine-tuning", "fine-tuning", "clp", "clp"]
     assert [preset for preset, _ in order] == ["badnets", "sig"] * 3
+    assert spent.expected(found.cells) == 2 * (2.0 + 9.0 + 5.5) and Spent(found).expected(found.cells) is None

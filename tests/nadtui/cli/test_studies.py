@@ -86,6 +86,7 @@ def test_what_is_there_is_not_run_again_to_reproduce_a_table(tmp_path, capsys):
     out, said = capsys.readouterr()
     assert "Does a trigger in the image's center" in out and "nad" in out and "finished" not in said
     assert dispatch([*given, "--workers", "0"]) == 2 and "1 to 1024" in capsys.readouterr().err
+    assert dispatch([*given, "--dry-run"]) == 0 and capsys.readouterr().out.splitlines()[-1] == "4 done"
     assert dispatch([*given, "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert (values["study"], len(values["cells"])) == ("adaptive", 4)
