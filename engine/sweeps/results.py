@@ -41,7 +41,20 @@ def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "suspect": {name: _finite(suspect.get(name)) for name in FIGURES},
         "seconds": _finite(summary.get("seconds")),
         "image_steps": _steps(stages),
+        **beyond(after),
     }
+
+
+def beyond(stage: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a summary's stage has beside the figures that all have: `shadow`, by made-up trigger, and `verified`, by
+    test and figure; null where a figure does not exist, nothing of what was not measured."""
+    shadow, verified = stage.get("shadow"), stage.get("verified")
+    found: dict[str, dict[str, Any]] = {}
+    if isinstance(shadow, Mapping):
+        found["shadow"] = dict(shadow)
+    if isinstance(verified, Mapping):
+        found["verified"] = {test: dict(told.get("figures") or {}) for test, told in verified.items()}
+    return found
 
 
 def _steps(stages: Sequence[Mapping[str, Any]]) -> float | None:
@@ -67,7 +80,12 @@ def _is_whole(line: Mapping[str, Any]) -> bool:
         return False
     figures = [of.get(name, "") for of in (line, before) for name in FIGURES]
     costs = (line.get("seconds", ""), line.get("image_steps"))  # lines of older versions have no image steps
-    return all(value is None or _is_finite(value) for value in (*figures, *costs))
+    try:
+        shadow, verified = line.get("shadow", {}).values(), line.get("verified", {}).values()
+        further = [*shadow, *(value for told in verified for value in told.values())]
+    except AttributeError:
+        return False
+    return all(value is None or _is_finite(value) for value in (*figures, *costs, *further))
 
 
 def run_folders(folder: Path) -> set[str]:

@@ -47,6 +47,10 @@ class CellRow:
     suspect_base: float | None = None
     error: str = ""
     """Why nobody goes on with it, in a line."""
+    shadow: Mapping[str, float | None] = field(default_factory=dict)
+    """What made-up triggers do, by trigger; empty where that was not measured."""
+    verified: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    """Erased, or only asleep: by test the figures of it; empty where that was not measured."""
     axes: Mapping[str, Any] = field(default_factory=dict)
     """The values of all axes by name, those above included, further fields by their dotted path."""
 
@@ -63,7 +67,8 @@ class CellRow:
     def to_dict(self) -> dict[str, Any]:
         """As `sweep --json` has it; of the axes those that have no place of their own."""
         further = {name: value for name, value in self.axes.items() if name not in NAMED}
-        return {**{name: getattr(self, name) for name in JSON}, "axes": further}
+        beyond = {name: dict(found) for name in ("shadow", "verified") if (found := getattr(self, name))}
+        return {**{name: getattr(self, name) for name in JSON}, **beyond, "axes": further}
 
 
 JSON = (*NAMED, "acc", "asr", "ra", "base", "seconds", "image_steps", "status", "run", "error")
@@ -97,6 +102,8 @@ def _finished(cell: Cell, line: Mapping[str, Any]) -> CellRow:
         **{name: line[name] for name in results.FIGURES},
         seconds=line["seconds"],
         image_steps=line.get("image_steps"),
+        shadow=line.get("shadow", {}),
+        verified=line.get("verified", {}),
         status=str(RunState.FINISHED),
         run=cell.id,
         cell=cell.id,

@@ -34,7 +34,17 @@ class Measure:
         if not figures or self.figure not in figures:
             return _ABSENT
         value = figures[self.figure]
-        return _NONE.get(self.figure, _ABSENT) if value is None or math.isnan(value) else self.shown(value)
+        return self.unreached or _ABSENT if value is None or math.isnan(value) else self.shown(value)
+
+    @property
+    def name(self) -> str:
+        """As a column of the book is called: `retuned`, `t50`."""
+        return self.title.partition(" ")[0]
+
+    @property
+    def unreached(self) -> str:
+        """What is said where the figure was measured and there is none; empty where that says nothing."""
+        return _NONE.get(self.figure, "")
 
     @property
     def beside(self) -> str:

@@ -82,7 +82,7 @@ def _figures() -> Iterator[Column]:
 def _verified() -> Iterator[Column]:
     """The figures of a verification, and a clean model's beside those that have one."""
     for each in asleep.MEASURES:
-        name, path = each.title.partition(" ")[0], f"after.verified.{each.test}.{{}}.{each.figure}"
+        name, path = each.name, f"after.verified.{each.test}.{{}}.{each.figure}"
         yield Column(name, float, f"{each.title} of the purified model", (path.format("figures"),), each.shown)
         if each.controlled:
             about = f"{each.title} of a clean model, likewise"

@@ -13,6 +13,7 @@ from engine.config.shapes import shaping_nothing
 from engine.errors import RequestError
 from engine.record.state import RunState
 from engine.sweeps.grid import NAMED
+from engine.sweeps.results import beyond
 from engine.sweeps.rows import CellRow
 from engine.zoo import seed_in
 from nadtui.runs.digest import Report, flatten
@@ -83,6 +84,7 @@ def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
             **{key: stage[key] for key in ("acc", "asr", "ra", "base")},
             seconds=stage["seconds"],
             image_steps=_cost(stage, others),
+            **beyond(stage),
             status=str(RunState.FINISHED),
             run=report.view.run,
             cell=f"{report.view.run}/{stage['stage']}",

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.evaluation.spread import Spread, differences, spread
+from nadtui.runs import asleep, shadowed
 
 if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
 
+
+def _verified(measure: asleep.Measure, row: CellRow) -> float | None:
+    return row.verified.get(measure.test, {}).get(measure.figure)
+
+
+class Beyond(NamedTuple):
+    """A figure that is measured of some cells only."""
+
+    title: str
+    places: int
+    """Behind the point."""
+    of: Callable[[CellRow], float | None]
+
+
+BEYOND = {
+    "shadow": Beyond("shadow ASR", 1, lambda row: row.shadow.get(shadowed.MAIN)),
+    **{each.name: Beyond(each.title, 1 if each.percent else 2, partial(_verified, each)) for each in asleep.MEASURES},
+}
 FIGURES = {
     "acc": "ACC",
     "asr": "ASR",
@@ -25,6 +44,7 @@ FIGURES = {
     "suspect_base": "base before",
     "seconds": "seconds",
     "image_steps": "image steps",
+    **{name: each.title for name, each in BEYOND.items()},
 }
 """What is known of a cell, with its title; `lost` is what the defense cost: the suspect's ACC minus its own."""
 REPEATS = ("seed", "attack_seed")
@@ -37,7 +57,7 @@ def value(row: CellRow, figure: str) -> float | None:
     """One cell's figure; None where there is none."""
     if figure == "lost":
         return None if row.suspect_acc is None or row.acc is None else row.suspect_acc - row.acc
-    return getattr(row, figure)
+    return BEYOND[figure].of(row) if figure in BEYOND else getattr(row, figure)
 
 
 def better(figure: str) -> int:
@@ -82,6 +102,13 @@ class Group:
             if known is not None:
                 found.setdefault(suspect_of(row), {})[row.seed] = known
         return found
+
+    def unreached(self, figure: str) -> str:
+        """`2 never`: of how many cells it was measured and is not reached; empty where it is of all."""
+        measure = next((each for each in asleep.MEASURES if each.name == figure and each.unreached), None)
+        told = [] if measure is None else [row.verified.get(measure.test, {}) for row in self.rows]
+        count = sum(measure is not None and each.get(measure.figure, 0.0) is None for each in told)
+        return f"{count} {measure.unreached}" if measure is not None and count else ""
 
     def figure(self, figure: str) -> Spread | None:
         """The figure over suspects and subsets; None where no cell has it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.errors import RequestError
 from engine.evaluation.spread import LEAST, Spread
 from nadtui import formatting
+from nadtui.runs import asleep
 from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
 from nadtui.runs.sweep_groups import Group, dimensions
 from nadtui.runs.sweep_table import SweepTable, shown, table, title
@@ -100,6 +101,11 @@ class SweepReport:
             return []
         other, one = AGAINST
         return list(at_equal_cost(self.rows, self.study.ladder, one, other))
+
+    @property
+    def explained(self) -> str:
+        """What the tables' figures are."""
+        return " ".join([EXPLAINED, *[asleep.LEGEND] * any(row.verified for row in self.rows)])
 
     def facts(self) -> list[str]:
         """What was asked, what holds of all cells, how many there are, and what is missing, a line each."""

@@ -87,11 +87,11 @@ def title(axis: str) -> str:
     return axis if len(parts) < 3 else ".".join(parts[-2:])
 
 
-def figure(found: Spread | None) -> str:
+def figure(found: Spread | None, *, places: int = 1) -> str:
     """`82.2 ± 0.3`; a dash where there is none."""
     if found is None:
         return formatting.percentage(None)
-    return f"{found.mean:.1f}" + ("" if found.deviation is None else f" ± {found.deviation:.1f}")
+    return f"{found.mean:.{places}f}" + ("" if found.deviation is None else f" ± {found.deviation:.{places}f}")
 
 
 def ends(found: Spread | None) -> str:

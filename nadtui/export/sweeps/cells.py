@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nadtui import formatting
-from nadtui.runs.sweep_groups import worst
+from nadtui.runs.sweep_groups import BEYOND, worst
 from nadtui.runs.sweep_report import AGAINST
 from nadtui.runs.sweep_table import both, ends, figure, title
 
@@ -44,7 +44,20 @@ def details(report: SweepReport) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table in full."""
     table = report.table
     head = [*map(title, table.down), ", ".join(map(title, table.across)), *DETAIL]
-    return head, [[*detail.line, detail.column, *_detail(detail)] for detail in report.details]
+    rows = [[*detail.line, detail.column, *_detail(detail)] for detail in report.details]
+    for name, beyond in BEYOND.items():
+        found = [_beyond(detail.group, name) for detail in report.details]
+        if any(found):
+            head.append(beyond.title)
+            rows = [[*row, said] for row, said in zip(rows, found, strict=True)]
+    return head, rows
+
+
+def _beyond(group: Group, name: str) -> str:
+    """`41.2 ± 3.0`; behind it of how many cells it is not reached."""
+    found = group.figure(name)
+    said = "" if found is None else figure(found, places=BEYOND[name].places)
+    return ", ".join(filter(None, (said, group.unreached(name))))
 
 
 def _detail(detail: Detail) -> Sequence[str]:

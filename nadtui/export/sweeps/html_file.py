@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nadtui.draw.sweep_pictures import heat_map, hexadecimal, ink, scatter, shade
 from nadtui.export.html_page import page, text
 from nadtui.export.sweeps import cells, svg_file
-from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, EXPLAINED, PAIRED, SweepReport
+from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, PAIRED, SweepReport
 
 
 def render(report: SweepReport) -> str:
@@ -20,7 +20,7 @@ def render(report: SweepReport) -> str:
     marks = scatter(report)
     if marks is not None:
         parts.append(svg_file.alone(*svg_file.draw_scatter(marks), "ACC lost against ASR left"))
-    parts += ["<h2>In full</h2>", _table(*cells.details(report)), f"<p><small>{text(EXPLAINED)}</small></p>"]
+    parts += ["<h2>In full</h2>", _table(*cells.details(report)), f"<p><small>{text(report.explained)}</small></p>"]
     if report.pairs:
         said = text(PAIRED.format(report.pairs[0].against))
         parts += ["<h2>In pairs</h2>", _table(*cells.pairs(report)), f"<p><small>{said}</small></p>"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nadtui.export.markdown import escape
 from nadtui.export.sweeps import cells
-from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, EXPLAINED, PAIRED, SweepReport
+from nadtui.runs.sweep_report import AGAINST, EQUAL_COST, PAIRED, SweepReport
 
 
 def render(report: SweepReport) -> str:
@@ -17,7 +17,7 @@ def render(report: SweepReport) -> str:
     parts.append("\n".join(f"- {escape(fact)}" for fact in report.facts()))
     parts += ["ACC / ASR:", _table(*cells.overview(report), named=len(report.table.down))]
     named = len(report.table.down) + 1
-    parts += ["## In full", _table(*cells.details(report), named=named), escape(EXPLAINED)]
+    parts += ["## In full", _table(*cells.details(report), named=named), escape(report.explained)]
     if report.pairs:
         parts += ["## In pairs", _table(*cells.pairs(report), named=named), PAIRED.format(report.pairs[0].against)]
     if report.published:

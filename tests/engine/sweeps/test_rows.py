@@ -40,6 +40,25 @@ def test_a_cell_costs_what_its_defense_does_and_what_that_stands_on_does():
     assert of_run("a", {"stages": old})["image_steps"] is None
 
 
+def test_what_only_some_cells_are_asked_comes_along_and_a_line_that_tells_nonsense_of_it_is_none(tmp_path: Path):
+    verified = {"retuning": {"figures": {"asr_after": 40.0}, "seconds": 1.0}, "linear-path": {"figures": {"t50": None}}}
+    stages = [{"stage": "attack", "role": "suspect"}, {"stage": "nad", "role": "purified", "acc": 90.0, "asr": 1.0}]
+    line = of_run("a", {"stages": [stages[0], {**stages[1], "shadow": {"mask": 7.0}, "verified": verified}]})
+    assert line["shadow"] == {"mask": 7.0}
+    assert line["verified"] == {"retuning": {"asr_after": 40.0}, "linear-path": {"t50": None}}
+    assert "verified" not in of_run("a", {"stages": stages}) and "shadow" not in of_run("a", {"stages": stages})
+    cell, *_ = write_made_up(tmp_path / "s", 3)
+    (tmp_path / "s" / RUNS / cell.id / SUMMARY).write_text(json.dumps({"schema": 2, "stages": stages}))
+    for nonsense in ({"shadow": 5}, {"verified": {"retuning": 5}}, {"verified": {"retuning": {"asr_after": "all"}}}):
+        file = tmp_path / "s" / RESULTS
+        file.write_text("")
+        append_lines(file, [{**line, "cell": cell.id, **nonsense}])
+        assert rows(tmp_path / "s")[0].verified == {}
+        append_lines(file, [{**line, "cell": cell.id}])
+        found = rows(tmp_path / "s")[0]
+        assert (found.verified, found.to_dict()["shadow"]) == (line["verified"], {"mask": 7.0})
+
+
 def test_a_line_of_an_older_version_has_no_image_steps(tmp_path: Path):
     write_made_up(tmp_path / "s", 3)
     file = tmp_path / "s" / RESULTS

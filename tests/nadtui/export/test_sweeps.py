@@ -94,6 +94,21 @@ def test_every_format_says_the_same(report, form):
         assert f"{group.mean('image_steps'):,.0f}" in document
 
 
+def test_what_was_measured_beyond_has_columns_of_its_own(cells):
+    told = [{"linear-path": {"t50": at}, "retuning": {"asr_after": 30.0}} for at in (0.25, None, 0.75)]
+    some = [replace(row, verified=verified) for row, verified in zip(cells, told, strict=False)]
+    head, *rows = [
+        line.split(" | ")
+        for line in of_sweep(of_rows("x", some), "md").splitlines()
+        if "retuned" in line or "never" in line
+    ]
+    assert "retuned: ASR after" in of_sweep(of_rows("x", some), "html")
+    assert head[-2:] == ["retuned ASR", "t50 |"] and "0.50" in rows[0][-1] and "1 never" in rows[0][-1]
+    assert "retuned" not in of_sweep(of_rows("x", cells), "md")
+    figures = {line["figure"] for line in csv.DictReader(io.StringIO(of_sweep(of_rows("x", some), "csv")))}
+    assert {"retuned", "t50"} < figures and not figures & {"shadow", "woken"}
+
+
 def test_csv_and_json_hold_the_numbers_in_full(report):
     lines = list(csv.DictReader(io.StringIO(of_sweep(report, "csv"))))
     line = next(each for each in lines if each["figure"] == "asr")
