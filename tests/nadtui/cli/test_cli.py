@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.errors import RequestError
 from engine.events import RunFailed, RunStopped
 from nadtui.cli import headless, output
 from nadtui.cli.main import dispatch
@@ -188,7 +189,7 @@ def test_options_become_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
             seed=3,
             device="cpu",
             threads=1,
-            epochs=["attack=8", "teacher=9", "nad=10"],
+            epochs=["attack=8", "fine-tuning=9", "nad=10"],
             settings=["defenses.nad.distill.beta=[1, 2, 3]", "attack.seed=0", "seed=4"],
             suspect="suspect.pt",
             teacher="teacher.pt",
@@ -197,12 +198,18 @@ def test_options_become_configuration(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     assert config.training.epochs == 8
     nad = config.defenses["nad"]
-    assert nad.teacher.training.epochs == 9
+    assert config.defenses["fine-tuning"].training.epochs == 9
     assert nad.distill.training.epochs == 10
     assert (nad.distill.beta, config.attack.seed, config.device, config.threads) == ((1.0, 2.0, 3.0), 0, "cpu", 1)
     assert config.seed == 4  # --set, the most particular, wins
     assert (config.suspect, nad.teacher.file) == (str(tmp_path / "suspect.pt"), str(tmp_path / "teacher.pt"))
     assert list(config.defenses) == ["fine-tuning", "nad"]
+
+
+def test_a_teacher_that_is_there_has_no_epochs():
+    options = RunOptions(preset="badnets", teacher="zoo:clean-signs-0", epochs=["teacher=9"])
+    with pytest.raises(RequestError, match="--epochs teacher=9: STAGE=N is wanted, one of attack=N, nad=N"):
+        build_config(options)
 
 
 def test_a_data_sets_path_is_kept_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
