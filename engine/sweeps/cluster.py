@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import shutil
@@ -134,7 +135,24 @@ def _client(address: Any, named: str) -> Any:
         if name.partition(".")[0] == "distributed":  # what becomes of its workers is told here
             logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        if isinstance(address, str):
+            asyncio.run(_answers(address))
         return distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         said = " ".join(str(error).split())[:100]
         raise RequestError(f"{named}: the scheduler does not answer ({said})") from None
+
+
+async def _answers(address: str) -> None:
+    """Reach a scheduler before there is a client: one that was never connected, found as garbage while another begins,
+    makes the two wait for one lock of Dask's.
+
+    Raises:
+        OSError: nobody is there.
+        ValueError: it is no address.
+    """
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    connection = await connect(address, timeout=CONNECT_S, **Security().get_connection_args("client"))
+    await connection.close()

@@ -153,8 +153,8 @@ def test_who_walks_to_the_test_set_is_caught_where_there_is_a_door(tmp_path, mon
     """Were there a way from the port to the session, it would be seen: the walk is not blind."""
     honest = defending.port_of
 
-    def open_port(session, defense, suspect):
-        port = honest(session, defense, suspect)
+    def open_port(session, defense, suspect, purified=None):
+        port = honest(session, defense, suspect, purified)
         port.suspect.register_buffer("seen", session.data.x_test[:1].clone(), persistent=False)
         return dataclasses.replace(port, taps=Way(port.taps, session))
 
