@@ -33,12 +33,15 @@ OPTIMIZED = "optimized"
 
 def defend(session: Session, runner: StageRunner, suspect: Suspect) -> Generator[Event, None, None]:
     """Run every defense of the session that is not finished, and again, from its checkpoints, what it stands on."""
-    purified: dict[str, nn.Module] = {}
+    stood_on = {other for defense in session.config.defenses.values() for other in defense.stands_on}
+    purified: dict[str, nn.Module] = {}  # of these alone: the models of twenty defenses take their memory
     for name in _needed(session, runner):
         defense = session.config.defenses[name]
         port = port_of(session, defense, suspect, {other: purified[other] for other in defense.stands_on})
-        purified[name] = yield from _Defender(session, runner, defense, port, suspect).run()
-        yield from verify(session, runner, suspect, defense.stages()[-1].name, purified[name])
+        model = yield from _Defender(session, runner, defense, port, suspect).run()
+        yield from verify(session, runner, suspect, defense.stages()[-1].name, model)
+        if name in stood_on:
+            purified[name] = model
 
 
 def _needed(session: Session, runner: StageRunner) -> list[str]:
