@@ -104,11 +104,12 @@ class Group:
         return found
 
     def unreached(self, figure: str) -> str:
-        """`2 never`: of how many cells it was measured and is not reached; empty where it is of all."""
+        """`2 never`: of how many cells it was measured and is not reached; empty where there is none such."""
         measure = next((each for each in asleep.MEASURES if each.name == figure and each.unreached), None)
-        told = [] if measure is None else [row.verified.get(measure.test, {}) for row in self.rows]
-        count = sum(measure is not None and each.get(measure.figure, 0.0) is None for each in told)
-        return f"{count} {measure.unreached}" if measure is not None and count else ""
+        if measure is None:
+            return ""
+        count = sum(row.verified.get(measure.test, {}).get(measure.figure, 0.0) is None for row in self.rows)
+        return f"{count} {measure.unreached}" if count else ""
 
     def figure(self, figure: str) -> Spread | None:
         """The figure over suspects and subsets; None where no cell has it."""
