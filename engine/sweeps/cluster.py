@@ -21,6 +21,8 @@ CONNECT_S = 10.0
 """How long a scheduler is waited for."""
 GONE_S = 60.0
 """How long none of a job's workers is there until the job counts as over: its time was up, or somebody ended it."""
+AGAIN_S = 30.0
+"""Seconds between two tries to hand in a job that the batch system refused."""
 UNGUARDED = "export DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE=False"
 """A line of every job: it is the batch system that minds its memory; Dask would end a worker at 95 % of its share."""
 KINDS = {
@@ -97,17 +99,27 @@ class _Jobs:
     """As many jobs of a batch system as are wanted. One that is over is handed in anew, which Dask does not do."""
 
     def __init__(self, cluster: Any, count: int) -> None:
+        """Hand the jobs in.
+
+        Raises:
+            OSError, RuntimeError: the batch system takes none.
+        """
         self._cluster = cluster
         self._count = count
         self._seen: dict[str, float] = {}
         """By name of a job when a worker of it was last there."""
-        cluster.scale(jobs=count)
+        self._tried = time.monotonic()
+        try:
+            cluster.sync(self._hand_in)
+        except BaseException:
+            cluster.close()
+            raise
 
     def renew(self) -> None:
         """Hand in another job for each that is over; one that still waits for its turn is left alone.
 
         Raises:
-            RuntimeError: the batch system takes none.
+            OSError, RuntimeError: the batch system takes none; it is asked again later on.
         """
         now = time.monotonic()
         there = {str(worker["name"]) for worker in self._cluster.scheduler_info["workers"].values()}
@@ -117,9 +129,33 @@ class _Jobs:
         over = [name for name, seen in self._seen.items() if now - seen > GONE_S]
         if over:
             self._seen = {name: seen for name, seen in self._seen.items() if name not in over}
-            warn(f"{len(over)} of {self._count} jobs ended; as many are handed in anew")
+            warn(f"of {self._count} jobs {', '.join(over)} ended: as many are handed in anew")
             self._cluster.sync(self._cluster.scale_down, over)
-            self._cluster.scale(jobs=self._count)
+        if self._missing and (over or now - self._tried > AGAIN_S):
+            self._tried = now
+            self._cluster.sync(self._hand_in)
+
+    @property
+    def _missing(self) -> int:
+        """Jobs that have yet to be handed in."""
+        return self._count - len(self._cluster.worker_spec)
+
+    async def _hand_in(self) -> None:
+        """Hand in those that are missing: here, and not out of sight as `scale` does, which nobody hears fail."""
+        from distributed.core import Status
+
+        wanted, jobs = self._cluster.worker_spec, self._cluster.workers
+        while len(wanted) < self._count:
+            wanted.update(self._cluster.new_worker_spec())
+        try:
+            await self._cluster
+        except RuntimeError as error:
+            raise RuntimeError(str(error).rpartition("stderr:")[2]) from None
+        finally:
+            for name, job in list(jobs.items()):
+                if job.status == Status.created:  # refused: Dask would keep it, and never try again
+                    job.status = Status.closed
+                    del jobs[name], wanted[name]
 
 
 def _imported(name: str) -> Any:

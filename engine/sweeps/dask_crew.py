@@ -120,9 +120,13 @@ class DaskCrew:
                 raise RequestError(f"worker {address}: {problem}")
 
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
-        """Give a cell to a worker that has nothing to do."""
+        """Give a cell to a worker that has nothing to do; lost at once where all have gone since they were counted."""
         taken = {address for address, _ in self._busy.values()}
-        address = next((each for each in self._sees if each not in taken), next(iter(self._sees)))
+        address = next((each for each in self._sees if each not in taken), next(iter(self._sees), None))
+        if address is None:
+            nobody: Future[dict[str, Any]] = Future()
+            nobody.set_exception(LostError("no worker is there"))
+            return nobody
         if self._sees[address]:
             future = self.executor.submit(_on_worker, text, str(folder.absolute()), cell, typed, workers=[address])
         else:
@@ -160,7 +164,7 @@ class DaskCrew:
     def is_gone(self, cell: str) -> bool:
         """Whether the scheduler, if it answers, knows its worker no more."""
         there = self._asked_there()
-        return there is not None and self._last.get(cell) not in there
+        return there is not None and cell in self._last and self._last[cell] not in there
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders, and a call where those are not seen."""

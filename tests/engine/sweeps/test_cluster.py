@@ -12,7 +12,7 @@ from engine.errors import RequestError
 from engine.record.layout import checkpoint_file
 from engine.sweeps import away, cluster, dask_crew, index, sameness, tries
 from engine.sweeps.conducting import Conductor
-from engine.sweeps.crews import Here
+from engine.sweeps.crews import Here, LostError
 from engine.sweeps.dask_crew import DaskCrew
 from engine.sweeps.grid import expand
 from engine.sweeps.layout import RUNS
@@ -148,3 +148,13 @@ def test_the_program_is_known_by_its_sources_and_images_by_what_they_are():
     known = sameness.identity([text.config(text.cells[0]).to_yaml()])
     assert len(known["program"]) == len(known["images"]["signs"]) == 64 and not known["error"]
     assert sameness.difference(known, known) == ""
+
+
+def test_a_cell_for_which_no_worker_is_left_is_lost_and_not_counted_as_a_death(
+    tmp_path: Path, crew: DaskCrew, monkeypatch: pytest.MonkeyPatch
+):
+    """All of them may leave between being counted and being given a cell."""
+    crew._sees = {}
+    with pytest.raises(LostError):
+        crew.submit("", tmp_path, "cell").result(timeout=5.0)
+    assert not crew.is_gone("cell")
