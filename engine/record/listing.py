@@ -29,6 +29,7 @@ from engine.events import (
     RunStopped,
     StageFinished,
     StageStarted,
+    foremost,
 )
 from engine.places import expanded
 from engine.plain import plain
@@ -49,8 +50,8 @@ _FAILURES = re.compile(rb'\n\{"kind":"run-failed"[^\n]*')
 class RunHead:
     """What a list of runs shows of one; None where the record does not say (yet).
 
-    `acc_*` and `asr_*` are percentages, of the suspect and of the first purified model of the plan; `started` is in
-    seconds since the epoch; `stage` is the one under way or the last; `schema` is that of the record. Heads are kept
+    `acc_*` and `asr_*` are percentages, of the suspect and of the purified model that stands for the run; `started` is
+    in seconds since the epoch; `stage` is the one under way or the last; `schema` is that of the record. Heads are kept
     between listings, so `summary` is for reading only.
     """
 
@@ -188,7 +189,15 @@ def _from_summary(blank: RunHead, summary: dict[str, Any], has_config: bool) -> 
     )
     if not found.status.ended:
         raise ValueError(f"a summary of a run that is {found.status}")
-    return _with_figures(found, [(stage.get("role"), stage) for stage in stages])
+    return _with_figures(found, [_planned(stage) for stage in stages], {str(stage["stage"]): stage for stage in stages})
+
+
+def _planned(stage: Mapping[str, Any]) -> PlannedStage:
+    """A summary's stage as the plan had it; older summaries do not say what it needed."""
+    needs = tuple(map(str, stage.get("needs") or ()))
+    return PlannedStage(
+        name=str(stage["stage"]), role=stage.get("role"), defense=stage.get("defense") or "", needs=needs
+    )
 
 
 def _failed_in(path: Path) -> str | None:
@@ -263,10 +272,8 @@ def _with_turning_points(found: RunHead, plan: Sequence[PlannedStage], content: 
                 state, stage = RunState.FAILED, event.stage
             case RunStopped():
                 state = RunState.STOPPED
-    roles = [(planned.role, figures.get(planned.name, {})) for planned in plan]
-    found = _with_figures(dataclasses.replace(found, status=state, stage=stage), roles)
-    judged_on = next((planned.name for planned in plan if planned.role == "purified"), "")
-    return found if judged_on in finished else dataclasses.replace(found, verdict="")
+    found = _with_figures(dataclasses.replace(found, status=state, stage=stage), plan, figures)
+    return found if foremost(plan) in finished else dataclasses.replace(found, verdict="")
 
 
 def _turning_points(content: bytes) -> Iterator[Event]:
@@ -281,25 +288,24 @@ def _turning_points(content: bytes) -> Iterator[Event]:
     yield from decode_lines([evaluation.strip()]).events
 
 
-def _with_figures(found: RunHead, stages: Sequence[tuple[str | None, Mapping[str, Any]]]) -> RunHead:
-    """The head with the figures of these stages, each a role and what is known of it, in the order of the plan."""
+def _with_figures(found: RunHead, plan: Sequence[PlannedStage], figures: Mapping[str, Mapping[str, Any]]) -> RunHead:
+    """The head with what is known of these stages, by their names."""
 
-    def figure(place: tuple[str | None, Mapping[str, Any]], name: str) -> float | None:
-        value = place[1].get(name)
+    def figure(of: Mapping[str, Any], name: str) -> float | None:
+        value = of.get(name)
         return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
-    before = next((stage for stage in stages if stage[0] == "suspect"), (None, {}))
-    purified = [stage for stage in stages if stage[0] == "purified"]
-    after = next(iter(purified), (None, {}))
-    newest = next((stage for stage in reversed(stages) if stage[0] in ("reference", "purified") and stage[1]), after)
+    before = next((figures.get(stage.name, {}) for stage in plan if stage.role == "suspect"), {})
+    after = figures.get(foremost(plan) or "", {})
+    made = [figures[stage.name] for stage in plan if stage.role in ("reference", "purified") and stage.name in figures]
     return dataclasses.replace(
         found,
         acc_before=figure(before, "acc"),
         asr_before=figure(before, "asr"),
         acc_after=figure(after, "acc"),
         asr_after=figure(after, "asr"),
-        acc_newest=figure(newest, "acc"),
-        asr_newest=figure(newest, "asr"),
-        verdict=str(judged(before[1], after[1]).word) if after[1].get("acc") is not None else "",
-        more=max(0, len(purified) - 1),
+        acc_newest=figure(made[-1] if made else after, "acc"),
+        asr_newest=figure(made[-1] if made else after, "asr"),
+        verdict=str(judged(before, after).word) if after.get("acc") is not None else "",
+        more=max(0, sum(stage.role == "purified" for stage in plan) - 1),
     )

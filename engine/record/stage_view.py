@@ -66,6 +66,8 @@ class StageView:
     """What its model is to the run; None for a stage that the plan does not name."""
     defense: str = ""
     """Whose stage it is; empty = the suspect's, or nobody's."""
+    needs: tuple[str, ...] = ()
+    """Names of the stages whose models it stands on."""
     state: StageState = "pending"
     epochs: int = 0
     """Epochs to do; 0 = not known yet."""

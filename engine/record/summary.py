@@ -74,6 +74,7 @@ def _stage(view: RunView, stage: StageView) -> dict[str, Any]:
         "stage": stage.name,
         "role": stage.role,
         "defense": stage.defense,
+        "needs": list(stage.needs),
         "state": stage.state,
         **plain(metrics),
         "absent": absent(view, metrics),

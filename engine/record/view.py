@@ -39,6 +39,7 @@ from engine.events import (
     StageStarted,
     Step,
     Verified,
+    foremost,
 )
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
@@ -155,6 +156,12 @@ class RunView:
         return self.by_role("purified")
 
     @property
+    def foremost(self) -> StageView | None:
+        """That of the purified models which stands for the run where there is room for one."""
+        name = foremost(self.plan)
+        return None if name is None else self.stages.get(name)
+
+    @property
     def defenses(self) -> tuple[str, ...]:
         """The names of those that purify, in the order of the plan."""
         return tuple(dict.fromkeys(stage.defense for stage in self.purified))
@@ -208,7 +215,7 @@ class RunView:
     def _blank(self, name: str) -> StageView:
         """The stage of that name as the plan knows it, before anything happened in it."""
         planned = next((stage for stage in self.plan if stage.name == name), None)
-        return StageView(name) if planned is None else StageView(name, planned.role, planned.defense)
+        return StageView(name) if planned is None else StageView(name, planned.role, planned.defense, planned.needs)
 
     def _work(self, event: Event) -> float:
         return max(0.0, event.time - self._lag)

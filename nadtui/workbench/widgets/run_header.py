@@ -46,12 +46,12 @@ def activity(view: RunView, state: RunState) -> str:
 
 
 def outcome(view: RunView) -> str:
-    """What the run has come to: ASR and ACC of the suspect and of what was made of it first, else of the last stage."""
+    """What the run has come to: ASR and ACC of the suspect and of what was made of it, else of the last stage."""
     done = [stage for stage in view.stages.values() if stage.metrics is not None]
     if not done:
         return ""
     purified = [stage for stage in done if stage.role == "purified"]
-    last = purified[0] if purified else done[-1]
+    last = view.foremost if view.foremost in done else purified[0] if purified else done[-1]
     before, after = done[0].metrics, last.metrics
     assert before is not None and after is not None
     figures = {"ASR": (before.asr, after.asr), "ACC": (before.acc, after.acc)}
@@ -71,10 +71,11 @@ def outcome(view: RunView) -> str:
 
 
 def verdict(view: RunView) -> Word | None:
-    """What has become of the backdoor in the first purified model; None until the run is finished."""
-    if view.finished is None:
+    """What has become of the backdoor in the model that stands for the run; None until the run is finished."""
+    if view.finished is None or view.foremost is None:
         return None
-    return next((each.word for each in of_summary(summarize(view)).values()), None)
+    found = of_summary(summarize(view)).get(view.foremost.name)
+    return None if found is None else found.word
 
 
 def aim(view: RunView) -> str:

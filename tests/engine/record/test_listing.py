@@ -250,3 +250,27 @@ def test_a_stage_under_way_shows_the_values_it_has(tmp_path):
         assert (found.acc_after, found.asr_after, found.acc_newest, found.verdict) == (80.0, 3.0, 80.0, "")
         run.append(finished("nad", 81.0, 2.0))
         assert head(run.path).verdict
+
+
+def test_a_defense_that_was_added_to_teach_does_not_stand_for_the_run(tmp_path):
+    plan = (
+        PlannedStage(name="attack", role="suspect"),
+        PlannedStage(name="fst", role="purified", defense="fst", needs=("attack",)),
+        PlannedStage(name="teacher", role="reference", defense="nad", needs=("attack", "fst")),
+        PlannedStage(name="nad", role="purified", defense="nad", needs=("attack", "fst", "teacher")),
+        PlannedStage(name="clp", role="purified", defense="clp", needs=("attack",)),
+    )
+    with create(tmp_path) as run:
+        run.append(started(plan=plan, config={"preset": "sig", "seed": 3}))
+        for stage, acc, asr in (("attack", 97.0, 99.0), ("fst", 90.0, 60.0)):
+            run.append(finished(stage, acc, asr))
+        assert figures(head(run.path)) == (97.0, 99.0, None, None, 2)
+        for stage, acc, asr in (("teacher", 90.0, 60.0), ("nad", 94.0, 1.0), ("clp", 80.0, 9.0)):
+            run.append(finished(stage, acc, asr))
+        run.append(RunFinished(seconds=1.0))
+        assert figures(head(run.path)) == (97.0, 99.0, 94.0, 1.0, 2)
+        view = fold(read_events(run.path).events)
+        assert view.foremost is not None and view.foremost.name == "nad"
+        run.write_summary(summarize(view))
+    found = head(run.path)
+    assert (found.status, figures(found), bool(found.verdict)) == ("finished", (97.0, 99.0, 94.0, 1.0, 2), True)

@@ -91,7 +91,16 @@ def test_a_record_folds_to_the_summary_that_was_written_of_it(name):
     if written is not None:
         now = json.loads(json.dumps(summarize(view)))
         for summary in (now, *now["stages"]):  # what summaries did not hold then
-            for new in ("poisoned", "target_class", "class_names", "absent", "unfit", "image_steps", "verdict"):
+            for new in (
+                "poisoned",
+                "target_class",
+                "class_names",
+                "absent",
+                "unfit",
+                "image_steps",
+                "verdict",
+                "needs",
+            ):
                 summary.pop(new, None)
         assert now.pop("suspect")["source"] == ("file" if name == "files" else "trained")  # not told then
         assert written == now

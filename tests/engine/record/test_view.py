@@ -178,7 +178,7 @@ def test_resuming_drops_what_will_come_again():
     assert [point.step for point in attack.losses] == [5, 10]
     assert attack.last == attack.losses[-1]
     assert list(attack.attention) == [1]
-    assert teacher == StageView("teacher", "reference", "nad")
+    assert teacher == StageView("teacher", "reference", "nad", needs=("attack",))
 
     # The rest comes again: the view ends as if nothing had happened, the lost day left out of its clock.
     again = stage("attack", [(60.0, 90.0), (70.0, 95.0), (80.0, 99.0)])
