@@ -49,7 +49,8 @@ def runs(out: Out = None, empty_trash: EmptyTrash = False, json: Json = False) -
             tables.make(["run", "state", "ACC", "ASR", "verdict", "age"], narrow),
             # An id that is folded cannot be copied.
             tables.make(["run", "ACC", "ASR", "verdict"], [[row[0], *row[2:5]] for row in narrow]),
-            tables.make(["run", "state", "ACC", "ASR"], [row[:4] for row in narrow]),
+            tables.make(["run", "ACC", "ASR"], [[row[0], *row[2:4]] for row in narrow]),
+            tables.make(["run"], [row[:1] for row in narrow]),
         )
     )
 

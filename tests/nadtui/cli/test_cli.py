@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from engine.errors import RequestError
-from engine.events import RunFailed, RunStopped
+from engine.events import Event, RunFailed, RunStopped
 from nadtui.cli import headless, output
 from nadtui.cli.main import dispatch
 from nadtui.runs.request import RunOptions, build_config, build_request
@@ -279,16 +279,19 @@ def test_runs_lists_every_state(capsys: pytest.CaptureFixture[str], runs: Path):
     assert all(line == line.rstrip() for line in out.splitlines())
 
 
-@pytest.mark.parametrize("width", [72, 80, 100, 160])
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 160])
+@pytest.mark.parametrize("last", [[RunStopped(stage="a-teacher-of-a-long-name", epoch=0)], []])
 def test_runs_name_a_run_whole_however_narrow_the_terminal(
-    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch, width: int
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch, width: int, last: list[Event]
 ):
-    path = record(runs, whole_run(), summary=True)
+    path = record(runs, timed([run_started(), *last]) if last else whole_run(), summary=not last)
+    path = path.rename(path.with_name("20261128-185148-badnets-all2all-cifar10-s0"))
     monkeypatch.setattr(output, "on_terminal", lambda: True)
     monkeypatch.setenv("COLUMNS", str(width))
     _, out, _ = run(capsys, "runs")
     (line,) = out.splitlines()[1:]
-    assert line.split()[0] == path.name and "100.0 → 1.0" in line and len(line) <= width
+    assert line.split()[0] == path.name and len(line) <= width
+    assert "100.0 → 1.0" in line or last or width < 72
 
 
 def test_runs_and_show_are_documents(capsys: pytest.CaptureFixture[str], runs: Path):
