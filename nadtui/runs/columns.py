@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from engine.config.selection import with_teachers
 from engine.events import ZOO
 from engine.zoo import seed_in
 from nadtui import formatting
@@ -107,7 +108,7 @@ COLUMNS: dict[str, Column] = {
         Column("shadow", float, "shadow ASR of the purified model, percent", ("shadow",), formatting.percentage),
         *_verified(),
         Column("chosen", str, "what it chose on held clean images", ("chosen",)),
-        Column("image_steps", int, "what the defense's stages cost", ("image_steps",), formatting.count),
+        Column("image_steps", int, "cost of the defense, with what it stands on", ("image_steps",), formatting.count),
         Column("seconds", float, "all stages, in seconds", ("seconds.all",), formatting.count),
         Column("seconds.attack", float, "the suspect's training alone", ("seconds.attack",), formatting.count),
         Column("seconds.defense", float, "the defense's stages alone", ("seconds.defense",), formatting.count),
@@ -141,6 +142,7 @@ def sources(
     for after in purified or [{}]:
         defense = after.get("defense", "")
         own = [stage for stage in stages if defense and stage.get("defense") == defense]
+        whole = [stage for stage in stages if defense and stage.get("defense") in standing_on(defense, config)]
         yield {
             "summary": summary,
             "config": config,
@@ -154,13 +156,19 @@ def sources(
             "differs": differing(config, shipped, defense),
             "shadow": shadowed.of_summary(after),
             "chosen": choices({"chosen": [each for stage in own for each in stage.get("chosen") or ()]}) or None,
-            "image_steps": sum(stage.get("image_steps") or 0 for stage in own) or None,
+            "image_steps": sum(stage.get("image_steps") or 0 for stage in whole) or None,
             "seconds": {
-                "all": _seconds([suspect, *own]),
+                "all": _seconds([suspect, *whole]),
                 "attack": _seconds([suspect]),
-                "defense": _seconds(own),
+                "defense": _seconds(whole),
             },
         }
+
+
+def standing_on(defense: str, config: Mapping[str, Any]) -> list[str]:
+    """A defense and, before it, those that make its teacher: what shapes its figures, and what they cost."""
+    tables = config.get("defenses")
+    return with_teachers([defense], tables if isinstance(tables, Mapping) else {})
 
 
 def _name_in_zoo(summary: Mapping[str, Any]) -> str | None:
@@ -180,11 +188,11 @@ def _seconds(stages: Sequence[Mapping[str, Any]]) -> float | None:
 
 def differing(config: Mapping[str, Any], shipped: Mapping[str, Any], defense: str) -> list[str]:
     """FIELD=VALUE, as --set takes it, for all that shaped the figures and is not as shipped."""
-    base = dict(flatten(shipped))
+    base, defenses = dict(flatten(shipped)), standing_on(defense, config)
     return [
         f"{path}={json.dumps(value, ensure_ascii=False, separators=(',', ':'))}"
         for path, value in flatten(config)
-        if (path not in base or base[path] != value) and _shapes(path, value, defense)
+        if (path not in base or base[path] != value) and _shapes(path, value, defenses)
     ]
 
 
@@ -192,10 +200,10 @@ _ELSEWHERE = {"preset", "recipe", "seed", "attack.seed", "data.name", "model.nam
 """Fields with a column of their own."""
 
 
-def _shapes(path: str, value: Any, defense: str) -> bool:
+def _shapes(path: str, value: Any, defenses: Sequence[str]) -> bool:
     if path == "suspect" and str(value).partition(":")[0] == ZOO:
         return False  # a column of its own
     section, _, rest = path.partition(".")
     if section == "defenses":
-        return rest.partition(".")[0] == defense
+        return rest.partition(".")[0] in defenses
     return path not in _ELSEWHERE and section != "evaluation"

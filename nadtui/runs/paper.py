@@ -16,6 +16,7 @@ from engine.sweeps.grid import NAMED
 from engine.sweeps.results import beyond
 from engine.sweeps.rows import CellRow
 from engine.zoo import seed_in
+from nadtui.runs.columns import standing_on
 from nadtui.runs.digest import Report, flatten
 from nadtui.runs.sweep_report import SweepReport, of_rows
 
@@ -78,12 +79,13 @@ def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
             "seed": int(summary["seed"]),
             "attack_seed": _attack_seed(report),
         }
-        further = {name: config[name] for name in varying if name in config and _concerns(name, defense)}
+        defenses = standing_on(defense, report.view.config)
+        further = {name: config[name] for name in varying if name in config and _concerns(name, defenses)}
         yield CellRow(
             **named,
             **{key: stage[key] for key in ("acc", "asr", "ra", "base")},
             seconds=stage["seconds"],
-            image_steps=_cost(stage, others),
+            image_steps=_cost(stage, others, defenses),
             **beyond(stage),
             status=str(RunState.FINISHED),
             run=report.view.run,
@@ -93,15 +95,16 @@ def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
         )
 
 
-def _cost(stage: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> float | None:
-    """Of a purified model what all stages of its defense cost, of any other its own, in image steps."""
+def _cost(stage: Mapping[str, Any], others: Sequence[Mapping[str, Any]], defenses: Sequence[str]) -> float | None:
+    """Of a purified model what all stages of its defense cost, with those on which it stands; of any other its own; in
+    image steps."""
     whole = stage.get("role") == "purified"
-    own = [each for each in others if each is stage or (whole and each.get("defense") == stage.get("defense"))]
+    own = [each for each in others if each is stage or (whole and each.get("defense") in defenses)]
     return sum(each.get("image_steps") or 0.0 for each in own) or None
 
 
-def _concerns(field: str, defense: str) -> bool:
-    return not field.startswith(_OF_A_DEFENSE) or field.startswith(f"{_OF_A_DEFENSE}{defense}.")
+def _concerns(field: str, defenses: Sequence[str]) -> bool:
+    return not field.startswith(_OF_A_DEFENSE) or field.split(".")[1] in defenses
 
 
 def _attack_seed(report: Report) -> int | None:

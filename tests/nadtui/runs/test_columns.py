@@ -53,6 +53,10 @@ TRIAL = stage("trial's", "reference", "one", 40, image_steps=7, chosen=[{"what":
 PURIFIED = stage("purified's", "purified", "one", 30, image_steps=700, shadow=TRIED, verified=VERIFIED)
 
 
+TAUGHT = {"defenses": {"nad": {"teacher": {"file": "defense:fst"}}, "fst": {"reg": 0.5}, "clp": {"u": 3}}}
+"""What is said of a defense, of the one that makes its teacher, and of another."""
+
+
 def test_the_seed_of_a_suspect_of_the_zoo_is_its_own():
     told = {**summary(SUSPECT, PURIFIED), "suspect": {"source": "zoo", "name": "sig-signs-plain-11"}}
     [source] = sources(told, {**CONFIG, "suspect": "zoo"}, CONFIG)
@@ -135,6 +139,14 @@ def test_each_purified_model_has_a_row_with_its_own_reference():
     assert rows[1]["seconds"] == 50.8
 
 
+def test_a_defense_costs_what_that_on_which_it_stands_does_too():
+    stages = [SUSPECT, stage("fst", "purified", "fst", 50, image_steps=9_000)]
+    stages += [stage("nad", "purified", "nad", 60, image_steps=500), stage("clp", "purified", "clp", 70, image_steps=1)]
+    rows = {row["defense"]: row for row in (cells(s) for s in sources(summary(*stages), TAUGHT, {}))}
+    assert {name: row["image_steps"] for name, row in rows.items()} == {"fst": 9_000, "nad": 9_500, "clp": 1}
+    assert rows["nad"]["seconds.defense"] == pytest.approx(50.4 + 60.4)
+
+
 def test_a_suspect_alone_is_a_row_without_a_defense():
     [source] = sources(summary(SUSPECT), CONFIG, {})
     row = cells(source)
@@ -166,6 +178,8 @@ def test_without_a_trigger_there_is_no_asr():
         ({"evaluation": {"every": 5}, "data": {"name": "elsewhere", "size": 64}}, "nad", ["data.size=64"]),
         ({"defenses": {"nad": {"beta": None}, "prune": {"share": 0.9}}}, "prune", ["defenses.prune.share=0.9"]),
         ({"training": {"epochs": 8}}, "nad", []),
+        (TAUGHT, "nad", ['defenses.nad.teacher.file="defense:fst"', "defenses.fst.reg=0.5"]),
+        (TAUGHT, "fst", ["defenses.fst.reg=0.5"]),
     ],
 )
 def test_differs_is_what_shaped_the_figures_and_is_not_as_shipped(

@@ -67,3 +67,24 @@ def test_unfinished_runs_are_refused():
     whole = run()
     with pytest.raises(RequestError, match="finished"):
         report_of([whole, dataclasses.replace(whole, state=RunState.STOPPED)])
+
+
+def test_runs_whose_teaching_defense_is_set_otherwise_are_other_experiments():
+    def taught(epochs: int) -> Report:
+        start, *rest = run_folders.side_by_side()
+        assert isinstance(start, RunStarted)
+        config = copy.deepcopy(start.config)
+        config["defenses"]["nad"]["teacher"]["file"] = "defense:fine-tuning"
+        config["defenses"]["fine-tuning"] = {"training": {"epochs": epochs}}
+        start = dataclasses.replace(start, run=f"taught-{epochs}", config=config)
+        view = fold([start, *rest])
+        for stage, steps in (("teacher", 0), ("nad", 300), ("fine-tuning", 961)):
+            done = view.stages[stage].finished
+            assert done is not None
+            view.stages[stage].finished = dataclasses.replace(done, image_steps=steps)
+        return Report(Path(f"taught-{epochs}"), view, RunState.FINISHED)
+
+    rows = report_of([taught(1), taught(12)]).rows
+    told = {(row.defense, row.axes["defenses.fine-tuning.training.epochs"]) for row in rows}
+    assert told == {(name, epochs) for name in ("nad's teacher", "nad", "fine-tuning") for epochs in (1, 12)}
+    assert {row.image_steps for row in rows if row.defense == "nad"} == {1_261}
