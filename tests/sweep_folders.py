@@ -48,5 +48,6 @@ def made_up(cell: index.Cell, number: int) -> dict[str, Any]:
         "base": 0.5,
         "suspect": before,
         "seconds": 20.0 + number % 11,
+        "training_seconds": None,
         "image_steps": 20_000.0 + 10 * (number % 11),
     }

@@ -47,8 +47,8 @@ class Step:
     """Cells of the sweep that are finished by now."""
     of: int = 0
     seconds_left: float | None = None
-    """Of a cell that finished: until the last of them has, by what those of this sweep took and the workers that there
-    are; None where that is not known, or none is left."""
+    """Of a cell that finished: until the last of them has, by what those of this sweep took and how many are under way
+    at a time, in other processes too; None where that is not known, or none is left."""
 
 
 class Conductor:
@@ -77,6 +77,12 @@ class Conductor:
         self._wish: Wish | None = None
         self._paused = False
         self._running: dict[Future[dict[str, Any]], Cell] = {}
+        self._since: dict[str, float] = {}
+        """By cell: when it began last."""
+        self._slots = 1
+        """How many the crew took at a time when it was looked at last."""
+        self._elsewhere: frozenset[str] = frozenset()
+        """Cells that other processes had in hand when they were looked at last."""
         self._later: dict[str, float] = {}
         """Cells that another process has, and when to look at them again."""
         self._ready: set[str] = set()
@@ -138,10 +144,11 @@ class Conductor:
     def _handed_out(self, member: Member) -> Iterator[Step]:
         while True:
             self._heed(member)
-            while self._wish is None and len(self._running) < self._crew.slots:
+            while self._wish is None and len(self._running) < self._looked_for_slots():
                 cell = self._next(member)
                 if cell is None:
                     break
+                self._since[cell.id] = time.monotonic()
                 self._running[self._submitted(cell)] = cell
                 yield self._step("began", cell)
             if not self._running and (self._wish == "stop" or not any(map(self._is_left, self._cells))):
@@ -152,6 +159,11 @@ class Conductor:
             ended, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in ended:
                 yield from self._concluded(self._running.pop(future), future, member)
+
+    def _looked_for_slots(self) -> int:
+        """Once for each cell, before it is taken: workers may come and go with each look."""
+        self._slots = self._crew.slots
+        return self._slots
 
     def _call_off(self) -> None:
         """Whatever ended this: what is still under way is stopped before anybody else takes it."""
@@ -185,6 +197,7 @@ class Conductor:
         return None if chosen is None else self._cells[chosen]
 
     def _chosen(self, busy: frozenset[str]) -> str | None:
+        self._elsewhere = busy - {cell.id for cell in self._running.values()}
         now = time.monotonic()
         making = {self._cells[cell].suspect for cell in busy if cell in self._cells} if self._crew.shares else set()
         making = {suspect for suspect in making if not self._is_ready(suspect, busy)}
@@ -202,13 +215,13 @@ class Conductor:
     def _in_turn(self, busy: frozenset[str]) -> list[str]:
         """What nobody has in hand yet, in the grid's order but for the last ones."""
         left = [cell for name, cell in self._cells.items() if self._is_left(name) and name not in busy]
-        if self._crew.slots > 1 and len(left) <= LAST * self._crew.slots:
+        if self._slots > 1 and len(left) <= LAST * self._slots:
             left = self._spent.dearest_first(left)
         return [cell.id for cell in left]
 
     def _note(self, line: Mapping[str, Any]) -> None:
         if line["cell"] in self._cells:
-            self._spent.note(self._cells[line["cell"]], line.get("seconds"))
+            self._spent.note(self._cells[line["cell"]], line["seconds"], line["training_seconds"])
 
     def _gave_up(self, name: str) -> bool:
         """Whether another process has set a cell aside since this one looked."""
@@ -278,8 +291,10 @@ class Conductor:
 
     def _seconds_left(self) -> float | None:
         left = [cell for name, cell in self._cells.items() if self._is_left(name)]
-        hands = min(self._crew.slots, len(left))
-        expected = self._spent.expected(left)
+        hands = min(self._slots + len(self._elsewhere), len(left))
+        now = time.monotonic()
+        under_way = {cell.id: now - self._since[cell.id] for cell in self._running.values()}
+        expected = self._spent.expected(left, self._ready, under_way)
         return None if expected is None or not hands else expected / hands
 
     def _died(self, cell: Cell) -> Step:

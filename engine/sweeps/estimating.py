@@ -12,11 +12,12 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.events import TRAINED
 from engine.record.layout import RECORD
 from engine.record.listing import list_runs
 from engine.sweeps.index import Cell, Index
@@ -46,7 +47,7 @@ def estimated(cells: Sequence[Cell], of: Index, measured: Mapping[Key, float]) -
     for cell in cells:
         config = of.templates[cell.template]
         spent = [measured.get(_of_defense(config, name)) for name in config["defenses"]]
-        given = config["suspect"] != "trained" or cell.suspect in suspects
+        given = config["suspect"] != TRAINED or cell.suspect in suspects
         trained = 0.0 if given else measured.get(_of_suspect(config))
         if None not in spent and trained is not None:
             known.append(sum(filter(None, spent), trained))
@@ -73,24 +74,43 @@ class Spent:
         self._of = of
         self._kinds: dict[int, Key] = {}
         self._seconds: dict[Key, list[float]] = defaultdict(list)
+        self._training: dict[Key, list[float]] = defaultdict(list)
 
-    def note(self, cell: Cell, seconds: float | None) -> None:
-        """A cell took that long, in seconds; None where it was not noted."""
+    def note(self, cell: Cell, seconds: float | None, training: float | None) -> None:
+        """A cell took that long, in seconds, of which so many its suspect's training; None where that was not noted, or
+        the cell trained none."""
         if seconds is not None:
-            self._seconds[self._kind(cell)].append(seconds)
+            self._seconds[self._kind(cell)].append(seconds - (training or 0.0))
+        if training is not None:
+            self._training[_of_suspect(self._of.templates[cell.template])].append(training)
 
     def dearest_first(self, cells: Iterable[Cell]) -> list[Cell]:
         """Those first of whose kind none is finished, which may take any time; as they stood where they are alike."""
         return sorted(cells, key=self._expected, reverse=True)
 
-    def expected(self, cells: Iterable[Cell]) -> float | None:
+    def expected(
+        self, cells: Iterable[Cell], ready: Collection[str] = (), under_way: Mapping[str, float] | None = None
+    ) -> float | None:
         """Seconds that these cells take one after the other, those of an unknown kind as long as the known kinds on
-        average; None where none is known."""
-        known = {kind: statistics.median(taken) for kind, taken in self._seconds.items()}
-        if not known:
+        average; None where none is known.
+
+        Args:
+            cells: those that are not finished.
+            ready: suspects that need no training any more; each of the others is trained once.
+            under_way: how long cells have been at work, in seconds, by id.
+        """
+        if not self._seconds:
             return None
-        usual = statistics.fmean(known.values())
-        return sum(known.get(self._kind(cell), usual) for cell in cells)
+        begun, trained, seconds = under_way or {}, set(ready), 0.0
+        defended, training = _Usual(self._seconds), _Usual(self._training)
+        for cell in sorted(cells, key=lambda cell: cell.id not in begun):  # who is at work has its suspect in hand
+            takes = defended.of(self._kind(cell))
+            template = self._of.templates[cell.template]
+            if template["suspect"] == TRAINED and cell.suspect not in trained:
+                trained.add(cell.suspect)
+                takes += training.of(_of_suspect(template))
+            seconds += max(0.0, takes - begun.get(cell.id, 0.0))
+        return seconds
 
     def _expected(self, cell: Cell) -> float:
         taken = self._seconds.get(self._kind(cell))
@@ -100,6 +120,17 @@ class Spent:
         if cell.template not in self._kinds:
             self._kinds[cell.template] = _of_defense(self._of.templates[cell.template], str(cell.axes["defense"]))
         return self._kinds[cell.template]
+
+
+class _Usual:
+    """What things of a kind take: the median of its kind, or the mean of the kinds where that is unknown."""
+
+    def __init__(self, taken: Mapping[Key, Sequence[float]]) -> None:
+        self._known = {kind: statistics.median(values) for kind, values in taken.items()}
+        self._mean = statistics.fmean(self._known.values()) if self._known else 0.0
+
+    def of(self, kind: Key) -> float:
+        return self._known.get(kind, self._mean)
 
 
 def runs_of(sweep: Path) -> Path:

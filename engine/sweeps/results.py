@@ -31,7 +31,10 @@ def summary_of(run: Path) -> dict[str, Any] | None:
 
 
 def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The line of a finished run, by what `summary_of` has; percentages 0-100, null where there is no figure."""
+    """The line of a finished run, by what `summary_of` has; percentages 0-100, null where there is no figure.
+
+    Of its seconds, `training_seconds` are the suspect's; null where it was not trained in this run.
+    """
     stages = summary["stages"]
     suspect = next((stage for stage in stages if stage.get("role") == "suspect"), {})
     after = next((stage for stage in reversed(stages) if stage.get("role") == "purified"), suspect)
@@ -40,6 +43,7 @@ def of_run(cell: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         **{name: _finite(after.get(name)) for name in FIGURES},
         "suspect": {name: _finite(suspect.get(name)) for name in FIGURES},
         "seconds": _finite(summary.get("seconds")),
+        "training_seconds": None if suspect.get("cached", True) else _finite(suspect.get("seconds")),
         "image_steps": _steps(stages),
         **beyond(after),
     }
@@ -74,12 +78,12 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_whole(line: Mapping[str, Any]) -> bool:
-    """Whether a line is one of `of_run`; of another the run is read again."""
+    """Whether a line is one of `of_run`; of another, an older version's too, the run is read again."""
     before = line.get("suspect")
     if not isinstance(line.get("cell"), str) or not isinstance(before, dict):
         return False
     figures = [of.get(name, "") for of in (line, before) for name in FIGURES]
-    costs = (line.get("seconds", ""), line.get("image_steps"))  # lines of older versions have no image steps
+    costs = [line.get(name, "") for name in ("seconds", "training_seconds", "image_steps")]
     try:
         shadow, verified = line.get("shadow", {}).values(), line.get("verified", {}).values()
         further = [*shadow, *(value for told in verified for value in told.values())]

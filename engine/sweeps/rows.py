@@ -101,7 +101,7 @@ def _finished(cell: Cell, line: Mapping[str, Any]) -> CellRow:
         **{name: cell.axes[name] for name in NAMED},
         **{name: line[name] for name in results.FIGURES},
         seconds=line["seconds"],
-        image_steps=line.get("image_steps"),
+        image_steps=line["image_steps"],
         shadow=line.get("shadow", {}),
         verified=line.get("verified", {}),
         status=str(RunState.FINISHED),

@@ -59,14 +59,20 @@ def test_what_only_some_cells_are_asked_comes_along_and_a_line_that_tells_nonsen
         assert (found.verified, found.to_dict()["shadow"]) == (line["verified"], {"mask": 7.0})
 
 
-def test_a_line_of_an_older_version_has_no_image_steps(tmp_path: Path):
-    write_made_up(tmp_path / "s", 3)
+def test_of_a_line_of_an_older_version_the_run_is_read_again(tmp_path: Path):
+    cell, *_ = write_made_up(tmp_path / "s", 3)
+    stages = [{"stage": "attack", "role": "suspect", "cached": False, "seconds": 50.0, "acc": 94.0}]
+    stages += [{"stage": "nad", "role": "purified", "defense": "nad", "acc": 90.0, "image_steps": 2_337}]
+    (tmp_path / "s" / RUNS / cell.id / SUMMARY).write_text(json.dumps({"schema": 2, "stages": stages}))
     file = tmp_path / "s" / RESULTS
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    file.write_text("".join(json.dumps({k: v for k, v in line.items() if k != "image_steps"}) + "\n" for line in lines))
-    assert [(row.status, row.image_steps) for row in rows(tmp_path / "s")] == [("finished", None)] * 3
-    append_lines(file, [{**lines[0], "image_steps": "many"}])
-    assert rows(tmp_path / "s")[0].image_steps is None
+    line = json.loads(file.read_text().splitlines()[0])
+    for lacking in ("image_steps", "training_seconds"):
+        file.write_text(json.dumps({name: value for name, value in line.items() if name != lacking}) + "\n")
+        assert rows(tmp_path / "s")[0].image_steps == 2_337
+    append_lines(file, [{**line, "image_steps": "many"}])
+    assert rows(tmp_path / "s")[0].image_steps == 2_337
+    assert of_run("a", {"stages": stages})["training_seconds"] == 50.0
+    assert of_run("a", {"stages": [{**stages[0], "cached": True}]})["training_seconds"] is None
 
 
 def test_a_row_goes_with_its_run_and_a_torn_line_takes_nothing_else_along(tmp_path: Path):
