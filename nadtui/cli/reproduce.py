@@ -57,7 +57,7 @@ def reproduce(
     folder = out or Path("sweeps") / name
     hiring = sweeping.Hiring(workers, per_gpu, scheduler, cluster, threads)
     if dry_run:
-        return sweeping.dry_run(folder, options, hiring, retry=False, json=json)
+        return sweeping.dry_run(folder, options, hiring, others=False, json=json)
     conductor = sweeping.see_through(folder, options, hiring, None, others=False)
     found = report(folder)
     if json:

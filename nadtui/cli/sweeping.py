@@ -177,6 +177,8 @@ def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
     found = expand(grid)
     for why, count in found.left_out.items():
         diagnostics.note(f"left out{f' {count} times' if count > 1 else ''}: {why}")
+    for said in found.said:
+        diagnostics.note(said)
     return grid.to_dict(), found.index
 
 
@@ -197,7 +199,7 @@ def _tell(step: Step) -> None:
         return
     said = f": {step.said}" if step.said else ""
     if step.seconds_left is not None:
-        said += f", about {formatting.age(step.seconds_left)} left"
+        said += f", about {formatting.duration(step.seconds_left)} left"
     diagnostics.note(f"{step.done}/{step.of} {step.cell.id} {step.what}{said}")
 
 
@@ -273,8 +275,16 @@ def _state(of: list[CellRow]) -> str:
     return of[0].error or of[0].status if len(of) == 1 else _counts(of)
 
 
-def dry_run(folder: Path, options: GridOptions | None, hiring: Hiring, *, retry: bool, json: bool) -> ExitCode:
-    """What a sweep would do, cell by cell and why, how many, and for how long; nothing is written.
+def dry_run(
+    folder: Path,
+    options: GridOptions | None,
+    hiring: Hiring,
+    *,
+    retry: bool = False,
+    others: bool = True,
+    json: bool,
+) -> ExitCode:
+    """What `see_through` would do with the same, cell by cell and why, how many, and for how long; nothing is written.
 
     Raises:
         RequestError: the request is wrong.
@@ -286,7 +296,12 @@ def dry_run(folder: Path, options: GridOptions | None, hiring: Hiring, *, retry:
 
     hiring.check()
     workers = hiring.processes
-    planned = index.read(folder) if options is None else index.merged(folder, _expanded(options)[1])
+    if options is None:
+        planned = index.read(folder)
+    else:
+        asked = _expanded(options)[1]
+        planned = index.merged(folder, asked)
+        planned = planned if others else planned.only({cell.id for cell in asked.cells})
     found = reasons(folder, planned, retry=retry)
     todo = list({each.cell.id: each.cell for each in found if each.runs}.values())
     known = estimated(todo, planned, measured([runs_of(folder), runs_dir()]))
@@ -309,5 +324,5 @@ def _how_long(count: int, known: Any, workers: int) -> str:
     if known is None:
         return f"{count} cells to run; this machine has measured nothing like them"
     unknown = f", {known.unknown} of them of a kind not measured yet" if known.unknown else ""
-    said = formatting.age(known.seconds / workers)
+    said = formatting.duration(known.seconds / workers)
     return f"{count} cells to run: about {said} with {workers} at a time, by what this machine has measured{unknown}"

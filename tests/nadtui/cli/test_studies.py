@@ -97,7 +97,9 @@ def test_of_a_table_that_is_reproduced_only_the_cells_that_are_asked_for_run(tmp
     monkeypatch.setattr(Hiring, "crew", lambda self: crew)
     grid = load_study("adaptive").grid({"seed": [0, 1], "recipe": ["paper"]})
     index.extend(tmp_path / "s", expand(grid).index, grid.to_dict())
-    assert dispatch(["reproduce", "adaptive", "--seeds", "0", "--recipe", "paper", "--out", str(tmp_path / "s")]) == 0
+    given = ["reproduce", "adaptive", "--seeds", "0", "--recipe", "paper", "--out", str(tmp_path / "s")]
+    assert dispatch([*given, "--dry-run"]) == 0 and "2 cells to run" in capsys.readouterr().out
+    assert dispatch(given) == 0
     assert {cell.rpartition("-")[0].rpartition("-")[2] for cell in crew.calls} == {"s0"}
     assert len(index.read(tmp_path / "s").cells) == len(expand(grid).index.cells), "the others stay"
 

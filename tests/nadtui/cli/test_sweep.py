@@ -79,7 +79,7 @@ def test_more_workers_than_cells_are_no_faster(tmp_path: Path, capsys: pytest.Ca
     write_made_up(tmp_path / "s", 1, preset=["badnets"], defense=["nad"])
     finished(tmp_path / "s", "20240101-000000-badnets-signs-s0")
     out = run(capsys, "sweep", *GRID, "--out", tmp_path / "s", "--workers", "8", "--dry-run")[1]
-    assert out.splitlines()[-1].startswith("2 cells to run: about 25 s with 2 at a time")
+    assert out.splitlines()[-1].startswith("2 cells to run: about 0:25 with 2 at a time")
 
 
 def test_a_dry_run_is_of_what_the_sweep_itself_would_do(
