@@ -19,7 +19,7 @@ from engine.config import shelf
 from engine.config.complaints import refuse_renamed, shown
 from engine.config.layers import merge, merged
 from engine.config.run import RunConfig, validate
-from engine.config.selection import ALL, as_table, asked_for, fitting, selected, with_teachers
+from engine.config.selection import ALL, as_table, asked_for, fitting, in_full, selected, with_teachers
 from engine.errors import RequestError
 from engine.places import expanded
 
@@ -87,9 +87,10 @@ def resolve(
     Raises:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
-    given = as_table(shelf.read(config_file, str(config_file))) if config_file else {}
+    given = in_full(as_table(shelf.read(config_file, str(config_file)))) if config_file else {}
     for layer in overrides:
         refuse_renamed(layer, "configuration")
+    overrides = [in_full(layer) for layer in overrides]
     # What a run has recorded is complete: presets and recipes may have changed since, and must not leak into it.
     complete = set(RunConfig.model_fields) <= set(given)
     top = merged(overrides if complete else (given, *overrides))
@@ -113,7 +114,7 @@ def resolve(
     layers += _attackers(chosen, {} if complete else _network_profile(network))
     if chosen is not None:
         top = {key: value for key, value in top.items() if key != "preset"}
-    values = merge(merged(_for_dataset(layer, name) for layer in layers), merge(top, {"data": {"name": name}}))
+    values = merge(merged(in_full(_for_dataset(layer, name)) for layer in layers), merge(top, {"data": {"name": name}}))
     tables = _table(values, "defenses")
     names = with_teachers(names, tables)
     wanted = asked_for(defenses, given)
@@ -135,13 +136,13 @@ def resolve(
 
 
 def _usual(top: Mapping[str, Any], tell: Callable[[str], object] | None) -> str:
-    """The recipe where none is named: a student that cannot begin as its teacher has to be led as one of a suspect."""
+    """The recipe where none is named: a student that does not begin as its teacher is led as one of a suspect."""
     for name, values in _table(top, "defenses").items():
         said = values.get("teacher") if isinstance(values, Mapping) else None
         teacher = said if isinstance(said, Mapping) else {"file": said}
         if teacher.get("file") is not None or teacher.get("model") is not None:
             if tell is not None:
-                tell(f"recipe {CLASSIC}, as the teacher of {name} is not made of the suspect")
+                tell(f"recipe {CLASSIC}, as {name} does not make its teacher of the suspect itself")
             return CLASSIC
     return DEFAULT
 

@@ -5,7 +5,7 @@ What the network itself cannot bear is known only once it is built (`engine.runn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.config.complaints import one_line, shown
@@ -39,6 +39,20 @@ def as_table(layer: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**layer, "defenses": dict.fromkeys(names)}
 
 
+def in_full(layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A layer in which a teacher that is given as one text has become its table, so that what another layer says of
+    the teacher is laid over it and not put in its place."""
+    given = layer.get("defenses")
+    if not isinstance(given, Mapping):
+        return layer
+    return {**layer, "defenses": {name: _teacher_in_full(settings) for name, settings in given.items()}}
+
+
+def _teacher_in_full(settings: Any) -> Any:
+    said = settings.get("teacher") if isinstance(settings, Mapping) else None
+    return {**settings, "teacher": {"file": said}} if isinstance(said, str) else settings
+
+
 def selected(
     asked: Sequence[str] | None, given: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]
 ) -> list[str]:
@@ -50,7 +64,7 @@ def selected(
     names = asked_for(asked, given)
     if ALL in names:
         names = [*(name for name in names if name != ALL), *DEFENSES.loaded()]
-    names = with_teachers(names, _tables((given, *overrides)))
+    names = with_teachers(names, set_of((given, *overrides)))
     _check_set(names, overrides)
     return names
 
@@ -74,7 +88,7 @@ def with_teachers(names: Sequence[str], tables: Mapping[str, Any]) -> list[str]:
     def add(name: str, above: tuple[str, ...] = ()) -> None:
         if name in above:
             raise RequestError(one_line(f"defense {name} would be its own teacher: {' of '.join([*above, name])}"))
-        teacher = _teaching(tables.get(name))
+        teacher = teacher_in(tables.get(name))
         if teacher is not None:
             add(teacher, (*above, name))
         if name not in ordered:
@@ -85,8 +99,13 @@ def with_teachers(names: Sequence[str], tables: Mapping[str, Any]) -> list[str]:
     return ordered
 
 
-def _teaching(settings: Any) -> str | None:
-    """The defense that makes the teacher by these settings, whether they are given as a table or for the teacher."""
+def that_may_be_set(names: Collection[str], layers: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The defenses, and every one of which one of the layers says that it makes a teacher."""
+    return {*names, *filter(None, (teacher_in(said) for layer in layers for said in set_of([layer]).values()))}
+
+
+def teacher_in(settings: Any) -> str | None:
+    """The defense that makes the teacher by these settings of another."""
     said = settings.get("teacher") if isinstance(settings, Mapping) else None
     file = said.get("file") if isinstance(said, Mapping) else said
     return defense_of(file) if isinstance(file, str) else None
@@ -128,14 +147,14 @@ def unmet(config: RunConfig, name: str) -> str:
     return ""
 
 
-def _tables(layers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def set_of(layers: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     """What is set of defenses in some layers, by name; what is no table is refused when they are validated."""
-    said = merged(layers).get("defenses")
+    said = merged(map(in_full, layers)).get("defenses")
     return said if isinstance(said, Mapping) else {}
 
 
 def _check_set(names: Sequence[str], overrides: Sequence[Mapping[str, Any]]) -> None:
-    for name in _tables(overrides):
+    for name in set_of(overrides):
         if name not in names:
             raise RequestError(one_line(f"defenses.{name}: {_why_left_out(str(name), names)}"))
 

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -23,7 +23,7 @@ from engine.config.complaints import shown
 from engine.config.layers import nested
 from engine.config.presets import resolve
 from engine.config.run import RunConfig
-from engine.config.selection import unmet
+from engine.config.selection import set_of, that_may_be_set, unmet, with_teachers
 from engine.config.shapes import ALL, shaping, shaping_nothing
 from engine.errors import RequestError
 from engine.events import TRAINED, ZOO
@@ -53,7 +53,8 @@ class Grid:
     """Their values by name: those of `NAMED`, or a field of the configuration by its dotted path. Of one that is left
     out the configuration's own value is taken, of the attack's seed 0."""
     base: Mapping[str, Any] = field(default_factory=dict)
-    """A layer of configuration under the axes' values; of `defenses` each cell takes what is its own."""
+    """A layer of configuration under the axes' values; of `defenses` each cell takes what is its own, and its teacher's
+    maker's."""
     lenient: Sequence[str] = ()
     """Axes of which `all` was asked: what cannot be had of their values is left out instead of refused."""
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
@@ -80,6 +81,8 @@ class Expanded:
     index: Index
     left_out: Mapping[str, int]
     """Why points were left out, and how many configurations each reason took."""
+    said: Sequence[str] = ()
+    """What else there is to say of how their configurations came about, each once."""
 
 
 def expand(grid: Grid) -> Expanded:
@@ -93,12 +96,13 @@ def expand(grid: Grid) -> Expanded:
     cells: list[Cell] = []
     templates: list[Mapping[str, Any]] = []
     left_out: Counter[str] = Counter()
+    said: dict[str, None] = {}
     wrong: dict[str, RequestError] = {}
     right: set[str] = set()
     for point in _points(grid):
         asked = repr([value for name, value in point.items() if name not in grid.lenient])
         try:
-            config = _resolved(grid, point)
+            config = _resolved(grid, point, said.setdefault)
         except RequestError as error:
             if not grid.lenient:
                 raise
@@ -116,7 +120,7 @@ def expand(grid: Grid) -> Expanded:
     if not cells:
         why = next(iter(left_out), "")
         raise RequestError(f"the grid is empty{f': {why}' if why else ''}")
-    return Expanded(Index(cells, templates), left_out)
+    return Expanded(Index(cells, templates), left_out, tuple(said))
 
 
 def _check(grid: Grid) -> None:
@@ -130,10 +134,19 @@ def _check(grid: Grid) -> None:
             raise RequestError(said)
     if grid.count() > MOST:
         raise RequestError(f"the grid has {grid.count():,} cells; a sweep has at most {MOST:,}")
+    _check_set(grid)
+
+
+def _check_set(grid: Grid) -> None:
+    """Refuse fields of defenses that no cell has: neither as its own, nor to make a teacher."""
+    fields = [(name, value) for name, values in grid.axes.items() if name not in NAMED for value in values]
+    layers = [grid.base, *(nested(name, value) for name, value in fields if name not in grid.variants)]
+    # A variant may be of defenses that were left out of its study.
+    variants = [layer for layers in grid.variants.values() for layer in layers.values()]
     defenses = grid.axes.get("defense", ["nad"])
-    fields = [name.split(".")[1] for name in grid.axes if name.startswith("defenses.") and name.count(".") > 1]
-    for name in (*fields, *grid.base.get("defenses", {})):
-        if name not in defenses:
+    known = that_may_be_set(defenses, [*layers, *variants])
+    for name in (name for layer in layers for name in set_of([layer])):
+        if name not in known:
             raise RequestError(f"defenses.{name}: not among this sweep's defenses ({', '.join(defenses)})")
 
 
@@ -195,19 +208,21 @@ def _lacks_suspect(grid: Grid, point: Mapping[str, Any]) -> bool:
     return True
 
 
-def _resolved(grid: Grid, point: Mapping[str, Any]) -> RunConfig:
-    """The configuration of a point, whatever the seeds that are no part of it."""
+def _resolved(grid: Grid, point: Mapping[str, Any], tell: Callable[[str], object] | None = None) -> RunConfig:
+    """The configuration of a point, whatever the seeds that are no part of it; `tell` hears what `resolve` tells."""
     defense = point.get("defense", "nad")
     fields = {name: value for name, value in point.items() if name not in NAMED and name not in grid.variants}
     fields |= {_FIELDS[name]: point[name] for name in ("model", "attack_seed") if name in point}
     layers = [grid.base, *(nested(name, value) for name, value in fields.items())]
     layers += [_filled(layers[point[axis]], point) for axis, layers in grid.variants.items() if axis in point]
+    own = with_teachers([defense], set_of(layers))
     config = resolve(
         point.get("preset"),
         dataset=point.get("dataset"),
         recipe=point.get("recipe"),
-        overrides=[_of_defense(layer, defense) for layer in layers],
+        overrides=[_of_defenses(layer, own) for layer in layers],
         defenses=[defense],
+        tell=tell,
     )
     for each in config.defenses:
         if why := unmet(config, each):
@@ -222,11 +237,11 @@ def _filled(value: Any, point: Mapping[str, Any]) -> Any:
     return value.replace("{dataset}", str(point.get("dataset", "signs"))) if isinstance(value, str) else value
 
 
-def _of_defense(layer: Mapping[str, Any], defense: str) -> dict[str, Any]:
-    """A layer without what it says of other defenses."""
+def _of_defenses(layer: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """A layer without what it says of other defenses than these."""
     if "defenses" not in layer:
         return dict(layer)
-    own = {name: said for name, said in layer["defenses"].items() if name == defense}
+    own = {name: said for name, said in layer["defenses"].items() if name in names}
     return {**{name: said for name, said in layer.items() if name != "defenses"}, **({"defenses": own} if own else {})}
 
 

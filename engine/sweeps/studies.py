@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from engine.config import shelf
 from engine.config.complaints import explained
 from engine.config.layers import merge
+from engine.config.selection import in_full, that_may_be_set
 from engine.errors import RequestError
 from engine.events import ZOO
 from engine.settings import Section
@@ -125,9 +126,10 @@ class Study(Section):
             chosen[axis] = [str(each) for each in chosen[axis]]  # 0.05 of a command line is the "0.05" of a file
         own = dict(self.base)
         if "defenses" in own:  # of those it has; what is asked for beside it must fit
-            defenses = chosen.get("defense", ["nad"])
-            own["defenses"] = {name: said for name, said in own["defenses"].items() if name in defenses}
-        own = merge(own, base or {})
+            layers = [self.base, base or {}, *(layer for layers in self.variants.values() for layer in layers.values())]
+            kept = that_may_be_set(chosen.get("defense", ["nad"]), layers)
+            own["defenses"] = {name: said for name, said in own["defenses"].items() if name in kept}
+        own = merge(in_full(own), in_full(base or {}))
         ordered = {name: chosen[name] for name in (*NAMED, *chosen) if name in chosen}
         # The zoo does not have every suspect: those that it lacks are left out, and said so.
         lenient = ["attack_seed"] if own.get("suspect") == ZOO else []

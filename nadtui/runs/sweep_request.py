@@ -47,6 +47,7 @@ def build_grid(options: GridOptions) -> Grid:
         RequestError: one line with what is wrong, where, and what is allowed.
     """
     from engine.config.layers import merge, parse_override
+    from engine.config.selection import in_full
     from engine.sweeps import axes
     from engine.sweeps.grid import Grid
 
@@ -74,7 +75,7 @@ def build_grid(options: GridOptions) -> Grid:
             found[name] = axes.seeds(option, texts)
     base: dict[str, Any] = {} if options.suspect is None else {"suspect": suspect(options.suspect)}
     for text in options.settings:
-        base = merge(base, parse_override(text))
+        base = merge(base, in_full(parse_override(text)))
     if options.study is not None:
         from engine.sweeps.studies import load_study
 

@@ -43,7 +43,7 @@ class Nad(Taught):
 
         super().check(model, clean)
         teacher = None
-        if self.teacher.file is not None:
+        if self.teacher.path is not None:
             teacher = made(self.teacher, model, clean, 0, self.name)
         elif self.teacher.model is not None:
             teacher = settled(made(self.teacher, model, clean, 0, self.name), clean)

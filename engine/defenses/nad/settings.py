@@ -48,8 +48,8 @@ class TeacherSettings(Section):
     """With a rho, its steps are FT-SAM's."""
 
     @property
-    def of_the_suspect(self) -> bool:
-        """Whether the teacher is made of the suspect, in this run."""
+    def own(self) -> bool:
+        """Whether these settings make the teacher of the suspect: no file, other network or other defense does."""
         return self.file is None and self.model is None
 
     @property
@@ -88,8 +88,8 @@ class StudentSettings(Section):
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=64, lr=0.02)
     objective: ObjectiveSettings = ObjectiveSettings()
     start: Literal["suspect", "teacher"] = "suspect"
-    """Whose copy the student is at first; a teacher that was not made of the suspect is never copied: what it knows
-    would have come from elsewhere."""
+    """Whose copy the student is at first; a teacher that the defense does not make of the suspect itself is never
+    copied: what it knows would have come from elsewhere."""
     distance: DistanceSettings = DistanceSettings()
     """Kept from the suspect's weights while the student learns; its start is laid over the student's."""
     sharpness: SharpnessSettings = SharpnessSettings()

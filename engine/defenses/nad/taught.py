@@ -109,7 +109,7 @@ class Taught(Defense):
 
         for where in ("teacher", "distill"):
             self._distance(where, model, clean)
-        if self.teacher.file is not None or self.teacher.model is not None:
+        if self.teacher.path is not None or self.teacher.model is not None:
             made(self.teacher, model, clean, 0, self.name)
 
     def defend(self, port: Port) -> Work[nn.Module]:
@@ -151,11 +151,12 @@ class Taught(Defense):
         probe = batch_of(as_input(port.clean.images[:PROBE]), port.clean.labels[:PROBE])
         teacher = freeze((yield from self._teacher(port, f"{prefix}{self.taught_by}", data, probe.images)))
         wanted = self.distill.start == "teacher"
-        student = copy_of(teacher) if wanted and self.teacher.of_the_suspect else port.copy()
-        if wanted and not self.teacher.of_the_suspect:
+        student = copy_of(teacher) if wanted and self.teacher.own else port.copy()
+        if wanted and not self.teacher.own:
             yield Message(
-                text=f"{self.name}: the teacher is not made of the suspect, so that the student begins as the suspect: "
-                "settings for one that begins as its teacher may be too gentle for it (recipe classic has others)",
+                text=f"{self.name}: it does not make its teacher of the suspect itself, so the student begins as the "
+                "suspect: settings for one that begins as its teacher may be too gentle for it (recipe classic has "
+                "others)",
                 level="warning",
             )
         distance = self._distance("distill", port.suspect, probe.images)
@@ -205,7 +206,7 @@ class Taught(Defense):
         from engine.training.distance import Distance
 
         settings = getattr(self, where).distance
-        if not settings.active or (where == "teacher" and not self.teacher.of_the_suspect):
+        if not settings.active or (where == "teacher" and not self.teacher.own):
             return None
         return Distance.of_layers(settings, suspect, images, f"defenses.{self.name}.{where}.distance")
 

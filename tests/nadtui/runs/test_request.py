@@ -154,7 +154,7 @@ def test_a_student_whose_teacher_is_not_made_of_the_suspect_is_led_as_one_of_a_s
     """`default` leads a student gently that begins as its teacher: one that begins as the suspect would stay there."""
     config = build_config(RunOptions(preset="sig", dataset=dataset, **given))
     assert config.recipe == "classic"
-    assert "recipe classic, as the teacher of nad is not made of the suspect" in capsys.readouterr().err
+    assert "recipe classic, as nad does not make its teacher of the suspect itself" in capsys.readouterr().err
     student = config.defenses["nad"].distill
     assert student.start == "suspect" and student.training.lr >= 0.04
     named = build_config(RunOptions(preset="sig", dataset=dataset, recipe="default", **given))

@@ -22,7 +22,14 @@ def rows_of(study: Study, **axes: list) -> list[CellRow]:
     for cell in expand(study.grid(axes)).index.cells:
         rate = float(cell.axes.get("rate", 0.1))
         asr = (40.0 if cell.axes["defense"] == "nad" else 80.0) * (1 - rate)
-        figures = {"acc": 90 - 10 * rate, "asr": asr, "ra": 50.0, "base": 1.0, "seconds": 9.0, "image_steps": 8_000.0}
+        figures = {
+            "acc": 90 - 10 * rate,
+            "asr": asr,
+            "ra": 50.0,
+            "base": 1.0,
+            "seconds": 9.0,
+            "image_steps": 8_000.0,
+        }
         named = {name: cell.axes[name] for name in NAMED}
         before = {"suspect_acc": 90.0, "suspect_asr": 100.0}
         found.append(

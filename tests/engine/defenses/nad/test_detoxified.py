@@ -89,10 +89,10 @@ def test_weights_of_zero_are_no_fine_tuning_where_the_teacher_leads_otherwise():
 
 
 @pytest.mark.parametrize("teacher", [{"model": "wrn-10-1"}, {"file": "teacher.safetensors"}])
-def test_a_teacher_that_is_not_made_of_the_suspect_has_no_old_weights(teacher):
+def test_a_teacher_that_is_not_made_own_has_no_old_weights(teacher):
     settings = {"teacher": {"distance": {"weight": 1, "layers": ["nowhere"]}, **teacher}}
     defense = Nad.model_validate({**settings, "distill": {"start": "teacher"}})
-    assert not defense.teacher.of_the_suspect
+    assert not defense.teacher.own
     assert defense._distance("teacher", Tapped(0), as_input(port().clean.images)) is None
 
 

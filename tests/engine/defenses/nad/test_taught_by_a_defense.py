@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -15,15 +15,19 @@ from engine.control import Control
 from engine.defenses import DEFENSES
 from engine.defenses.base import Defense, Layer
 from engine.errors import RequestError, UnfitError
+from engine.models.finding import with_taps
 from engine.running.fitting import bearable
 from engine.running.plan import make_plan
 from engine.running.request import RunRequest
-from engine.sweeps.grid import Grid, expand
+from engine.sweeps.grid import Expanded, Grid, expand
 from engine.sweeps.index import extend, read
 from engine.sweeps.results import of_run, summary_of
+from engine.sweeps.studies import Study
+from nadtui.runs.sweep_request import GridOptions, build_grid
 from tests.tiny import finished, outcome, run_all, runs_in, tiny_config
 
 BY_FST = "defenses.nad.teacher.file=defense:fst"
+ADDED = "fst: added, as it makes a teacher"
 FEW = ("defenses.nad.distill.training.epochs=1", "evaluation.samples=1")
 
 
@@ -42,7 +46,7 @@ def test_it_runs_first_whether_it_was_asked_for_or_not():
     said: list[str] = []
     teacher = {"defenses": {"nad": {"teacher": {"file": "defense:fst"}}}}
     alone = resolve("badnets", overrides=[teacher], defenses=["nad"], tell=said.append)
-    assert list(alone.defenses) == ["fst", "nad"] and "fst: added, as it makes a teacher" in said
+    assert list(alone.defenses) == ["fst", "nad"] and ADDED in said
     assert alone.recipe == "classic"  # this teacher is made of the suspect, but its student does not begin as it
     both = resolve("badnets", overrides=[teacher], defenses=["nad", "clp", "fst"])
     assert list(both.defenses) == ["fst", "nad", "clp"]
@@ -142,3 +146,47 @@ def test_a_cell_of_a_sweep_is_of_the_student(tmp_path):
     summary = summary_of(runs_in(tmp_path / "runs")[0])
     assert [stage["stage"] for stage in summary["stages"]] == ["attack", "clp", "teacher", "nad"]
     assert of_run("cell", summary)["ra"] == summary["stages"][-1]["ra"]
+
+
+def cells_of(**axes: Any) -> Expanded:
+    return expand(Grid({"preset": ["badnets"], "defense": ["nad"], **axes.pop("axes", {})}, **axes))
+
+
+def test_a_cell_has_what_is_set_of_the_defense_that_teaches():
+    base = {"defenses": {"nad": {"teacher": "defense:fst"}, "fst": {"alpha": 0.5}}}
+    index = cells_of(base=base, axes={"defenses.fst.training.epochs": [3, 7]}).index
+    configs = [index.config(cell).defenses["fst"] for cell in index.cells]
+    assert [(fst.training.epochs, fst.alpha) for fst in configs] == [(3, 0.5), (7, 0.5)]
+    with pytest.raises(RequestError, match=r"defenses.fst: not among this sweep's defenses \(nad\)"):
+        cells_of(base={"defenses": {"fst": {"alpha": 0.5}}})
+    some = cells_of(
+        base={"defenses": {"fst": {"alpha": 0.5}}}, axes={"defenses.nad.teacher.file": [None, "defense:fst"]}
+    )
+    assert [list(some.index.config(cell).defenses) for cell in some.index.cells] == [["nad"], ["fst", "nad"]]
+    assert some.said == ("recipe classic, as nad does not make its teacher of the suspect itself", ADDED)
+
+
+def test_what_a_study_sets_of_the_defense_that_teaches_stays():
+    base = {"defenses": {"fst": {"alpha": 0.5}, "clp": {}}}
+    axes = {"preset": ["badnets"], "teacher": ["fst"]}
+    variants = {"teacher": {"fst": {"defenses": {"nad": {"teacher": "defense:fst"}}}}}
+    values = {"title": "t", "question": "q", "source": "s", "axes": axes, "base": base, "variants": variants}
+    index = expand(Study(name="mine", **values).grid()).index
+    assert index.config(index.cells[0]).defenses["fst"].alpha == 0.5
+
+
+def test_a_teacher_given_in_one_word_outlives_what_else_is_said_of_teachers(tmp_path):
+    (tmp_path / "mine.yaml").write_text("preset: badnets\ndefenses: {nad: {teacher: 'defense:fst'}}\n")
+    more = {"defenses": {"nad": {"teacher": {"objective": {"mixup": 0.0}}}}}
+    config = resolve(None, config_file=tmp_path / "mine.yaml", overrides=[more])
+    assert list(config.defenses) == ["fst", "nad"] and config.defenses["nad"].teacher.objective.mixup == 0.0
+    settings = ("defenses.nad.teacher=defense:fst", "defenses.nad.teacher.objective.mixup=0")
+    grid = build_grid(GridOptions(preset=["badnets"], settings=settings))
+    assert grid.base["defenses"]["nad"]["teacher"] == {"file": "defense:fst", "objective": {"mixup": 0}}
+
+
+def test_a_teacher_that_is_yet_to_be_made_is_not_looked_at_beforehand():
+    images = torch.rand(16, 3, 32, 32)
+    network = with_taps(models.build("mobilenet-v2@0.5", 10, 0, size=(32, 32)), images)
+    nad = resolve("badnets", overrides=[{"defenses": {"nad": {"teacher": "defense:fst"}}}]).defenses["nad"]
+    nad.check(network, images)

@@ -123,7 +123,7 @@ def test_a_student_wrn_16_1_follows_a_teacher_wrn_10_1(tmp_path):
     assert list(done) == ["attack", "teacher", "nad"] and done["teacher"].cached
     # The default recipe's student begins as its teacher, which this one cannot.
     said = [event.text for event in events if isinstance(event, ev.Message) and event.level == "warning"]
-    assert any("nad: the teacher is not made of the suspect, so that the student begins" in each for each in said)
+    assert any("nad: it does not make its teacher of the suspect itself, so the student" in each for each in said)
     folder = runs_in(tmp_path / "whole")[0]
     weights, about = load_weights(folder / "checkpoints" / "teacher.safetensors")
     assert all(torch.equal(value, weights[name]) for name, value in load_weights(Path(file))[0].items())
