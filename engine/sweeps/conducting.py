@@ -20,11 +20,11 @@ from engine.record.listing import head
 from engine.running.plan import SUSPECT
 from engine.sweeps import members, results, tries
 from engine.sweeps.crews import LOST, Crew
-from engine.sweeps.estimating import Spent
 from engine.sweeps.index import Cell, Index, Keep
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RUNS
 from engine.sweeps.members import Member
+from engine.sweeps.spent import Spent
 from engine.sweeps.working import BUSY, DONE, FOREIGN, STOPPED
 
 POLL_S = 0.25
@@ -73,7 +73,7 @@ class Conductor:
         self._threads = threads if threads is not None else crew.threads
         self._typed = typed
         self._cells = {cell.id: cell for cell in index.cells}
-        self._spent = Spent(index)
+        self._spent = Spent()
         self._wish: Wish | None = None
         self._paused = False
         self._running: dict[Future[dict[str, Any]], Cell] = {}
@@ -294,7 +294,7 @@ class Conductor:
         hands = min(self._slots + len(self._elsewhere), len(left))
         now = time.monotonic()
         under_way = {cell.id: now - self._since[cell.id] for cell in self._running.values()}
-        expected = self._spent.expected(left, self._ready, under_way)
+        expected = self._spent.expected(left, under_way)
         return None if expected is None or not hands else expected / hands
 
     def _died(self, cell: Cell) -> Step:

@@ -1,4 +1,4 @@
-"""How long cells will take: by what this machine has measured, or by those of the sweep that are finished.
+"""How long cells will take, by what this machine has measured.
 
 A measure counts for cells that have as much of the same work to do.
 
@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,72 +64,6 @@ def measured(folders: Iterable[Path]) -> dict[Key, float]:
             for key, seconds in _of(head.path, head.summary or {}):
                 found[key].append(seconds)
     return {key: statistics.fmean(values) for key, values in found.items()}
-
-
-class Spent:
-    """What the finished cells of one sweep took, by what they did."""
-
-    def __init__(self, of: Index) -> None:
-        self._of = of
-        self._kinds: dict[int, Key] = {}
-        self._seconds: dict[Key, list[float]] = defaultdict(list)
-        self._training: dict[Key, list[float]] = defaultdict(list)
-
-    def note(self, cell: Cell, seconds: float | None, training: float | None) -> None:
-        """A cell took that long, in seconds, of which so many its suspect's training; None where that was not noted, or
-        the cell trained none."""
-        if seconds is not None:
-            self._seconds[self._kind(cell)].append(seconds - (training or 0.0))
-        if training is not None:
-            self._training[_of_suspect(self._of.templates[cell.template])].append(training)
-
-    def dearest_first(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those first of whose kind none is finished, which may take any time; as they stood where they are alike."""
-        return sorted(cells, key=self._expected, reverse=True)
-
-    def expected(
-        self, cells: Iterable[Cell], ready: Collection[str] = (), under_way: Mapping[str, float] | None = None
-    ) -> float | None:
-        """Seconds that these cells take one after the other, those of an unknown kind as long as the known kinds on
-        average; None where none is known.
-
-        Args:
-            cells: those that are not finished.
-            ready: suspects that need no training any more; each of the others is trained once.
-            under_way: how long cells have been at work, in seconds, by id.
-        """
-        if not self._seconds:
-            return None
-        begun, trained, seconds = under_way or {}, set(ready), 0.0
-        defended, training = _Usual(self._seconds), _Usual(self._training)
-        for cell in sorted(cells, key=lambda cell: cell.id not in begun):  # who is at work has its suspect in hand
-            takes = defended.of(self._kind(cell))
-            template = self._of.templates[cell.template]
-            if template["suspect"] == TRAINED and cell.suspect not in trained:
-                trained.add(cell.suspect)
-                takes += training.of(_of_suspect(template))
-            seconds += max(0.0, takes - begun.get(cell.id, 0.0))
-        return seconds
-
-    def _expected(self, cell: Cell) -> float:
-        taken = self._seconds.get(self._kind(cell))
-        return statistics.median(taken) if taken else math.inf
-
-    def _kind(self, cell: Cell) -> Key:
-        if cell.template not in self._kinds:
-            self._kinds[cell.template] = _of_defense(self._of.templates[cell.template], str(cell.axes["defense"]))
-        return self._kinds[cell.template]
-
-
-class _Usual:
-    """What things of a kind take: the median of its kind, or the mean of the kinds where that is unknown."""
-
-    def __init__(self, taken: Mapping[Key, Sequence[float]]) -> None:
-        self._known = {kind: statistics.median(values) for kind, values in taken.items()}
-        self._mean = statistics.fmean(self._known.values()) if self._known else 0.0
-
-    def of(self, kind: Key) -> float:
-        return self._known.get(kind, self._mean)
 
 
 def runs_of(sweep: Path) -> Path:

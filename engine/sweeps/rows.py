@@ -51,6 +51,10 @@ class CellRow:
     """What made-up triggers do, by trigger; empty where that was not measured."""
     verified: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     """Erased, or only asleep: by test the figures of it; empty where that was not measured."""
+    suspect: str = ""
+    """The same for all cells of one suspect."""
+    training_seconds: float | None = None
+    """How many of its seconds were its suspect's; None where the run trained none."""
     axes: Mapping[str, Any] = field(default_factory=dict)
     """The values of all axes by name, those above included, further fields by their dotted path."""
 
@@ -101,6 +105,7 @@ def _finished(cell: Cell, line: Mapping[str, Any]) -> CellRow:
         **{name: cell.axes[name] for name in NAMED},
         **{name: line[name] for name in results.FIGURES},
         seconds=line["seconds"],
+        training_seconds=line["training_seconds"],
         image_steps=line["image_steps"],
         shadow=line.get("shadow", {}),
         verified=line.get("verified", {}),
@@ -108,6 +113,7 @@ def _finished(cell: Cell, line: Mapping[str, Any]) -> CellRow:
         run=cell.id,
         cell=cell.id,
         **{f"suspect_{name}": before[name] for name in results.FIGURES},
+        suspect=cell.suspect,
         axes=cell.axes,
     )
 
@@ -131,5 +137,6 @@ def _unfinished(cell: Cell, run: Path | None, tried: tries.Tried | None) -> Cell
         suspect_acc=None if found is None else found.acc_before,
         suspect_asr=None if found is None else found.asr_before,
         error=tried.said if tried is not None and given_up else "",
+        suspect=cell.suspect,
         axes=cell.axes,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.record.state import RunState
+from engine.sweeps.index import Cell
+from engine.sweeps.spent import Spent
 from nadtui import formatting
 from nadtui.runs.sweep_report import SweepReport, report
 from nadtui.runs.sweep_table import shown
@@ -58,14 +59,21 @@ class SweepLook:
         states = [self.cells[cell].status for each in self.workers for cell in each.cells if cell in self.cells]
         return bool(states) and all(state == RunState.PAUSED for state in states)
 
-    @property
+    @cached_property
     def seconds_left(self) -> float | None:
-        """By the cells that are done and the hands that there are; None where either is missing."""
-        took = [row.seconds for row in self.cells.values() if row.seconds is not None]
-        hands = sum(len(each.cells) for each in self.workers)
-        if not took or not hands or self.paused:
+        """By what the finished cells took and how many are at work; None where either is missing."""
+        begun = {cell: self.now - since for each in self.workers for cell, since in each.cells.items()}
+        if not begun or self.paused:
             return None
-        return statistics.fmean(took) * (len(self.cells) - self.done) / hands
+        spent, left = Spent(), []
+        for row in self.cells.values():
+            cell = Cell(row.cell, row.axes, 0, row.suspect)
+            if row.finished:
+                spent.note(cell, row.seconds, row.training_seconds)
+            elif not (row.unfit or row.status == RunState.FAILED):
+                left.append(cell)
+        expected = spent.expected(left, begun)
+        return None if expected is None else expected / len(begun)
 
     def said(self) -> str:
         """`412 of 5,000 cells, 3 failed, 2 at work, about 1:12:00 left`."""

@@ -48,8 +48,8 @@ def test_a_look_says_how_far_it_is(sweep):
         cell = next(row.cell for row in found.report.rows if not row.finished)
         member.take(lambda busy: cell)
         found = look(sweep, now=time.time() + 34)
-        took = sum(row.seconds for row in found.cells.values() if row.finished) / 10
-        assert found.seconds_left == pytest.approx(6 * took)
+        took = [row.seconds for row in found.cells.values() if row.finished]
+        assert 6 * min(took) - 34 <= found.seconds_left <= 6 * max(took)
         assert found.said().startswith("10 of 16 cells, 1 at work, about ")
         assert "badnets fine-tuning, subset 0, suspect 0, since 0:3" in next(found.at_work())
 
