@@ -228,13 +228,20 @@ def _axes_of(config: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _merged(old: Index, new: Index) -> Index:
-    """The old cells that the new ones do not stand for, then the new ones.
+    """The old points that the new grid does not have, then the new ones: points of one run share their cell.
 
     The old templates keep their places, those included that no cell has any more: whoever is cut off between writing
     templates and cells, or reads between them, has cells that mean what they meant.
     """
-    ids, points = {cell.id for cell in new.cells}, {_key(cell.axes) for cell in new.cells}
-    staying = [cell for cell in old.cells if cell.id not in ids and _key(cell.axes) not in points]
+    points = {_key(cell.axes) for cell in new.cells}
+    # A cell that the new grid calls by other axes is meant anew; by the same ones with other values, it is shared.
+    named = {(cell.id, frozenset(cell.axes)) for cell in new.cells}
+    ids = {cell.id for cell in new.cells}
+    staying = [
+        cell
+        for cell in old.cells
+        if _key(cell.axes) not in points and (cell.id not in ids or (cell.id, frozenset(cell.axes)) in named)
+    ]
     templates = list(old.templates)
     known = {_key(template): place for place, template in enumerate(templates)}
     places: list[int] = []

@@ -31,6 +31,8 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
     """
     run = Path(folder) / RUNS / cell
     stages = _stages(run)
+    if not stages:  # no summary in sight, as on a file system that shows other hosts' files late: nothing is known yet
+        return
     shared = {each["stage"]: each["sha256"] for each in stages if each.get("role") == "suspect"}
     last = [stages[-1]["stage"]] if stages else []
     staying = {"all": [each["stage"] for each in stages], "last": [*shared, *last], "none": []}[keep]

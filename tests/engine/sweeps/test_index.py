@@ -142,3 +142,17 @@ def test_cells_whose_grid_is_gone_stay(tmp_path: Path):
     assert [cell.axes["preset"] for cell in put(tmp_path / "s", preset=["blend"], seed=[0]).cells] == [
         *("badnets", "badnets", "sig", "sig", "blend"),
     ]
+
+
+def test_points_of_one_run_stay_when_another_grid_has_some_of_them(tmp_path: Path):
+    """Fine-tuning has no beta: the same run answers for each."""
+    axes = {"defense": ["fine-tuning", "nad"], "seed": [0]}
+    put(tmp_path, **axes, **{"defenses.nad.distill.beta": [500, 1000]})
+    for beta in ([500], [2000]):
+        put(tmp_path, **axes, **{"defenses.nad.distill.beta": beta})
+    found = [(cell.axes["defense"], cell.axes["defenses.nad.distill.beta"]) for cell in index.read(tmp_path).cells]
+    assert sorted(found) == sorted([(name, beta) for name in axes["defense"] for beta in (500, 1000, 2000)] * 2)
+    assert len({cell.id for cell in index.read(tmp_path).cells}) == 2 * (1 + 3)
+    put(tmp_path, **axes)
+    left = [cell.axes for cell in index.read(tmp_path).cells if cell.axes["defense"] == "fine-tuning"]
+    assert [list(each) for each in left] == [[*index.NAMED]] * 2, "a run that is called by other axes is meant anew"

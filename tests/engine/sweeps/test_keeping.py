@@ -140,3 +140,11 @@ def test_a_cell_whose_result_was_not_written_down_is_settled_when_somebody_looks
     cells = index.extend(tmp_path / "s", expand(made).index, made.to_dict()).cells
     finish(tmp_path / "s", cells[0].id)
     assert reasons(tmp_path / "s", expand(made).index)[0].said == "done"
+
+
+@pytest.mark.parametrize("keep", ["all", "last", "none"])
+def test_of_a_run_without_a_summary_in_sight_nothing_goes(tmp_path: Path, keep: Keep):
+    run = finished(tmp_path, "a")
+    (run / SUMMARY).unlink()
+    settle(tmp_path, "a", keep)
+    assert kept(run) == {name for name, _, _ in STAGES}
