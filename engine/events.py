@@ -6,7 +6,7 @@ Frozen dataclasses, numbered and timed when recorded; how a line has them is `en
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -69,15 +69,6 @@ class PlannedStage:
     """Whose stage it is; empty = the suspect's."""
     needs: tuple[str, ...] = ()
     """Names of the stages whose models it stands on."""
-
-
-def foremost(plan: Sequence[PlannedStage]) -> str | None:
-    """The stage of the purified model that stands for a run where there is room for one: the first that no other
-    defense stands on; None where there is none."""
-    leaned_on = {(need, stage.defense) for stage in plan for need in stage.needs}
-    purified = [stage for stage in plan if stage.role == "purified"]
-    alone = [one for one in purified if not any(need == one.name and by != one.defense for need, by in leaned_on)]
-    return next((stage.name for stage in alone or purified), None)
 
 
 @dataclass(frozen=True, kw_only=True)

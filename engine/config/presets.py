@@ -139,7 +139,7 @@ def _usual(top: Mapping[str, Any], tell: Callable[[str], object] | None) -> str:
     """The recipe where none is named: a student that does not begin as its teacher is led as one of a suspect."""
     for name, values in _table(top, "defenses").items():
         said = values.get("teacher") if isinstance(values, Mapping) else None
-        teacher = said if isinstance(said, Mapping) else {"file": said}
+        teacher = said if isinstance(said, Mapping) else {}
         if teacher.get("file") is not None or teacher.get("model") is not None:
             if tell is not None:
                 tell(f"recipe {CLASSIC}, as {name} does not make its teacher of the suspect itself")

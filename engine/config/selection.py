@@ -105,9 +105,9 @@ def that_may_be_set(names: Collection[str], layers: Iterable[Mapping[str, Any]])
 
 
 def teacher_in(settings: Any) -> str | None:
-    """The defense that makes the teacher by these settings of another."""
+    """The defense that makes the teacher by these settings of another, which are in full."""
     said = settings.get("teacher") if isinstance(settings, Mapping) else None
-    file = said.get("file") if isinstance(said, Mapping) else said
+    file = said.get("file") if isinstance(said, Mapping) else None
     return defense_of(file) if isinstance(file, str) else None
 
 

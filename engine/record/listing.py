@@ -29,10 +29,10 @@ from engine.events import (
     RunStopped,
     StageFinished,
     StageStarted,
-    foremost,
 )
 from engine.places import expanded
 from engine.plain import plain
+from engine.record.foremost import foremost
 from engine.record.layout import CONFIG, RECORD, SUMMARY, looks_like_run
 from engine.record.liveness import is_running
 from engine.record.reading import decode_lines, read_settings, read_summary

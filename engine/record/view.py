@@ -39,8 +39,8 @@ from engine.events import (
     StageStarted,
     Step,
     Verified,
-    foremost,
 )
+from engine.record.foremost import foremost
 from engine.record.stage_view import StageView
 from engine.record.state import RunState
 

@@ -139,8 +139,8 @@ def _check(grid: Grid) -> None:
 
 def _check_set(grid: Grid) -> None:
     """Refuse fields of defenses that no cell has: neither as its own, nor to make a teacher."""
-    fields = [(name, value) for name, values in grid.axes.items() if name not in NAMED for value in values]
-    layers = [grid.base, *(nested(name, value) for name, value in fields if name not in grid.variants)]
+    axes = {name: values for name, values in grid.axes.items() if name.startswith("defenses.")}
+    layers = [grid.base, *(nested(name, value) for name, values in axes.items() for value in values)]
     # A variant may be of defenses that were left out of its study.
     variants = [layer for layers in grid.variants.values() for layer in layers.values()]
     defenses = grid.axes.get("defense", ["nad"])

@@ -34,8 +34,7 @@ def settle(folder: Path, cell: str, keep: Keep) -> None:
     if not stages:  # no summary in sight, as on a file system that shows other hosts' files late: nothing is known yet
         return
     shared = {each["stage"]: each["sha256"] for each in stages if each.get("role") == "suspect"}
-    last = [stages[-1]["stage"]] if stages else []
-    staying = {"all": [each["stage"] for each in stages], "last": [*shared, *last], "none": []}[keep]
+    staying = {"all": [each["stage"] for each in stages], "last": [*shared, stages[-1]["stage"]], "none": []}[keep]
     try:
         _drop_others(run, staying)
         if keep != "all":

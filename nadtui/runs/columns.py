@@ -142,7 +142,8 @@ def sources(
     for after in purified or [{}]:
         defense = after.get("defense", "")
         own = [stage for stage in stages if defense and stage.get("defense") == defense]
-        whole = [stage for stage in stages if defense and stage.get("defense") in standing_on(defense, config)]
+        defenses = standing_on(defense, config)
+        whole = [stage for stage in stages if defense and stage.get("defense") in defenses]
         yield {
             "summary": summary,
             "config": config,

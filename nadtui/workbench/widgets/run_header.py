@@ -51,7 +51,8 @@ def outcome(view: RunView) -> str:
     if not done:
         return ""
     purified = [stage for stage in done if stage.role == "purified"]
-    last = view.foremost if view.foremost in done else purified[0] if purified else done[-1]
+    known = [view.foremost] if view.foremost is not None and view.foremost.metrics is not None else purified
+    last = (known or done[-1:])[0]
     before, after = done[0].metrics, last.metrics
     assert before is not None and after is not None
     figures = {"ASR": (before.asr, after.asr), "ACC": (before.acc, after.acc)}
