@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def choose(device: str = "auto", precision: str = "auto") -> Device:
         raise RequestError(f"device = {device}: allowed: auto, {', '.join(available)}")
     if not available[device]:
         there = ", ".join(name for name, has in available.items() if has)
-        raise RequestError(f"device = {device}: this machine has {there}")
+        raise AbsentError(f"device = {device}: this machine has {there}")
     fast = _fast_bf16(device)
     if precision == "auto":
         precision = "bf16" if fast else "fp32"
     if precision == "bf16" and device == "mps":
-        raise RequestError("precision = bf16: on mps only fp32 is supported")
+        raise AbsentError("precision = bf16: on mps only fp32 is supported")
     if device == "cuda":
         # torch rounds the inputs of fp32 convolutions to 10 bits there unless it is told not to.
         torch.backends.cudnn.allow_tf32 = precision != "fp32"

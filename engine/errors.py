@@ -15,6 +15,11 @@ class UnfitError(RequestError):
     """The network can bear none of the defenses that were asked for: there is no such figure, rather than a failure."""
 
 
+class AbsentError(RequestError):
+    """The request may be right, but not here: what it names is not on this machine (a data set, a file, a device, a
+    package), is another there, or may not be used by this process (a network's file that nobody typed)."""
+
+
 class StageError(Exception):
     """A stage cannot go on (a loss that is not finite, a dead tap); the run is marked failed.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,7 +77,7 @@ def image_files(folder: str) -> list[Path]:
     root = Path(folder)
     where = f"attack.reflection_folder = {folder!r}"
     if not root.is_dir():
-        raise RequestError(f"{where}: no such folder")
+        raise AbsentError(f"{where}: no such folder")
     try:
         # Named one by one: rglob passes over folders that cannot be read without a word.
         next(iter(root.iterdir()), None)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.overheard import listening
 from engine.registry import Registry, warn
 from engine.storage.paths import data_dir
@@ -118,7 +118,7 @@ def _module(name: str) -> str:
             return _FILE
         raise RequestError(f"data set {name!r} is {_what(path)}; it is not a .npz file; {_allowed()}")
     if len(path.parts) > 1 or path.suffix:
-        raise RequestError(f"data set {name!r}: no such file or folder; {_allowed()}")
+        raise AbsentError(f"data set {name!r}: no such file or folder; {_allowed()}")
     near = difflib.get_close_matches(name.lower(), SOURCES, n=1)
     hint = f": did you mean {near[0]}?" if near else ";"
     raise RequestError(f"unknown data set {name!r}{hint} {_allowed()}")

@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from engine.data.base import Progress
-from engine.errors import RequestError
+from engine.errors import AbsentError
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def downloading(name: str, remedy: str, folder: Path, progress: Progress) -> Ite
             yield
     except (OSError, RuntimeError, RecursionError, http.client.HTTPException) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RequestError(
+        raise AbsentError(
             f"{name} is not in {folder} and could not be downloaded ({reason}); {remedy} there, or set "
             "NADTUI_DATA to a folder that holds it"
         ) from error

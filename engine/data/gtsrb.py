@@ -9,7 +9,7 @@ from engine.data import npz
 from engine.data.base import DataRequest, ImageData, Progress, assemble
 from engine.data.decode import ImageFiles, decode_part
 from engine.data.download import downloading
-from engine.errors import RequestError
+from engine.errors import AbsentError
 from engine.storage import paths
 
 CLASS_NAMES = (
@@ -92,7 +92,7 @@ def _files(folder: Path, part: str) -> ImageFiles:
         # torchvision counts the folders that are there; their names are the classes the test part refers to.
         return ImageFiles(files, torch.tensor([int(file.parent.name) for file in files]))
     except (RuntimeError, OSError, KeyError, ValueError) as error:
-        raise RequestError(
+        raise AbsentError(
             f"{folder / 'gtsrb'} is not a whole copy of GTSRB as torchvision stores it ({error}); complete or remove it"
         ) from error
 

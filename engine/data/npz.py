@@ -12,7 +12,7 @@ from engine.data.array_names import Roles, roles
 from engine.data.arrays import images_from_arrays, labels_from_arrays
 from engine.data.base import DataRequest, ImageData, Note, Progress, assemble, check_lengths, cut
 from engine.data.subset import split_off
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 
 # All that numpy and zipfile raise on files that are damaged, encrypted, or no npz files at all.
 _UNREADABLE = (
@@ -87,7 +87,7 @@ def _understood(found: Roles, path: Path) -> list[Note]:
 def _arrays(path: Path, progress: Progress) -> tuple[Roles, dict[str, np.ndarray]]:
     """The arrays that are wanted of a file, by the names that they have there, and which is what."""
     if not path.exists():
-        raise RequestError(f"no such file: {path}")
+        raise AbsentError(f"no such file: {path}")
     reading = ""
     try:
         if not look.holds_arrays(path):

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.places import expanded
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class NetworkFile:
         try:
             return self.path.read_bytes()
         except OSError as error:
-            raise _wrong(self.name, f"{self.path} cannot be read ({error.strerror or error})") from None
+            why = f"{self.path} cannot be read ({error.strerror or error})"
+            raise _wrong(self.name, why, AbsentError) from None
 
     def digest(self) -> str:
         """SHA-256 of the content, in hex; what the file imports does not count. Raises as `read` does."""
@@ -63,7 +64,8 @@ class NetworkFile:
                 in it, an exception with its place, or something that is no network.
         """
         if not typed:
-            raise _wrong(self.name, f"a network's file is executed only when it is typed: --model {self.name}")
+            why = f"a network's file is executed only when it is typed: --model {self.name}"
+            raise _wrong(self.name, why, AbsentError)
         from torch import nn
 
         content = self.read()
@@ -120,8 +122,8 @@ def check_logits(network: nn.Module, images: Tensor, classes: int) -> None:
     raise _wrong(name, f"it gives {given} for {len(images)} images, not {len(images)}x{classes} logits")
 
 
-def _wrong(name: str, why: str) -> RequestError:
-    return RequestError(f"model.name = {name!r}: {why}")
+def _wrong(name: str, why: str, kind: type[RequestError] = RequestError) -> RequestError:
+    return kind(f"model.name = {name!r}: {why}")
 
 
 def _called(make: Callable[..., Any], classes: int) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.models.families import Family
 from engine.models.scale import Size
 
@@ -18,7 +18,7 @@ def _build(name: str, *, classes: int, size: Size) -> nn.Module:
     try:
         import timm
     except ImportError as error:
-        raise RequestError(f"{where}: timm is not installed: pip install 'nadtui[timm]'") from error
+        raise AbsentError(f"{where}: timm is not installed: pip install 'nadtui[timm]'") from error
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, timm.list_models(), n=1)
         hint = f", did you mean 'timm:{near[0]}'" if near else ""

@@ -24,6 +24,8 @@ STALE_S = 10.0
 """A heartbeat older than this, in seconds, is nobody's."""
 CLOCK_S = 60.0
 """Seconds after which a file system is asked again what time it is."""
+LOOK_S = 1.0
+"""The same, before a heart is said to be still."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,14 @@ def _is_fresh(path: Path, heartbeat: Heartbeat) -> bool:
     This host's own clock may be hours off. Who may not write there, and so cannot ask that clock, takes his own for
     the first look; from the second on it counts whether the heart was seen to beat.
     """
-    offset = _clock_offset(path)
+    for asked_anew_s in (CLOCK_S, LOOK_S):  # this host's clock may have been set since that one was asked
+        offset = _clock_offset(path, asked_anew_s)
+        if offset is None:
+            break
+        if abs(time.time() + offset - heartbeat.beat) < STALE_S:
+            return True
     if offset is not None:
-        return abs(time.time() + offset - heartbeat.beat) < STALE_S
+        return False
     now, known = time.monotonic(), _watched.get(path)
     if known is not None and known.beat == heartbeat.beat:
         return known.alive and now - known.since < STALE_S
@@ -138,14 +145,15 @@ _offsets: dict[int, tuple[float, float | None]] = {}
 """By file system: when its clock was asked, and how far it is ahead of this host's."""
 
 
-def _clock_offset(folder: Path) -> float | None:
-    """Seconds that the file system's clock is ahead of this host's, asked once a minute; None = not to be had."""
+def _clock_offset(folder: Path, anew_s: float) -> float | None:
+    """Seconds that the file system's clock is ahead of this host's, by an answer no older than that many seconds; None
+    = not to be had."""
     try:
         system, now = folder.stat().st_dev, time.monotonic()
     except OSError:
         return None
     asked, offset = _offsets.get(system, (-math.inf, None))
-    if offset is None or now - asked > CLOCK_S:
+    if offset is None or now - asked > anew_s:
         stamp = _stamp(folder)
         offset = None if stamp is None else stamp - time.time()
         _offsets[system] = now, offset

@@ -16,7 +16,7 @@ from engine import zoo
 from engine.config.run import RunConfig
 from engine.data.base import ImageData, fingerprint
 from engine.data.clean import CleanImages
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.events import Event, RunStarted, StageFinished
 from engine.models import foreign
 from engine.record.folder import RunFolder
@@ -76,7 +76,7 @@ def check_files(started: RunStarted | None, config: RunConfig) -> dict[str, dict
             if was is None:
                 continue  # whatever reads it says so, in its own words
             why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else error
-            raise RequestError(f"the {what} cannot be read any more: {why}; the run began with {_file(was)}") from None
+            raise AbsentError(f"the {what} cannot be read any more: {why}; the run began with {_file(was)}") from None
         if was is not None and was["sha256"] != now[what]["sha256"]:
             raise _changed(what, _file(was), _file(now[what]), now[what]["path"])
     return {what: each for what, each in now.items() if each["files"]}
@@ -110,7 +110,7 @@ def check_clean(started: RunStarted | None, clean: CleanImages) -> None:
     was = started.dataset.get("clean_fingerprint") if started is not None else None
     now = fingerprint(clean.images, clean.labels)
     if isinstance(was, str) and was != now:
-        raise RequestError(f"the clean images are not those the run began with: then {_short(was)}, now {_short(now)}")
+        raise AbsentError(f"the clean images are not those the run began with: then {_short(was)}, now {_short(now)}")
 
 
 def check_stages(recorded: Sequence[Event], folder: RunFolder) -> None:
@@ -134,8 +134,8 @@ def _check_weights(what: str, file: Path, was: str) -> None:
         raise RequestError(f"{said}; without that file the stage is done again")
 
 
-def _changed(what: str, was: str, now: str, where: str) -> RequestError:
-    return RequestError(f"the {what} is not the one the run began with: then {was}, now {now}: {where}")
+def _changed(what: str, was: str, now: str, where: str) -> AbsentError:
+    return AbsentError(f"the {what} is not the one the run began with: then {was}, now {now}: {where}")
 
 
 def _file(known: Mapping[str, Any]) -> str:

@@ -34,7 +34,7 @@ from pathlib import Path
 import platformdirs
 from filelock import FileLock, Timeout
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.places import expanded
 from engine.storage.paths import of_user, write_atomically
 
@@ -108,7 +108,7 @@ def check_threads(threads: int | None, available: int | None = None) -> int:
     """
     count = len(processors()) if available is None else available
     if threads is not None and not 1 <= threads <= count:
-        raise RequestError(f"threads = {threads}: this machine has {count} processors; allowed: 1 to {count}")
+        raise AbsentError(f"threads = {threads}: this machine has {count} processors; allowed: 1 to {count}")
     return threads or count
 
 

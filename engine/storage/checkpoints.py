@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.plain import utf8
 from engine.storage.contents import open_checkpoint
 from engine.storage.paths import named_in_letters, write_atomically
@@ -163,7 +163,7 @@ def _check_readable(path: Path) -> None:
         with path.open("rb") as file:
             empty = not file.read(1)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
-        raise RequestError(f"no such file: {path}") from None
+        raise AbsentError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if empty:

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from engine.errors import RequestError
+from engine.errors import AbsentError, RequestError
 from engine.storage.looks import cause
 from engine.storage.paths import named_in_letters
 from engine.storage.pickles.machine import RunsThingsError
@@ -78,7 +78,7 @@ def _head(path: Path) -> tuple[bytes, int]:
         with path.open("rb") as file:
             head, size = file.read(HEAD), path.stat().st_size
     except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character makes a ValueError
-        raise RequestError(f"no such file: {path}") from None
+        raise AbsentError(f"no such file: {path}") from None
     except OSError as error:
         raise RequestError(f"cannot read {path}: {error.strerror or error}") from error
     if not head:

@@ -7,7 +7,7 @@ join. Free of torch.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,22 +15,25 @@ from typing import Any, Literal
 
 from engine.control import Wish
 from engine.errors import RequestError
-from engine.record.layout import SUMMARY
 from engine.record.listing import head
 from engine.running.plan import SUSPECT
 from engine.sweeps import members, results, tries
 from engine.sweeps.crews import LOST, Crew
-from engine.sweeps.index import Cell, Index, Keep
+from engine.sweeps.index import Cell, Index, read_head
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RUNS
 from engine.sweeps.members import Member
 from engine.sweeps.spent import Spent
-from engine.sweeps.working import BUSY, DONE, FOREIGN, STOPPED
+from engine.sweeps.working import ABSENT, BUSY, DONE, FOREIGN, FULL, STOPPED
 
 POLL_S = 0.25
 """Seconds within which a wish is answered."""
 AGAIN_S = 2.0
 """Seconds until a cell is looked at again that another process has."""
+LOOK_S = 10.0
+"""Seconds between two looks at what others have done of a sweep that has no workers."""
+UNBORN = 3
+"""Workers in a row, for each that there can be at a time, that may end before they begin with their cell."""
 LAST = 4
 """Cells a worker that are the last ones of a sweep: of them the dearest go first, so that no worker is long without
 work at the end while another has a long cell in hand."""
@@ -60,7 +63,6 @@ class Conductor:
         index: Index,
         crew: Crew,
         *,
-        keep: Keep,
         threads: int | None = None,
         typed: Collection[str] = (),
     ) -> None:
@@ -69,7 +71,6 @@ class Conductor:
         self._folder = Path(folder)
         self._index = index
         self._crew = crew
-        self._keep = keep
         self._threads = threads if threads is not None else crew.threads
         self._typed = typed
         self._cells = {cell.id: cell for cell in index.cells}
@@ -81,6 +82,7 @@ class Conductor:
         """By cell: when it began last."""
         self._slots = 1
         """How many the crew took at a time when it was looked at last."""
+        self._looked = time.monotonic()
         self._elsewhere: frozenset[str] = frozenset()
         """Cells that other processes had in hand when they were looked at last."""
         self._later: dict[str, float] = {}
@@ -90,6 +92,20 @@ class Conductor:
         self._done: set[str] = set()
         self._set_aside: dict[str, bool] = {}
         """Cells that came to no figure; whether that is a failure."""
+        self._not_here: dict[int, tuple[Cell, str]] = {}
+        """By template: a cell that was tried, and why this process leaves all of them to others."""
+        self._told: set[str] = set()
+        """Of these reasons those that were told."""
+        self._unborn = 0
+        """Workers in a row that ended before they began with their cell."""
+        self._any = False
+        """Whether any cell came to its end here."""
+
+    @property
+    def typed(self) -> Sequence[str]:
+        """Those of the sweep's networks whose files a person typed: nobody else may go on with their cells."""
+        there = {template["model"]["name"] for template in self._index.templates}
+        return [name for name in self._typed if name in there]
 
     @property
     def failed(self) -> int:
@@ -111,7 +127,7 @@ class Conductor:
         Raises:
             RequestError: a worker would come to other results, or the folder cannot be written; nothing was run.
         """
-        self._look()
+        yield from self._look()
         left = [cell for cell in self._cells.values() if self._is_left(cell.id)]
         if left:
             self._crew.check([self._text(self._index.config(cell)) for cell in _one_a_template(left)], self._folder)
@@ -120,14 +136,18 @@ class Conductor:
                     yield from self._handed_out(member)
                 finally:
                     self._call_off()
+            yield from self._look()  # at what others finished meanwhile, or were cut off from noting down
+            if self._not_here and not self._any:
+                raise RequestError(next(iter(self._not_here.values()))[1])
+            yield from self._tell_what_is_not_here()
 
-    def _look(self) -> None:
-        """What is done and what has failed, as the folder says."""
+    def _look(self) -> Iterator[Step]:
+        """What is done and what has failed, as the folder says; that some of it cannot be tidied up."""
         known = results.read(self._folder)
         unwritten = results.unwritten(self._folder, self._cells, known)
         for line in unwritten:
-            settle(self._folder, line["cell"], self._keep)
-        results.write(self._folder, unwritten)
+            yield from self._settled(self._cells[line["cell"]])
+        results.write_lacking(self._folder, unwritten)
         for line in (*known.values(), *unwritten):
             self._note(line)
         self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
@@ -141,6 +161,10 @@ class Conductor:
     def _is_left(self, cell: str) -> bool:
         return cell not in self._done and cell not in self._set_aside
 
+    def _is_ours(self, cell: str) -> bool:
+        """Whether it is left, and can be done here."""
+        return self._is_left(cell) and self._cells[cell].template not in self._not_here
+
     def _handed_out(self, member: Member) -> Iterator[Step]:
         while True:
             self._heed(member)
@@ -151,14 +175,21 @@ class Conductor:
                 self._since[cell.id] = time.monotonic()
                 self._running[self._submitted(cell)] = cell
                 yield self._step("began", cell)
-            if not self._running and (self._wish == "stop" or not any(map(self._is_left, self._cells))):
+            if not self._running and (self._wish == "stop" or not any(map(self._is_ours, self._cells))):
                 return
             if not self._running:
                 time.sleep(POLL_S)
+                yield from self._looked_anew()
                 continue
             ended, _ = wait(self._running, timeout=POLL_S, return_when=FIRST_COMPLETED)
             for future in ended:
                 yield from self._concluded(self._running.pop(future), future, member)
+
+    def _looked_anew(self) -> Iterator[Step]:
+        """While nobody is there to be given a cell: whether other processes have done them."""
+        if not self._slots and time.monotonic() - self._looked > LOOK_S:
+            self._looked = time.monotonic()
+            yield from self._look()
 
     def _looked_for_slots(self) -> int:
         """Once for each cell, before it is taken: workers may come and go with each look."""
@@ -203,12 +234,14 @@ class Conductor:
         making = {suspect for suspect in making if not self._is_ready(suspect, busy)}
         for name in dict.fromkeys([*members.first(self._folder), *self._in_turn(busy)]):
             cell = self._cells.get(name)
-            if cell is None or not self._is_left(name) or name in busy or self._later.get(name, 0) > now:
+            if cell is None or not self._is_ours(name) or name in busy or self._later.get(name, 0) > now:
                 continue
-            if (self._folder / RUNS / name / SUMMARY).is_file():
-                self._done.add(name)  # another process was faster
+            if cell.suspect in making:
+                continue
+            if results.line_of(self._folder, name) is not None:
+                self._done.add(name)  # another process was faster, and notes it down
                 self._ready.add(cell.suspect)
-            elif cell.suspect not in making and not self._gave_up(name):
+            elif not self._gave_up(name):
                 return name
         return None
 
@@ -254,40 +287,84 @@ class Conductor:
             died = tries.of(self._folder, cell.id).silent and self._crew.is_gone(cell.id)
             yield self._died(cell) if died else self._step("stopped", cell, "its worker cannot be reached")
         except self._crew.deaths:
-            yield self._died(cell)
+            yield self._died(cell) if tries.of(self._folder, cell.id).silent else self._never_began(cell)
+        except RequestError as problem:  # what a worker sent back cannot be put here
+            yield from self._full(cell, str(problem))
+        except OSError as problem:  # a worker cannot keep what was sent to it
+            yield from self._ended(cell, {"code": FULL, "error": str(problem)})
         else:
+            self._unborn = 0
             yield from self._ended(cell, told)
         finally:
             member.give_back(cell.id)
 
     def _ended(self, cell: Cell, told: dict[str, Any]) -> Iterator[Step]:
-        if told["code"] == DONE:
+        code, error = told["code"], told["error"]
+        self._any |= code not in (ABSENT, BUSY)
+        if code == DONE:
             yield from self._finished(cell)
-        elif told["code"] == STOPPED:
+        elif code == STOPPED:
             yield self._step("stopped", cell, "it goes on where it was")
-        elif told["code"] == BUSY:
+        elif code == BUSY:
             self._later[cell.id] = time.monotonic() + AGAIN_S
-        elif told["code"] == FOREIGN:
-            raise RequestError(f"{self._folder}: cell {cell.id}: {told['error']}")
+        elif code == FOREIGN:
+            raise RequestError(f"{self._folder}: cell {cell.id}: {error}")
+        elif code in (ABSENT, FULL):
+            yield from self._unable(cell, code, error)
         else:
-            self._set_aside[cell.id] = told["code"] != tries.UNFIT
-            yield self._step("failed" if self._set_aside[cell.id] else "n/a", cell, told["error"])
+            self._set_aside[cell.id] = code != tries.UNFIT
+            yield self._step("failed" if self._set_aside[cell.id] else "n/a", cell, error)
+
+    def _unable(self, cell: Cell, code: int, error: str) -> Iterator[Step]:
+        """It is no fault of the cell's: another worker may be able to do it, or another process."""
+        if self._crew.dismiss(cell.id, error):
+            yield self._step("stopped", cell, "its worker is left out")
+        elif code == FULL:
+            yield from self._full(cell, error)
+        else:
+            self._not_here[cell.template] = cell, error
+            yield from self._tell_what_is_not_here()
+
+    def _tell_what_is_not_here(self) -> Iterator[Step]:
+        """Each reason once, and none before anything was run: it may be all that there is to say."""
+        if not self._any:
+            return
+        for cell, error in list(self._not_here.values()):
+            if error not in self._told:
+                self._told.add(error)
+                yield self._step("stopped", cell, f"not here: {error}")
+
+    def _full(self, cell: Cell, error: str) -> Iterator[Step]:
+        """Nothing can be written: every further cell would come to the same."""
+        self._wish = "stop"
+        yield self._step("stopped", cell, error)
+
+    def _never_began(self, cell: Cell) -> Step:
+        """A worker that ended as it was being made, by a signal to all processes for one: the cell is not to blame."""
+        self._unborn += 1
+        if self._unborn > UNBORN * max(self._slots, 1):
+            raise RequestError(f"{self._folder}: workers end before they begin, {self._unborn} in a row")
+        self._later[cell.id] = time.monotonic() + AGAIN_S
+        return self._step("stopped", cell, "its worker ended before it began")
 
     def _finished(self, cell: Cell) -> Iterator[Step]:
-        problem = ""
-        try:
-            settle(self._folder, cell.id, self._keep)
-        except RequestError as error:
-            problem = str(error)
-        lines = results.unwritten(self._folder, [cell.id], ())
-        results.write(self._folder, lines)
-        for line in lines:
-            self._note(line)
+        line = results.line_of(self._folder, cell.id)
+        if line is None:  # told of before it can be seen, as on a file system that shows other hosts' files late
+            self._later[cell.id] = time.monotonic() + AGAIN_S
+            return
+        yield from self._settled(cell)
+        results.write(self._folder, [line])
+        self._note(line)
         self._done.add(cell.id)
         self._ready.add(cell.suspect)
-        if problem:
-            yield self._step("note", cell, problem)
         yield replace(self._step("finished", cell), seconds_left=self._seconds_left())
+
+    def _settled(self, cell: Cell) -> Iterator[Step]:
+        """Have only the checkpoints stay that are to, by what the folder says now: a person may change it meanwhile."""
+        try:
+            settle(self._folder, cell.id, read_head(self._folder)["keep"])
+        except RequestError as error:
+            yield self._step("note", cell, str(error))
 
     def _seconds_left(self) -> float | None:
         left = [cell for name, cell in self._cells.items() if self._is_left(name)]

@@ -10,9 +10,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +24,10 @@ from engine.running import mailbox
 from engine.running.processor_queue import SHARES
 from engine.sweeps import working
 from engine.sweeps.layout import RUNS
+
+HANG_UP = {getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name)}
+MEANT_FOR_ALL = {signal.SIGINT, signal.SIGTERM, *HANG_UP}
+"""Signals that a terminal or a batch system sends to a whole group of processes."""
 
 
 class Crew(Protocol):
@@ -52,6 +58,9 @@ class Crew(Protocol):
     def is_gone(self, cell: str) -> bool:
         """Whether the worker that had this cell, and ended with one of `LOST`, is known to be there no more."""
 
+    def dismiss(self, cell: str, why: str) -> bool:
+        """Have the worker that had this cell last do no more, where others can be had; whether they can."""
+
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """Ask those who are at work on these cells to pause, to go on, or to stop at the next step."""
 
@@ -79,6 +88,10 @@ class Here:
 
     def is_gone(self, cell: str) -> bool:
         """It is this process."""
+        return False
+
+    def dismiss(self, cell: str, why: str) -> bool:
+        """There is no other."""
         return False
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
@@ -116,6 +129,10 @@ class Processes:
         """One that dies is told of by its future."""
         return False
 
+    def dismiss(self, cell: str, why: str) -> bool:
+        """What one of them lacks all of this machine lack."""
+        return False
+
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""
         leave_word(folder, cells, wish)
@@ -141,14 +158,17 @@ class _Pools(Executor):
         return future
 
     def _submitted(self, place: int, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
-        pool = self._pools[place] or self._begun(place)
-        try:
-            return pool.submit(fn, *args, **kwargs)
-        except BrokenProcessPool:  # its process has died since
+        pool, last = self._pools[place], self._busy[place]
+        if pool is not None and not _has_failed(last):
+            with suppress(BrokenProcessPool):  # its process has died since
+                return pool.submit(fn, *args, **kwargs)
+        if pool is not None:
             pool.shutdown(wait=False)
+        with _signals_held_back():
             return self._begun(place).submit(fn, *args, **kwargs)
 
     def _begun(self, place: int) -> ProcessPoolExecutor:
+        """A pool; its process begins with the first call."""
         context = multiprocessing.get_context("spawn")  # of a forked process's threads, torch's too, only one goes on
         pool = ProcessPoolExecutor(
             1, mp_context=context, initializer=_begin_worker, initargs=(dict(self._environments[place]),)
@@ -163,12 +183,39 @@ class _Pools(Executor):
                 pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
+def _has_failed(call: Future[Any] | None) -> bool:
+    """Whether a cell failed in a process: what broke may be the process's, as all of CUDA is after some errors."""
+    if call is None or call.cancelled() or call.exception() is not None:
+        return False
+    told = call.result()
+    return isinstance(told, dict) and told["code"] == working.FAILED
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A process that is made meanwhile hears of a signal to all of them once it knows what to make of it, not before:
+    it would end. Windows has no such signals."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else it would be begun meanwhile, and let the signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, MEANT_FOR_ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker(environment: dict[str, str]) -> None:
-    """In a worker: what is its own, before torch is loaded. A terminal's Ctrl-C is for the process that hands out."""
+    """In a worker: what is its own, before torch is loaded. What a terminal wants is told to the process that hands
+    out."""
     os.environ.update(environment)
     os.dup2(2, 1)  # what a package prints is no result
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, *HANG_UP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: working.steer("stop"))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, MEANT_FOR_ALL)
     threading.Thread(target=_end_with_parent, name="nadtui-orphan", daemon=True).start()
 
 

@@ -149,8 +149,9 @@ class DaskCrew:
                 return
             try:
                 values = call.result()
-                if values["packed"] is not None:
-                    unpack(values.pop("packed"), folder / RUNS)
+                packed = values.pop("packed")
+                if packed is not None:
+                    _put(packed, folder)
                 tries.ended(folder, cell, values["code"], values["error"])
             except BaseException as error:  # whatever it is, whoever waits must hear of it
                 told.set_exception(error)
@@ -165,6 +166,14 @@ class DaskCrew:
         """Whether the scheduler, if it answers, knows its worker no more."""
         there = self._asked_there()
         return there is not None and cell in self._last and self._last[cell] not in there
+
+    def dismiss(self, cell: str, why: str) -> bool:
+        """Leave its worker out as long as it is there: others have what it lacks, or may come."""
+        address = self._last[cell]
+        self._sees.pop(address, None)
+        self._refused.add(address)
+        warn(f"worker {address} is left out: {why}")
+        return True
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders, and a call where those are not seen."""
@@ -200,6 +209,7 @@ class DaskCrew:
                     self._refused.add(address)
                     warn(f"worker {address} is left out: {problem}")
         self._sees = {address: sees for address, sees in self._sees.items() if address in there}
+        self._refused &= set(there)  # one that comes back may be another by then
         for address, future in list(self._busy.values()):
             if address not in there:
                 future.cancel()
@@ -244,6 +254,18 @@ class DaskCrew:
             yield str(token.absolute())
         finally:
             token.unlink(missing_ok=True)
+
+
+def _put(packed: bytes, folder: Path) -> None:
+    """Put what came back where it belongs.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    try:
+        unpack(packed, folder / RUNS)
+    except OSError as error:
+        raise RequestError(f"{folder / RUNS}: cannot be written: {error.strerror or error}") from error
 
 
 def _asked(client: Any, address: str, texts: list[str], token: str) -> dict[str, Any]:

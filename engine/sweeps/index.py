@@ -135,8 +135,8 @@ def extend(folder: Path, new: Index, grid: Mapping[str, Any]) -> Index:
     return whole
 
 
-def keep_from_now(folder: Path, keep: Keep) -> bool:
-    """Have these checkpoints stay, whatever was said before; whether that is another word.
+def keep_from_now(folder: Path, keep: Keep) -> None:
+    """Have these checkpoints stay, whatever was said before: also for the processes that are at work by now.
 
     Raises:
         RequestError: it is no sweep's folder, or cannot be written.
@@ -144,10 +144,8 @@ def keep_from_now(folder: Path, keep: Keep) -> bool:
     check_sweep(folder)
     with held(folder):
         head = read_head(folder)
-        other = head["keep"] != keep
-        if other:
+        if head["keep"] != keep:
             _write_head(Path(folder), {**head, "keep": keep})
-    return other
 
 
 def _write_head(folder: Path, head: Mapping[str, Any]) -> None:

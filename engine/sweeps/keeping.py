@@ -63,13 +63,19 @@ def _drop_products(run: Path) -> None:
 
 
 def settle_all(folder: Path, keep: Keep) -> None:
-    """The same of every cell that is finished by now.
+    """The same of every cell that is finished by now; weights of which no run has a copy any more go, too.
 
     Raises:
         RequestError: as of one.
     """
     for cell in results.read(folder):
         settle(folder, cell, keep)
+    try:
+        for one in (Path(folder) / SHARED).glob("*.safetensors"):
+            if one.stat().st_nlink == 1:
+                one.unlink()
+    except OSError as error:
+        raise RequestError(f"{Path(folder) / SHARED}: cannot be written: {error.strerror or error}") from error
 
 
 def _drop_others(run: Path, staying: Collection[str]) -> None:
@@ -92,7 +98,10 @@ def _share(file: Path, one: Path) -> None:
         if not one.exists():
             _linked(file, one)
         elif not one.samefile(file):
-            _linked(one, file)
+            try:
+                _linked(one, file)
+            except FileNotFoundError:  # another process has just dropped it: no run had a copy
+                _linked(file, one)
     except OSError as error:
         if error.errno not in LINKLESS:
             raise

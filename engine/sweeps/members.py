@@ -25,7 +25,7 @@ from engine.control import Wish
 from engine.errors import RequestError
 from engine.record.layout import HEARTBEAT
 from engine.record.layout import LOCK as ALIVE
-from engine.record.liveness import Beat, is_running, own_heartbeat
+from engine.record.liveness import Beat, is_running, own_heartbeat, read_heartbeat
 from engine.running import mailbox
 from engine.storage.paths import write_atomically
 from engine.sweeps.layout import MEMBERS, held
@@ -35,6 +35,8 @@ HAND = "cells.json"
 FIRST = "first.json"
 PROGRAM = "program"
 """Which version a member is of."""
+FORGOTTEN_S = 86_400.0
+"""Seconds after which nobody waits any more for another host's member that does not seem to live."""
 
 
 class Member:
@@ -158,8 +160,19 @@ def _others(sweep: Path, own: Path) -> Iterator[Path]:
             continue
         if is_running(path):
             yield path
-        else:
+        elif _is_dead(path):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_dead(path: Path) -> bool:
+    """Whether a member that does not seem to live will not be seen again. One of another host may be asleep, or its
+    clock be another: it is known by its lock there alone."""
+    heartbeat = read_heartbeat(path)
+    if heartbeat is not None and heartbeat.host == socket.gethostname():
+        return True
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > FORGOTTEN_S
+    return False
 
 
 def _folders(sweep: Path) -> list[Path]:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from engine.record.listing import head
 from engine.record.reading import read_events
-from engine.record.state import RunState
 from engine.record.view import fold
 from engine.sweeps import index, results, tries
 from engine.sweeps.index import Cell, Index
@@ -66,7 +65,7 @@ def reasons(folder: Path, new: Index, *, retry: bool = False) -> list[Reason]:
 
 
 def _begun(cell: Cell, run: Path) -> Reason:
-    if head(run).status in (RunState.RUNNING, RunState.QUEUED):
+    if head(run).status.alive:
         return Reason(cell, "running", "running")
     stage = fold(read_events(run).events).stage
     where = f" at {stage.name}, epoch {int(stage.epoch)}" if stage is not None else ""

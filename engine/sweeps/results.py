@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -102,14 +101,17 @@ def run_folders(folder: Path) -> set[str]:
 
 def unwritten(folder: Path, cells: Collection[str], known: Collection[str]) -> list[dict[str, Any]]:
     """The lines of finished cells that the file lacks: somebody was cut off between a run's end and its line."""
-    lines = []
-    for cell in sorted(run_folders(folder).intersection(cells).difference(known)):
-        run = Path(folder) / RUNS / cell
-        with suppress(RequestError):  # damaged: its run says so itself
-            summary = summary_of(run)
-            if summary is not None:
-                lines.append(of_run(cell, summary))
-    return lines
+    lacking = sorted(run_folders(folder).intersection(cells).difference(known))
+    return [line for cell in lacking if (line := line_of(folder, cell)) is not None]
+
+
+def line_of(folder: Path, cell: str) -> dict[str, Any] | None:
+    """The line of a cell by its run's summary; None where there is none, or a damaged one."""
+    try:
+        summary = summary_of(Path(folder) / RUNS / cell)
+    except RequestError:  # its run says so itself
+        return None
+    return None if summary is None else of_run(cell, summary)
 
 
 def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -121,6 +123,18 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     if lines:
         with held(folder):
             append_lines(Path(folder) / RESULTS, lines)
+
+
+def write_lacking(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add those of the lines that the file lacks: of cells that another process may be just about to note down.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    if lines:
+        with held(folder):
+            there = {line["cell"] for line in read_lines(Path(folder) / RESULTS) if _is_whole(line)}
+            append_lines(Path(folder) / RESULTS, [line for line in lines if line["cell"] not in there])
 
 
 def _finite(value: Any) -> float | None:

@@ -6,6 +6,8 @@ Text goes in and plain values come out, so that any executor can carry it. Free 
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import traceback
 from collections.abc import Iterator
@@ -15,14 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.control import Control, Stopped, Wish
-from engine.errors import RecordError, RequestError, UnfitError
-from engine.record.layout import SUMMARY
+from engine.errors import AbsentError, RecordError, RequestError, StageError, UnfitError
+from engine.record.folder import RunFolder
+from engine.record.layout import CONFIG, RECORD, SUMMARY
 from engine.record.liveness import is_running
+from engine.record.reading import read_events
+from engine.record.summary import summarize
+from engine.record.view import fold
 from engine.sweeps import tries
 from engine.sweeps.layout import RUNS, SUSPECTS
+from engine.sweeps.results import summary_of
 from engine.sweeps.sameness import other_images
 
 if TYPE_CHECKING:
+    from engine.events import RunStarted
     from engine.running.request import RunRequest
 
 DONE, FAILED, WRONG, STOPPED = 0, 1, 2, 130
@@ -31,6 +39,13 @@ BUSY = 75
 """Another process is at work on its run: to be asked again later."""
 FOREIGN = 76
 """This worker's images are others than those of the sweep's other cells: nothing was run, and nothing should be."""
+ABSENT = 77
+"""What the cell needs is not where this worker is, or may not be used by it: nothing was run, another worker may."""
+FULL = 78
+"""Nothing can be written any more where this worker is: it can go on with no cell, and every one can be resumed."""
+
+_UNWRITABLE = [os.strerror(each) for each in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)]
+"""What a system says of a disk on which nothing can be written, whatever it is."""
 
 _under_way: set[Control] = set()
 
@@ -50,15 +65,35 @@ def carry_out(text: str, folder: str, cell: str, *, shares: bool = True, typed: 
     """
     root = Path(folder)
     run = root / RUNS / cell
-    if (run / SUMMARY).is_file():
-        return {"run": cell, "code": DONE, "error": ""}
-    if is_running(run):
+    if is_running(run) and not (run / SUMMARY).is_file():
         return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
-    tries.began(root, cell)
-    with _listening() as control:
-        code, error = _carried_out(_Order(text, root, cell, shares, typed), control)
-    tries.ended(root, cell, code, error)
+    try:
+        if _is_done(run):
+            return {"run": cell, "code": DONE, "error": ""}
+        tries.began(root, cell)
+        with _listening() as control:
+            code, error = _carried_out(_Order(text, root, cell, shares, typed), control)
+        tries.ended(root, cell, code, error)
+    except (RequestError, StageError, OSError) as problem:  # not the cell's: the sweep's folder cannot be written
+        code, error = FULL, str(problem)
     return {"run": cell, "code": code, "error": error}
+
+
+def _is_done(run: Path) -> bool:
+    """Whether a run has its summary; a damaged one is made anew, or dropped where the record is of no finished run.
+
+    Raises:
+        StageError, OSError: it cannot be written.
+    """
+    try:
+        return summary_of(run) is not None
+    except RequestError:
+        view = fold(read_events(run).events)
+    if view.finished is None:
+        (run / SUMMARY).unlink(missing_ok=True)
+        return False
+    RunFolder(run).write_summary(summarize(view))
+    return True
 
 
 def steer(wish: Wish) -> None:
@@ -91,6 +126,8 @@ class _Order:
         from engine.config.run import validate
         from engine.running.request import RunRequest
 
+        if not any((self.run / name).is_file() for name in (CONFIG, RECORD)):  # a folder that is no run's, or none
+            shutil.rmtree(self.run, ignore_errors=True)
         return RunRequest(
             config=validate(read_yaml(self.text), f"cell {self.cell}"),
             out=self.root / RUNS,
@@ -112,6 +149,16 @@ def _listening() -> Iterator[Control]:
 
 
 def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
+    """How the cell ends, and what is to be said of it; what is no fault of its own is told apart."""
+    code, error = _run(order, control)
+    if code in (FAILED, WRONG) and any(said in error for said in _UNWRITABLE):
+        code = FULL
+    if code == FOREIGN:  # whoever has the right images begins it anew
+        shutil.rmtree(order.run, ignore_errors=True)
+    return code, error
+
+
+def _run(order: _Order, control: Control) -> tuple[int, str]:
     from engine.events import RunFailed, RunFinished, RunStarted
     from engine.running.pipeline import run
 
@@ -120,9 +167,8 @@ def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
         with contextlib.closing(run(order.request(), control)) as events:
             for event in events:
                 if isinstance(event, RunStarted):
-                    error = other_images(order.root, event.config, event.dataset)
-                    if error:
-                        code = FOREIGN
+                    code, error = _compared(order.root, event)
+                    if code != STOPPED:
                         break
                 elif isinstance(event, RunFailed):
                     code, error = FAILED, event.message
@@ -133,14 +179,26 @@ def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
     except UnfitError as problem:
         return tries.UNFIT, str(problem)
     except RequestError as problem:
-        return (BUSY if is_running(order.run) else WRONG), str(problem)
+        return (BUSY if is_running(order.run) else ABSENT if _is_absent(problem) else WRONG), str(problem)
     except RecordError as problem:
         return FAILED, str(problem)
     except Exception as mistake:  # ours: it is set aside with its error, and the other cells go on
         return FAILED, f"{type(mistake).__name__}: {mistake} ({_place(mistake)})"
-    if code == FOREIGN:  # whoever has the right images begins it anew
-        shutil.rmtree(order.run, ignore_errors=True)
     return code, error
+
+
+def _compared(root: Path, begun: RunStarted) -> tuple[int, str]:
+    """How a cell ends whose images cannot be those of the sweep's others; as if it was stopped where they are."""
+    try:
+        error = other_images(root, begun.config, begun.dataset)
+    except RequestError as problem:
+        return FULL, str(problem)
+    return (FOREIGN if error else STOPPED), error
+
+
+def _is_absent(problem: BaseException | None) -> bool:
+    """Whether that, or what it came of, is no fault of the request's."""
+    return problem is not None and (isinstance(problem, AbsentError) or _is_absent(problem.__cause__))
 
 
 def _place(mistake: BaseException) -> str:

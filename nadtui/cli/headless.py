@@ -99,7 +99,7 @@ def follow(job: Job, view: RunView, runs: Path, *, json: bool, sort: str = side_
         RequestError: the job found the request wrong before it began its record.
     """
     recorded = False
-    with _stoppable(job) as request, _display(view) as display:
+    with stoppable(job.stop) as request, _display(view) as display:
         job.start()
         for event in job.events(timeout=POLL):
             request.announce()
@@ -118,8 +118,9 @@ def follow(job: Job, view: RunView, runs: Path, *, json: bool, sort: str = side_
 
 
 @contextmanager
-def _stoppable(job: Job) -> Iterator[StopRequest]:
-    request = StopRequest(job.stop)
+def stoppable(stop: Callable[[], None]) -> Iterator[StopRequest]:
+    """Have `stop` called, within the block, when a person or a system wants this process to end."""
+    request = StopRequest(stop)
     numbers = [signal.SIGINT, signal.SIGTERM]
     if HANG_UP is not None and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # as nohup has it
         numbers.append(HANG_UP)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import statistics
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,13 +13,14 @@ from engine.errors import RequestError
 from nadtui import diagnostics, formatting
 from nadtui.cli import output
 from nadtui.cli.exits import ExitCode
-from nadtui.cli.headless import StopRequest
+from nadtui.cli.headless import stoppable
 
 if TYPE_CHECKING:
     from engine.sweeps.conducting import Conductor, Step
     from engine.sweeps.crews import Crew
     from engine.sweeps.index import Index, Keep
     from engine.sweeps.rows import CellRow
+    from nadtui.runs.sweep_groups import Group
     from nadtui.runs.sweep_request import GridOptions
 
 LISTED = 60
@@ -153,14 +151,14 @@ def see_through(
             asked = {cell.id for cell in cells.cells}
             cells = index.extend(folder, cells, grid)
             cells = cells if others else cells.only(asked)
-        if keep is not None and index.keep_from_now(folder, cast("Keep", keep)):
+        if keep is not None:  # also where that was the word before: somebody may have been cut off in the midst of it
+            index.keep_from_now(folder, cast("Keep", keep))
             settle_all(folder, cast("Keep", keep))
         if retry:
             tries.forget(folder, [name for name, tried in tries.all_of(folder).items() if tried.said])
-        staying = cast("Keep", index.read_head(folder)["keep"])
         typed = [network(name) for name in hiring.typed]
-        conductor = Conductor(folder, cells, crew, keep=staying, threads=hiring.threads, typed=typed)
-        with _stoppable(conductor) as request:
+        conductor = Conductor(folder, cells, crew, threads=hiring.threads, typed=typed)
+        with stoppable(conductor.stop) as request:
             for step in conductor.run():
                 request.announce()
                 _tell(step)
@@ -182,17 +180,6 @@ def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
     return grid.to_dict(), found.index
 
 
-@contextmanager
-def _stoppable(conductor: Conductor) -> Iterator[StopRequest]:
-    request = StopRequest(conductor.stop)
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _tell(step: Step) -> None:
     """A line of what happened; that a cell begins is nothing to tell."""
     if step.what == "began" or step.cell is None:
@@ -205,7 +192,7 @@ def _tell(step: Step) -> None:
 
 def conclude(folder: Path, conductor: Conductor) -> ExitCode:
     """Say what is left to do, and how; the command's exit code."""
-    name = formatting.quoted(folder)
+    name = " --model ".join(map(formatting.quoted, [folder, *conductor.typed]))  # else their files are not executed
     if not conductor.complete:
         diagnostics.note(f"to go on: nadtui sweep --resume {name}")
         return ExitCode.INTERRUPTED
@@ -231,14 +218,16 @@ def show(folder: Path, *, watch: bool) -> ExitCode:
     return ExitCode.DONE
 
 
-def _counts(found: list[CellRow]) -> str:
-    counts = Counter(row.status for row in found)
+def _counts(found: Sequence[CellRow]) -> str:
+    """How many cells are how far; points of the grid that come to the same cell count once."""
+    counts = Counter({row.cell: row.status for row in found}.values())
     return ", ".join(f"{count} {status}" for status, count in counts.most_common())
 
 
 def _show(found: list[CellRow]) -> None:
     """The cells, many of them by what they have alike but their seeds; and how many there are of each state."""
     from nadtui.cli import tables
+    from nadtui.runs.sweep_groups import Group
 
     apart = ("seed", "attack_seed") if len(found) > LISTED else ()
     names = [name for name in dict.fromkeys(name for row in found for name in row.axes) if name not in apart]
@@ -248,7 +237,7 @@ def _show(found: list[CellRow]) -> None:
     for place, row in enumerate(found):
         own = () if apart else (str(place),)
         groups.setdefault((*(str(row.axes.get(name, "")) for name in columns), *own), []).append(row)
-    lines = [[*key[: len(columns)], *map(_mean, _figures(of)), _cost(of), _state(of)] for key, of in groups.items()]
+    lines = [[*key[: len(columns)], *_figures(Group({}, tuple(of))), _state(of)] for key, of in groups.items()]
     if alike:
         output.line(", ".join(f"{name} {found[0].axes[name]}" for name in alike))
     head = [*columns, "ACC", "ASR", "ACC before", "ASR before", "RA", "seconds", "image steps", "status"]
@@ -256,19 +245,13 @@ def _show(found: list[CellRow]) -> None:
     output.line(_counts(found))
 
 
-def _figures(of: list[CellRow]) -> Iterator[list[float | None]]:
+def _figures(of: Group) -> Iterator[str]:
+    """Means over suspects, each the mean over its clean subsets."""
     for name in ("acc", "asr", "suspect_acc", "suspect_asr", "ra", "seconds"):
-        yield [getattr(row, name) for row in of]
-
-
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{statistics.fmean(known):.1f}" if known else ""
-
-
-def _cost(of: list[CellRow]) -> str:
-    known = [row.image_steps for row in of if row.image_steps is not None]
-    return formatting.count(statistics.fmean(known)) if known else ""
+        mean = of.mean(name)
+        yield "" if mean is None else f"{mean:.1f}"
+    steps = of.mean("image_steps")
+    yield "" if steps is None else formatting.count(steps)
 
 
 def _state(of: list[CellRow]) -> str:

@@ -45,6 +45,9 @@ class Scripted:
         self.asked: list[Wish] = []
         self.gone: set[str] = set()
         """Cells whose worker is there no more."""
+        self.dismissed: list[str] = []
+        self.others = False
+        """Whether there are more workers than the one that was dismissed."""
         self._script = script
 
     def check(self, texts: Sequence[str], folder: Path) -> None:
@@ -57,6 +60,10 @@ class Scripted:
 
     def is_gone(self, cell: str) -> bool:
         return cell in self.gone
+
+    def dismiss(self, cell: str, why: str) -> bool:
+        self.dismissed.append(cell)
+        return self.others
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         self.asked.append(wish)
@@ -72,7 +79,7 @@ class Scripted:
             raise code
         if code == 0:
             finish(folder, cell)
-        error = {1: "it diverged", 3: "it cannot be had"}.get(code, "")
+        error = {1: "it diverged", 3: "it cannot be had", 77: "no data here", 78: "disk full"}.get(code, "")
         tries.ended(folder, cell, code, error)
         return {"run": cell, "code": code, "error": error}
 
@@ -88,7 +95,7 @@ def finish(folder: Path, cell: str) -> None:
 def sweep(folder: Path, crew: Scripted, **axes: Any) -> Conductor:
     """A sweep of three seeds, ready to be seen through."""
     grid = Grid({"preset": ["badnets"], "seed": [0, 1, 2], **axes})
-    return Conductor(folder, extend(folder, expand(grid).index, grid.to_dict()), crew, keep="last")
+    return Conductor(folder, extend(folder, expand(grid).index, grid.to_dict()), crew)
 
 
 def seen_through(conductor: Conductor) -> list[Step]:

@@ -66,7 +66,7 @@ def test_a_job_whose_time_is_up_is_handed_in_anew_and_its_cells_go_on(
     folder = tmp_path / "sweep"
     said = []
     try:
-        conductor = Conductor(folder, index.extend(folder, expand(made).index, made.to_dict()), crew, keep="last")
+        conductor = Conductor(folder, index.extend(folder, expand(made).index, made.to_dict()), crew)
         for step in conductor.run():
             said.append(step.what)
             if said.count("finished") == 1 and step.what == "finished":

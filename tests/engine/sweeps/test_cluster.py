@@ -50,12 +50,12 @@ def test_a_run_is_the_same_on_a_worker_and_comes_back_whole_where_no_folder_is_s
     tmp_path: Path, crew: DaskCrew, monkeypatch: pytest.MonkeyPatch
 ):
     here, seen, unseen = tmp_path / "here", tmp_path / "seen", tmp_path / "unseen"
-    list(Conductor(here, begun(here), Here(1), keep="last").run())
-    list(Conductor(seen, begun(seen), crew, keep="last").run())
+    list(Conductor(here, begun(here), Here(1)).run())
+    list(Conductor(seen, begun(seen), crew).run())
     assert crew.shares
     crew._sees = dict.fromkeys(crew._sees, False)
     monkeypatch.setattr(crew, "check", lambda texts, folder: None)
-    list(Conductor(unseen, begun(unseen), crew, keep="last").run())
+    list(Conductor(unseen, begun(unseen), crew).run())
     assert table(here) == table(seen) == table(unseen)
     run = unseen / RUNS / rows(unseen)[0].cell
     assert checkpoint_file(run, "fine-tuning").is_file() and tries.all_of(unseen) == {}
@@ -76,7 +76,7 @@ def test_a_worker_with_another_program_or_other_images_is_refused_before_anythin
     monkeypatch.setattr(dask_crew, "identity", lambda texts, token="": {**there, "images": {"signs": "1" * 64}})
     monkeypatch.setattr(dask_crew, "_asked", lambda *_: {**there, "images": {"signs": "1" * 64}, **changed})
     with pytest.raises(RequestError, match=said):
-        list(Conductor(tmp_path / "s", begun(tmp_path / "s"), crew, keep="last").run())
+        list(Conductor(tmp_path / "s", begun(tmp_path / "s"), crew).run())
     assert list((tmp_path / "s" / RUNS).iterdir()) == []
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
+from collections.abc import Container
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import RequestError
+from engine.record.layout import HEARTBEAT, checkpoint_file
+from engine.record.liveness import own_heartbeat
 from engine.sweeps import conducting, members, tries
 from engine.sweeps.conducting import Conductor
-from engine.sweeps.index import read
-from engine.sweeps.layout import MEMBERS
+from engine.sweeps.index import keep_from_now, read
+from engine.sweeps.layout import MEMBERS, RUNS
 from engine.sweeps.rows import rows
 from tests.engine.sweeps.scripted_crew import DiedError, Scripted, finish, seen_through, sweep
 
@@ -135,7 +140,7 @@ def test_of_the_last_cells_several_workers_begin_with_the_dearest(tmp_path: Path
 def test_two_processes_share_a_sweep_and_neither_has_a_cell_of_the_other(tmp_path: Path):
     first = sweep(tmp_path / "s", Scripted(slots=1), seed=list(range(8)), attack_seed=[0, 1])
     crew = Scripted(slots=1)
-    second = Conductor(tmp_path / "s", read(tmp_path / "s"), crew, keep="last")
+    second = Conductor(tmp_path / "s", read(tmp_path / "s"), crew)
     joined = threading.Thread(target=lambda: list(second.run()))
     joined.start()
     list(first.run())
@@ -152,10 +157,17 @@ def test_a_member_that_died_has_nothing_in_hand_and_one_that_lives_is_heard(tmp_
     dead = folder / MEMBERS / "host-1-dead"
     dead.mkdir(parents=True)
     (dead / members.HAND).write_text('{"a": 1.0}')
+    (dead / HEARTBEAT).write_bytes(own_heartbeat())
+    asleep = folder / MEMBERS / "elsewhere-1-asleep"
+    asleep.mkdir()
+    (asleep / HEARTBEAT).write_text('{"pid": 1, "host": "elsewhere", "time": 0.0}')
+    os.utime(asleep / HEARTBEAT, (0, 0))
     with members.Member(folder) as one, members.Member(folder) as other:
         assert one.take(lambda busy: None if "a" in busy else "a") == "a"
         assert other.take(lambda busy: None if "a" in busy else "a") is None
-        assert not dead.exists()
+        assert not dead.exists() and asleep.exists()  # of that one nobody knows here, for a day
+        os.utime(asleep, (0, 0))
+        assert one.take(lambda busy: None) is None and not asleep.exists()
         assert sorted(len(each.cells) for each in members.at_work(folder)) == [0, 1]
         assert members.ask(folder, "pause") == 2
         assert (one.wish(), one.wish(), other.wish()) == ("pause", None, "pause")
@@ -204,3 +216,108 @@ def test_a_cell_that_another_process_finished_meanwhile_is_not_begun(tmp_path: P
     crew = Scripted(lambda cell, call: finish(tmp_path / "s", read(tmp_path / "s").cells[1].id) or 0)
     seen_through(sweep(tmp_path / "s", crew))
     assert len(crew.calls) == 2
+
+
+def test_what_is_not_here_is_left_to_others_and_the_rest_goes_on(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 77 if "-nad-" in cell else 0)
+    conductor = sweep(tmp_path / "s", crew, defense=["fine-tuning", "nad"])
+    steps = seen_through(conductor)
+    assert sorted(step.what for step in steps) == [*["finished"] * 3, "stopped"]  # one of its kind is enough
+    assert "not here: no data here" in [step.said for step in steps]
+    assert (conductor.failed, conductor.complete) == (0, False)
+    assert {row.status for row in rows(tmp_path / "s")} == {"finished", "new"}
+    seen_through(conductor := sweep(tmp_path / "s", Scripted(), defense=["fine-tuning", "nad"]))
+    assert conductor.complete
+
+
+def test_a_process_that_can_do_nothing_of_it_says_so_as_of_a_wrong_request(tmp_path: Path):
+    with pytest.raises(RequestError, match=r"^no data here$"):
+        list(sweep(tmp_path / "s", Scripted(lambda cell, call: 77)).run())
+    assert not tries.of(tmp_path / "s", rows(tmp_path / "s")[0].cell).failed
+
+
+def test_a_full_disk_stops_the_sweep_where_it_can_go_on(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 0 if "-s0-" in cell else 78)
+    conductor = sweep(tmp_path / "s", crew)
+    assert [(step.what, step.said) for step in seen_through(conductor)] == [("finished", ""), ("stopped", "disk full")]
+    assert len(crew.calls) == 2 and not conductor.failed and not conductor.complete
+
+
+def test_a_worker_that_cannot_do_it_is_left_out_where_there_are_others(tmp_path: Path):
+    ends = [77, 78, OSError(28, "No space left on device"), 0]
+    crew = Scripted(lambda cell, call: ends[call - 1])
+    crew.others = True
+    conductor = sweep(tmp_path / "s", crew, seed=[0])
+    assert [step.what for step in seen_through(conductor)] == [*["stopped"] * 3, "finished"]
+    assert len(crew.dismissed) == 3
+
+
+def test_what_cannot_be_put_here_is_no_workers_fault(tmp_path: Path):
+    crew = Scripted(lambda cell, call: RequestError("runs: cannot be written"))
+    crew.others = True
+    conductor = sweep(tmp_path / "s", crew)
+    assert [step.said for step in seen_through(conductor)] == ["runs: cannot be written"]
+    assert crew.dismissed == [] and not conductor.complete
+
+
+def test_a_worker_that_ends_before_it_begins_costs_no_try_but_not_for_ever(tmp_path: Path):
+    class Unborn(Scripted):
+        def _work(self, folder: Path, cell: str, call: int) -> dict[str, Any]:
+            if call in unborn:
+                raise DiedError
+            return super()._work(folder, cell, call)
+
+    unborn: Container[int] = (1, 2)
+    steps = seen_through(sweep(tmp_path / "s", Unborn(), seed=[0]))
+    assert [step.what for step in steps] == ["stopped", "stopped", "finished"]
+    unborn = range(100)
+    with pytest.raises(RequestError, match="workers end before they begin, 4 in a row"):
+        list(sweep(tmp_path / "t", Unborn()).run())
+    assert tries.all_of(tmp_path / "t") == {}
+
+
+def test_a_summary_that_is_seen_late_is_waited_for(tmp_path: Path):
+    class Late(Scripted):
+        def _work(self, folder: Path, cell: str, call: int) -> dict[str, Any]:
+            if call == 2:
+                finish(folder, cell)
+            return {"run": cell, "code": 0, "error": ""}
+
+    crew = Late()
+    assert [step.what for step in seen_through(sweep(tmp_path / "s", crew, seed=[0]))] == ["finished"]
+    assert len(crew.calls) == 2 and rows(tmp_path / "s")[0].acc == 88.0
+
+
+def test_what_was_finished_out_of_sight_is_noted_down_in_the_end(tmp_path: Path):
+    crew = Scripted(lambda cell, call: finish(tmp_path / "s", read(tmp_path / "s").cells[1].id) or 0)
+    seen_through(sweep(tmp_path / "s", crew))
+    assert len((tmp_path / "s" / "results.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_is_to_be_kept_may_change_while_it_goes_on(tmp_path: Path):
+    class Saving(Scripted):
+        def _work(self, folder: Path, cell: str, call: int) -> dict[str, Any]:
+            for stage in ("attack", "teacher", "nad"):
+                file = checkpoint_file(folder / RUNS / cell, stage)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(stage)
+            return super()._work(folder, cell, call)
+
+    conductor = sweep(tmp_path / "s", Saving())
+    kept = []
+    for step in conductor.run():
+        if step.what == "finished":
+            assert step.cell is not None
+            kept.append(len(list((tmp_path / "s" / RUNS / step.cell.id / "checkpoints").iterdir())))
+            keep_from_now(tmp_path / "s", "none")
+    assert kept == [2, 0, 0]
+
+
+def test_without_workers_it_is_noticed_that_others_have_done_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(conducting, "LOOK_S", 0.0)
+    crew = Scripted()
+    crew.slots = 0
+    conductor = sweep(tmp_path / "s", crew)
+    other = threading.Timer(0.1, lambda: [finish(tmp_path / "s", cell.id) for cell in read(tmp_path / "s").cells])
+    other.start()
+    assert seen_through(conductor) == [] and conductor.complete and crew.calls == []

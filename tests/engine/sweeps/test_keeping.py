@@ -13,11 +13,11 @@ import pytest
 from engine.config.layers import nested
 from engine.errors import RequestError
 from engine.record.layout import CONFIG, LEARNED, PRODUCTS, RECORD, SUMMARY
-from engine.sweeps import index, tries
+from engine.sweeps import index, results, tries
 from engine.sweeps.estimating import estimated, measured
 from engine.sweeps.grid import Grid, expand
 from engine.sweeps.index import Keep
-from engine.sweeps.keeping import settle
+from engine.sweeps.keeping import settle, settle_all
 from engine.sweeps.layout import RESULTS, RUNS, SHARED
 from engine.sweeps.reasons import reasons
 from tests.engine.sweeps.scripted_crew import finish
@@ -148,3 +148,16 @@ def test_of_a_run_without_a_summary_in_sight_nothing_goes(tmp_path: Path, keep: 
     (run / SUMMARY).unlink()
     settle(tmp_path, "a", keep)
     assert kept(run) == {name for name, _, _ in STAGES}
+
+
+def test_weights_of_which_no_run_has_a_copy_any_more_go(tmp_path: Path):
+    for cell in ("a", "b"):
+        finished(tmp_path, cell)
+        settle(tmp_path, cell, "last")
+    results.write(tmp_path, results.unwritten(tmp_path, ["a", "b"], ()))
+    (one,) = (tmp_path / SHARED).iterdir()
+    shutil.rmtree(tmp_path / RUNS / "a")
+    settle_all(tmp_path, "last")
+    assert one.exists()
+    settle_all(tmp_path, "none")
+    assert not one.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.record.layout import checkpoint_file
-from engine.sweeps import index, tries
+from engine.sweeps import index, tries, working
 from engine.sweeps.conducting import Conductor
 from engine.sweeps.crews import Here, Processes
 from engine.sweeps.grid import expand
@@ -33,7 +34,7 @@ def begun(folder: Path, base: dict | None = None, **axes: object) -> index.Index
 
 def test_a_sweep_killed_in_mid_cell_goes_on_where_it_was_and_comes_to_the_same(tmp_path: Path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    list(Conductor(whole, begun(whole, LONG), here := Here(1), keep="last").run())
+    list(Conductor(whole, begun(whole, LONG), here := Here(1)).run())
     here.close()
     command = [sys.executable, "-m", "nadtui", "sweep", "--preset", "badnets", "--defense", "fine-tuning"]
     command += ["--threads", "1", "--out", str(killed)]
@@ -42,7 +43,7 @@ def test_a_sweep_killed_in_mid_cell_goes_on_where_it_was_and_comes_to_the_same(t
     run = until(lambda: saved(killed))
     assert kill_writer(run) == process.pid
     process.wait()
-    list(Conductor(killed, index.read(killed), here := Here(1), keep="last").run())
+    list(Conductor(killed, index.read(killed), here := Here(1)).run())
     here.close()
     assert table(killed) == table(whole)
     assert trained_twice(killed) == [] and tries.all_of(killed) == {}
@@ -53,7 +54,8 @@ def test_a_sweep_killed_in_mid_cell_goes_on_where_it_was_and_comes_to_the_same(t
 def test_a_dead_workers_cell_goes_on_in_another_and_a_preempted_one_costs_nothing(tmp_path: Path):
     folder = tmp_path / "s"
     crew = Processes(1)
-    conductor = Conductor(folder, begun(folder, LONG), crew, keep="none")
+    conductor = Conductor(folder, begun(folder, LONG), crew)
+    index.keep_from_now(folder, "none")
     pids: list[int] = []
 
     def hunt() -> None:
@@ -80,9 +82,35 @@ def test_what_a_worker_prints_is_no_result(capfd: pytest.CaptureFixture[str]):
     assert capfd.readouterr() == ("", "a stranger's\n")
 
 
+def test_a_signal_to_all_processes_does_not_end_a_worker_that_is_being_made():
+    crew = Processes(1)
+    future = crew.executor.submit(os.getpid)
+    (child,) = multiprocessing.active_children()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(child.pid, number)
+    assert future.result() == child.pid
+    crew.close()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_after_a_failed_cell_a_worker_begins_anew():
+    crew = Processes(1)
+
+    def pid() -> int:
+        return crew.executor.submit(os.getpid).result()
+
+    first = pid()
+    assert pid() == first
+    crew.executor.submit(dict, code=working.STOPPED).result()
+    assert pid() == first
+    crew.executor.submit(dict, code=working.FAILED).result()
+    assert pid() != first
+    crew.close()
+
+
 def test_a_worker_whose_images_are_others_runs_nothing(tmp_path: Path):
     folder = tmp_path / "s"
-    list(Conductor(folder, begun(folder), here := Here(1), keep="none").run())
+    list(Conductor(folder, begun(folder), here := Here(1)).run())
     known = json.loads((folder / IMAGES).read_text())
     every, clean = known
     grown = begun(folder, seed=[0], base={"defenses": {"fine-tuning": {"training": {"epochs": 1}}}})
@@ -90,10 +118,10 @@ def test_a_worker_whose_images_are_others_runs_nothing(tmp_path: Path):
     for key, what in ((every, "images of signs"), (clean, "clean images")):
         (folder / IMAGES).write_text(json.dumps({**known, key: "f" * 64}))
         with pytest.raises(RequestError, match=rf"cell {other}: its {what} are others .*, not ffffffffffff…\)$"):
-            list(Conductor(folder, grown, here, keep="none").run())
+            list(Conductor(folder, grown, here).run())
         assert not (folder / RUNS / other).exists() and not tries.of(folder, other).failed
     (folder / IMAGES).write_text(json.dumps(known))
-    conductor = Conductor(folder, grown, here, keep="none")
+    conductor = Conductor(folder, grown, here)
     list(conductor.run())
     assert conductor.complete and not conductor.failed
     here.close()
