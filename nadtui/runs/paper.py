@@ -11,6 +11,7 @@ from typing import Any
 from engine.config.run import RunConfig
 from engine.config.shapes import shaping_nothing
 from engine.errors import RequestError
+from engine.events import TRAINED, ZOO
 from engine.record.state import RunState
 from engine.sweeps.grid import NAMED
 from engine.sweeps.results import beyond
@@ -87,6 +88,7 @@ def _rows(report: Report, varying: Sequence[str]) -> Iterator[CellRow]:
             seconds=stage["seconds"],
             image_steps=_cost(stage, others, defenses),
             **beyond(stage),
+            suspect=_file(report),
             status=str(RunState.FINISHED),
             run=report.view.run,
             cell=f"{report.view.run}/{stage['stage']}",
@@ -107,11 +109,17 @@ def _concerns(field: str, defenses: Sequence[str]) -> bool:
     return not field.startswith(_OF_A_DEFENSE) or field.split(".")[1] in defenses
 
 
+def _file(report: Report) -> str:
+    """The file that the suspect comes from; empty where it was trained, or is the zoo's."""
+    given = str(report.view.config.get("suspect", TRAINED))
+    return "" if given == TRAINED or given.partition(":")[0] == ZOO else given
+
+
 def _attack_seed(report: Report) -> int | None:
-    """The suspect's seed: the zoo's own where it is the zoo's; None where nothing is known of an attack."""
+    """The suspect's seed: the zoo's own where it is the zoo's; None where it comes from a file, which has none."""
     config = report.view.config
     attack = config.get("attack")
-    if not isinstance(attack, Mapping):
+    if _file(report) or not isinstance(attack, Mapping):
         return None
     name: Any = report.view.zoo.get("name")
     if isinstance(name, str):

@@ -30,15 +30,23 @@ class Published(NamedTuple):
 
 
 def published(study: Study, rows: Sequence[CellRow]) -> Iterator[Published]:
-    """Every published figure with ours; a sweep that has several of its kind (two recipes) has several lines of it."""
+    """Every published figure with ours; a sweep that has several of its kind (two recipes) has several lines of it.
+
+    They are of the study's own presets and data sets: what a sweep has beside those is not held against them.
+    """
+    asked = {name: study.axes[name] for name in ("preset", "dataset") if name in study.axes}
+    rows = [row for row in rows if all(getattr(row, name) in values for name, values in asked.items())]
     varying = [name for name, values in dimensions(rows).items() if len(values) > 1]
-    presets = {row.preset for row in rows}
-    for known in study.known:
-        if known.at.get("preset") == ALL and not set(study.axes.get("preset", ())) <= presets:
+    wanted = set(asked.get("preset", ()))
+    for known in study.known if rows else ():
+        of_all = known.at.get("preset") == ALL
+        if of_all and not wanted <= {row.preset for row in rows}:
             continue  # a mean over all of them is nothing to hold fewer against
         own = [row for row in rows if _is_at(row, known.at)]
         apart = [name for name in varying if name not in known.at]
         for group in grouped(own, apart) or [Group({}, ())]:
+            if of_all and not wanted <= {row.preset for row in group.rows if row.acc is not None}:
+                group = Group(group.at, ())  # some of them have no figure yet
             what = ", ".join(_said(name, value) for name, value in {**known.at, **group.at}.items())
             for figure in ("suspect_acc", "suspect_asr", "acc", "asr"):
                 theirs = getattr(known, figure)
@@ -67,21 +75,35 @@ class EqualCost(NamedTuple):
     """Of pairs of one suspect and clean subset: `one` minus `other`."""
 
 
-def at_equal_cost(rows: Sequence[CellRow], ladder: str, one: str, other: str) -> Iterator[EqualCost]:
-    """ASR of two defenses at equal ACC lost, along the rungs of a ladder; by preset, then of all presets together."""
+def equal_cost_axes(rows: Sequence[CellRow], study: Study) -> list[str]:
+    """The axes that make the lines of `at_equal_cost`."""
     known = dimensions(rows)
-    down = [name for name, values in known.items() if len(values) > 1 and name not in ("defense", ladder)]
+    return [name for name, values in known.items() if len(values) > 1 and name not in ("defense", study.ladder)]
+
+
+def at_equal_cost(rows: Sequence[CellRow], study: Study, one: str, other: str) -> Iterator[EqualCost]:
+    """ASR of two defenses at equal ACC lost, along the rungs of the study's ladder; by preset, then of all together."""
+    down, rungs = equal_cost_axes(rows, study), _rungs(rows, study)
     groups = grouped(rows, down)
     if "preset" in down:
         pooled = grouped(rows, [name for name in down if name != "preset"])
         groups += [Group({**group.at, "preset": ALL}, group.rows) for group in pooled]
     for group in groups:
-        paths = {name: _paths(group, name, ladder, known[ladder]) for name in (one, other)}
+        paths = {name: _paths(group, name, study.ladder, rungs) for name in (one, other)}
         for budget in BUDGETS:
             left = {name: _left(path, budget) for name, path in paths.items()}
             found = [spread(each) for each in (left[one], left[other], differences(left[one], left[other]))]
             if all(found):
                 yield EqualCost(tuple(shown(group.at[name]) for name in down), budget, *found)
+
+
+def _rungs(rows: Sequence[CellRow], study: Study) -> list[Any]:
+    """The values of the ladder in rising strength: as the study has them; of others that are numbers, by size."""
+    found, own = dimensions(rows)[study.ladder], study.axes[study.ladder]
+    if all(each in own for each in found):
+        return sorted(found, key=own.index)
+    numbers = all(isinstance(each, int | float) for each in (*found, *own))
+    return sorted(found, reverse=own[0] > own[-1]) if numbers else found
 
 
 def _paths(

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.evaluation.spread import Spread, differences, spread
+from engine.record.verdict import PLANTED
 from nadtui.runs import asleep, shadowed
 
 if TYPE_CHECKING:
@@ -60,15 +61,23 @@ def value(row: CellRow, figure: str) -> float | None:
     return BEYOND[figure].of(row) if figure in BEYOND else getattr(row, figure)
 
 
+def never_planted(row: CellRow) -> bool:
+    """Whether the suspect's own ASR is hardly above what goes to the wanted class without a trigger."""
+    asr, base = row.suspect_asr, row.suspect_base
+    return asr is not None and base is not None and asr - base < PLANTED
+
+
 def better(figure: str) -> int:
     """Which way is better: 1 up, -1 down."""
     return 1 if figure in ("acc", "ra", "suspect_acc", "suspect_ra") else -1
 
 
 def suspect_of(row: CellRow) -> Hashable:
-    """What makes one suspect: cells that agree in it differ in their clean subset, or in their defense."""
+    """What makes one suspect: cells that agree in it differ in their clean subset, or in their defense. One that comes
+    from a file has no seed of its own, but the file."""
     further = sorted((name, str(each)) for name, each in row.axes.items() if name.startswith(OF_THE_SUSPECT))
-    return row.preset, row.dataset, row.model, row.attack_seed, tuple(further)
+    which = row.suspect if row.attack_seed is None else row.attack_seed
+    return row.preset, row.dataset, row.model, which, tuple(further)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,11 @@ class Group:
     def failed(self) -> int:
         """How many failed."""
         return sum(bool(row.error) and not row.unfit for row in self.rows)
+
+    @cached_property
+    def unplanted(self) -> int:
+        """How many have figures, but of suspects that never had a backdoor: they say nothing of what erases one."""
+        return sum(row.acc is not None and never_planted(row) for row in self.rows)
 
     @cached_property
     def unfit(self) -> bool:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import RequestError
 from engine.evaluation.spread import LEAST, Spread
+from engine.record.verdict import PLANTED
 from nadtui import formatting
 from nadtui.runs import asleep
 from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
-from nadtui.runs.sweep_groups import Group, dimensions
+from nadtui.runs.sweep_groups import Group, dimensions, never_planted, suspect_of
 from nadtui.runs.sweep_table import SweepTable, shown, table, title
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class SweepReport:
         if self.study is None or self.study.ladder not in dimensions(self.rows) or not {*AGAINST} <= defenses:
             return []
         other, one = AGAINST
-        return list(at_equal_cost(self.rows, self.study.ladder, one, other))
+        return list(at_equal_cost(self.rows, self.study, one, other))
 
     @property
     def explained(self) -> str:
@@ -127,6 +128,19 @@ class SweepReport:
         if done < len(cells):
             said += f", {done:,} of them finished" + (f", {failed:,} failed" if failed else "")
         yield said + (f", {unfit:,} n/a" if unfit else "")
+        yield self._unplanted()
+
+    def _unplanted(self) -> str:
+        """Which suspects say nothing of a defense; empty where all do."""
+        of = {suspect_of(row): row for row in self.rows if row.acc is not None and never_planted(row)}
+        seeds = {key: "" if row.attack_seed is None else f" {row.attack_seed}" for key, row in of.items()}
+        named = ", ".join(f"{row.preset}{seeds[key]}" for key, row in of.items())
+        if not of:
+            return ""
+        return (
+            f"unplanted: {formatting.plural(len(of), 'suspect')} ({named}) never had a backdoor, of ASR less than "
+            f"{PLANTED:g} points over the base rate: that little is left there is nobody's doing"
+        )
 
     @property
     def caution(self) -> str:

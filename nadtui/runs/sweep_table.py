@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from engine.evaluation.spread import Spread
 from nadtui import formatting
-from nadtui.runs.sweep_groups import OF_THE_SUSPECT, Group, dimensions, grouped
+from nadtui.runs.sweep_groups import OF_THE_SUSPECT, Group, dimensions, grouped, suspect_of
 
 if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
 
 ACROSS = ("defense", "recipe")
 """The axes that make columns, where they have more than one value."""
+AS_BEFORE = 0.5
+"""Points by which one suspect's figures may differ between cells that judged it on the same images."""
 ALL = "all"
 """In place of a preset: the line of all of them together."""
 
@@ -39,14 +42,27 @@ class SweepTable:
         """The groups of one line, in the order of the columns."""
         return [self.groups[place, column] for column in range(len(self.columns)) if (place, column) in self.groups]
 
-    @property
+    @cached_property
     def alike(self) -> bool:
-        """Whether the cells of a line are of the same suspects, so that there is one figure before."""
-        return not any(name.startswith((*OF_THE_SUSPECT, "dataset", "preset")) for name in self.across)
+        """Whether the cells of a line are of the same suspects, judged on the same images."""
+        if any(name.startswith((*OF_THE_SUSPECT, "dataset", "preset")) for name in self.across):
+            return False
+        return not any(_is_judged_anew(self.before(at)) for at in range(len(self.lines)))
 
     def before(self, place: int) -> Group:
         """All cells of a line as one group, for what is known of their suspects."""
         return Group({}, tuple(row for group in self.line(place) for row in group.rows))
+
+
+def _is_judged_anew(line: Group) -> bool:
+    """Whether a suspect has other figures in one column than in another: that column's test images are others."""
+    known: dict[Hashable, float] = {}
+    for row in line.rows:
+        for name in ("suspect_acc", "suspect_asr"):
+            found = getattr(row, name)
+            if found is not None and abs(known.setdefault((suspect_of(row), name), found) - found) > AS_BEFORE:
+                return True
+    return False
 
 
 def table(rows: Sequence[CellRow]) -> SweepTable:
@@ -111,5 +127,11 @@ def both(group: Group | None) -> str:
     acc, asr = figure(group.figure("acc")), group.figure("asr")
     if not group.done:
         return "n/a" if group.unfit else f"{group.failed} failed" if group.failed else "–"
-    said = acc if asr is None else f"{acc} / {figure(asr)}"
-    return said if group.done == len(group.rows) else f"{said} ({group.done} of {len(group.rows)})"
+    return " ".join(filter(None, (acc if asr is None else f"{acc} / {figure(asr)}", marks(group))))
+
+
+def marks(group: Group) -> str:
+    """What a reader of a group's figures must know: `(4 of 6, 2 unplanted)`; empty where there is nothing."""
+    said = [f"{group.done} of {len(group.rows)}"] * (group.done < len(group.rows))
+    said += [f"{group.unplanted} unplanted"] * bool(group.unplanted)
+    return f"({', '.join(said)})" if said else ""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nadtui import formatting
+from nadtui.runs.study_report import equal_cost_axes
 from nadtui.runs.sweep_groups import BEYOND, worst
 from nadtui.runs.sweep_report import AGAINST
 from nadtui.runs.sweep_table import both, ends, figure, title
@@ -102,8 +103,8 @@ def published(report: SweepReport) -> tuple[list[str], list[list[str]]]:
 def equal_cost(report: SweepReport) -> tuple[list[str], list[list[str]]]:
     """Head and rows of ASR at equal ACC lost."""
     other, one = AGAINST
-    hidden = ("defense", report.study.ladder) if report.study is not None else ()
-    head = [*(title(name) for name in report.table.down if name not in hidden), "ACC lost, at most", "n"]
+    axes = () if report.study is None else equal_cost_axes(report.rows, report.study)
+    head = [*map(title, axes), "ACC lost, at most", "n"]
     rows = [
         [
             *each.line,

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from nadtui import formatting
 from nadtui.export.tex_file import tex
 from nadtui.runs.sweep_report import EXPLAINED, SweepReport
-from nadtui.runs.sweep_table import figure, shown, title
+from nadtui.runs.sweep_table import figure, marks, shown, title
 
 if TYPE_CHECKING:
-    from engine.evaluation.spread import Spread
+    from nadtui.runs.sweep_groups import Group
 
 
 def render(report: SweepReport) -> str:
-    """The sweep as a `table`, the best ASR of each line in bold; what it is stands above it in comments."""
+    """The sweep as a `table`, the best ASR of each line in bold, among those that are whole; what it is stands above it
+    in comments."""
     table = report.table
     named, columns = len(table.down), (*["before"] * table.alike, *table.columns)
     comments = [f"% {formatting.clean(said)}" for said in (report.name, *report.facts(), report.caution) if said]
@@ -57,17 +58,25 @@ def _caption(report: SweepReport) -> str:
 def _line(report: SweepReport, at: int) -> str:
     table = report.table
     groups = [table.groups.get((at, place)) for place in range(len(table.columns))]
-    figures = [(None, None) if group is None else (group.figure("acc"), group.figure("asr")) for group in groups]
-    least = min((asr.mean for _, asr in figures if asr is not None), default=None)
+    whole = [asr.mean for group in groups if _is_whole(group) and (asr := group.figure("asr")) is not None]
+    least = f"{min(whole):.1f}" if len(whole) > 1 else ""
     before, cells = table.before(at), list(map(tex, table.lines[at]))
     if table.alike:
-        cells += _cells(before.figure("suspect_acc"), before.figure("suspect_asr"), None)
-    for acc, asr in figures:
-        cells += _cells(acc, asr, least if sum(found is not None for _, found in figures) > 1 else None)
+        cells += [tex(figure(before.figure(name))) for name in ("suspect_acc", "suspect_asr")]
+    for group in groups:
+        cells += _cells(group, least)
     return " & ".join(cells) + r" \\"
 
 
-def _cells(acc: Spread | None, asr: Spread | None, least: float | None) -> Sequence[str]:
-    best = asr is not None and least is not None and f"{asr.mean:.1f}" == f"{least:.1f}"
-    shown = tex(figure(asr))
-    return tex(figure(acc)), rf"\textbf{{{shown}}}" if best else shown
+def _is_whole(group: Group | None) -> TypeGuard[Group]:
+    """Whether nothing is missing that might change its place among others."""
+    return group is not None and not marks(group)
+
+
+def _cells(group: Group | None, least: str) -> Sequence[str]:
+    if group is None or not group.done:
+        return figure(None), figure(None)
+    acc, asr = group.figure("acc"), group.figure("asr")
+    best = _is_whole(group) and asr is not None and f"{asr.mean:.1f}" == least
+    said = rf"\textbf{{{tex(figure(asr))}}}" if best else tex(figure(asr))
+    return tex(figure(acc)), " ".join(filter(None, (said, tex(marks(group)))))

@@ -226,7 +226,10 @@ class SweepScreen(FootedScreen):
         elif len(begun) == 1:
             self._open(next(iter(begun)))
         else:
-            lines = [(run, f"{repeat_of(row)}  {_outcome(row)}") for run, row in begun.items()]
+            several = len({row.preset for row in begun.values()}) > 1
+            lines = [
+                (run, f"{f'{row.preset}, ' * several}{repeat_of(row)}  {_outcome(row)}") for run, row in begun.items()
+            ]
             about = ", ".join(shown(value) for value in event.group.at.values())
             self.app.push_screen(Choose(f"{about}: {plural(len(begun), 'run')}", lines), self._open)
 

@@ -15,6 +15,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.sweeps.rows import CellRow, rows
+from nadtui.export.sweeps.cells import overview
 from nadtui.export.sweeps.formats import FORMATS, of_sweep
 from nadtui.runs.sweep_groups import grouped
 from nadtui.runs.sweep_report import SweepReport, of_rows
@@ -144,6 +145,32 @@ def test_what_is_missing_is_said(cells):
     assert report.caution == "25 cells of it are not finished" and "25 cells" in of_sweep(report, "md")
     assert report.facts()[1] == "48 cells, 23 of them finished, 1 failed"
     assert "(5 of 12)" in of_sweep(report, "md")
+
+
+def test_a_suspect_that_never_had_a_backdoor_is_marked_and_is_no_best(cells):
+    never = [
+        replace(row, suspect_asr=3.0, suspect_base=1.0) if (row.preset, row.attack_seed) == ("sig", 2) else row
+        for row in cells
+    ]
+    report = of_rows("night", never)
+    assert any(fact.startswith("unplanted: 1 suspect (sig 2) never had a backdoor") for fact in report.facts())
+    head, lines = overview(report)
+    assert [line[head.index("nad")].endswith("(2 unplanted)") for line in lines] == [False, True, True]
+    document = of_sweep(report, "tex")
+    assert [line.count("unplanted") for line in document.splitlines() if line.startswith(("badnets", "sig"))] == [0, 2]
+    assert document.count("textbf") == 1
+    assert not any("unplanted" in fact for fact in of_rows("night", cells).facts())
+
+
+def test_latex_says_what_is_missing_and_holds_nobody_with_less_for_the_best(cells):
+    some = [replace(row, acc=None, asr=None) if (row.defense, row.seed) == ("nad", 1) else row for row in cells]
+    document = of_sweep(of_rows("night", some), "tex")
+    assert "(6 of 12)" in document and "textbf" not in document
+
+
+def test_suspects_that_are_judged_on_other_images_have_no_figure_in_common(cells):
+    other = [replace(row, suspect_acc=row.suspect_acc - 2) if row.defense == "nad" else row for row in cells]
+    assert of_rows("night", cells).table.alike and not of_rows("night", other).table.alike
 
 
 def test_what_there_can_be_no_figure_of_is_neither_missing_nor_failed(cells):

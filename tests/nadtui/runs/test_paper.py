@@ -41,6 +41,16 @@ def test_subsets_of_one_suspect_are_one_suspect():
     assert nad.figure("acc").count == "2 x 1-3"
 
 
+def test_files_are_suspects_of_their_own_whatever_the_seed():
+    def of(file: str) -> Report:
+        report = run()
+        report.view.config["suspect"] = file
+        return report
+
+    found = report_of([of("a.pt"), of("b.pt"), of("b.pt")])
+    assert found.table.groups[0, 1].figure("acc").count == "2 x 1"
+
+
 def test_a_suspect_of_the_zoo_has_its_seed():
     rows = report_of([run(zoo="badnets-signs-7"), run("sig")]).rows
     assert {row.attack_seed for row in rows if row.preset == "badnets"} == {7}

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from engine.evaluation.spread import Spread
 from engine.sweeps import index
 from engine.sweeps.grid import NAMED, expand
 from engine.sweeps.rows import CellRow
 from engine.sweeps.studies import Study, load_study
+from nadtui.export.sweeps.cells import equal_cost
 from nadtui.export.sweeps.formats import of_sweep
 from nadtui.runs.sweep_report import of_rows, report
 
@@ -76,6 +78,40 @@ def test_published_figures_stand_beside_ours():
     assert "| all presets, nad, recipe paper | ASR | 7.22 | 36.0 ± 0.0 |" in document and "+28.8" in document
     assert "the mean of the six attacks" in of_sweep(found, "html")
     assert json.loads(of_sweep(found, "json"))["study"] == "table1"
+
+
+def test_a_ladder_is_climbed_in_its_own_order_whatever_was_asked_for_first():
+    study = load_study("paired")
+    rungs = study.axes["rate"]
+    rows = rows_of(study, preset=["badnets"], seed=[0], attack_seed=[0])
+    asked = of_rows("x", [row for rung in reversed(rungs) for row in rows if row.axes["rate"] == rung], study)
+    assert [each.one.mean for each in asked.equal_cost] == [
+        each.one.mean for each in of_rows("x", rows, study).equal_cost
+    ]
+
+
+def test_what_varies_beside_the_ladder_has_a_column_of_its_own_there():
+    study = load_study("paired")
+    rows = rows_of(study, preset=["badnets"], seed=[0], attack_seed=[0], recipe=["classic", "default"])
+    head, lines = equal_cost(of_rows("x", rows, study))
+    assert head[0] == "recipe" and {line[0] for line in lines} == {"classic", "default"}
+    assert all(len(line) == len(head) for line in lines)
+    head, lines = equal_cost(of_rows("x", [row for row in rows if row.recipe == "default"], study))
+    assert all(len(line) == len(head) for line in lines)
+
+
+def test_a_published_figure_is_held_against_its_own_presets_and_images_alone():
+    study = load_study("table1")
+    rows = rows_of(study, defense=["nad"], seed=[0], recipe=["paper"], preset=[*study.axes["preset"], "wanet"])
+
+    def of_all(rows: list[CellRow]) -> Spread | None:
+        (found,) = (each for each in of_rows("x", rows, study).published if each.what.startswith("all presets"))
+        return found.ours
+
+    ours = of_all(rows)
+    assert ours is not None and ours.count == "12 x 1"
+    assert of_all([replace(row, acc=None, asr=None) if row.preset == "cl" else row for row in rows]) is None
+    assert of_rows("x", [replace(row, dataset="signs") for row in rows], study).published == []
 
 
 def test_a_sweep_knows_its_study(tmp_path: Path):
