@@ -14,13 +14,15 @@ from engine.record.verdict import PLANTED
 from nadtui import formatting
 from nadtui.runs import asleep
 from nadtui.runs.study_report import EqualCost, Published, at_equal_cost, published
-from nadtui.runs.sweep_groups import Group, dimensions, never_planted, suspect_of
+from nadtui.runs.sweep_groups import OF_THE_SUSPECT, Group, dimensions, never_planted, suspect_of
 from nadtui.runs.sweep_table import SweepTable, shown, table, title
 
 if TYPE_CHECKING:
     from engine.sweeps.rows import CellRow
     from engine.sweeps.studies import Study
 
+NAMED = 4
+"""Suspects that a remark names; of more it says how many."""
 AGAINST = ("fine-tuning", "nad")
 """What defenses are compared with in pairs: the first of these that a sweep has."""
 
@@ -133,14 +135,20 @@ class SweepReport:
     def _unplanted(self) -> str:
         """Which suspects say nothing of a defense; empty where all do."""
         of = {suspect_of(row): row for row in self.rows if row.acc is not None and never_planted(row)}
-        seeds = {key: "" if row.attack_seed is None else f" {row.attack_seed}" for key, row in of.items()}
-        named = ", ".join(f"{row.preset}{seeds[key]}" for key, row in of.items())
         if not of:
             return ""
+        named = [self._suspect(row) for row in list(of.values())[:NAMED]]
+        named += [f"{len(of) - NAMED} more"] * (len(of) > NAMED)
         return (
-            f"unplanted: {formatting.plural(len(of), 'suspect')} ({named}) never had a backdoor, of ASR less than "
-            f"{PLANTED:g} points over the base rate: that little is left there is nobody's doing"
+            f"unplanted: {formatting.plural(len(of), 'suspect')} ({'; '.join(named)}) never had a backdoor, of an ASR "
+            f"less than {PLANTED:g} points over the base rate"
         )
+
+    def _suspect(self, row: CellRow) -> str:
+        """Which suspect a row is of, by what varies: `badnets, attack.target 9, attack seed 0`."""
+        varying = (name for name in row.axes if name not in self.table.fixed and name.startswith(OF_THE_SUSPECT))
+        said = [row.preset, *(f"{title(name)} {shown(row.axes[name])}" for name in varying)]
+        return ", ".join([*said, *[f"attack seed {row.attack_seed}"] * (row.attack_seed is not None)])
 
     @property
     def caution(self) -> str:

@@ -153,7 +153,9 @@ def test_a_suspect_that_never_had_a_backdoor_is_marked_and_is_no_best(cells):
         for row in cells
     ]
     report = of_rows("night", never)
-    assert any(fact.startswith("unplanted: 1 suspect (sig 2) never had a backdoor") for fact in report.facts())
+    assert any(
+        fact.startswith("unplanted: 1 suspect (sig, attack seed 2) never had a backdoor") for fact in report.facts()
+    )
     head, lines = overview(report)
     assert [line[head.index("nad")].endswith("(2 unplanted)") for line in lines] == [False, True, True]
     document = of_sweep(report, "tex")
