@@ -172,7 +172,8 @@ class DaskCrew:
         address = self._last[cell]
         self._sees.pop(address, None)
         self._refused.add(address)
-        warn(f"worker {address} is left out: {why}")
+        others = "" if self._sees else "; the sweep waits for another"
+        warn(f"worker {address} is left out: {why}{others}")
         return True
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
