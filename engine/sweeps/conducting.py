@@ -24,7 +24,7 @@ from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RUNS
 from engine.sweeps.members import Member
 from engine.sweeps.spent import Spent
-from engine.sweeps.working import ABSENT, BUSY, DONE, FOREIGN, FULL, STOPPED
+from engine.sweeps.working import ABSENT, BUSY, DONE, FOREIGN, FULL, STOPPED, is_unwritable
 
 POLL_S = 0.25
 """Seconds within which a wish is answered."""
@@ -131,12 +131,17 @@ class Conductor:
         left = [cell for cell in self._cells.values() if self._is_left(cell.id)]
         if left:
             self._crew.check([self._text(self._index.config(cell)) for cell in _one_a_template(left)], self._folder)
-            with Member(self._folder) as member:
-                try:
-                    yield from self._handed_out(member)
-                finally:
-                    self._call_off()
-            yield from self._look()  # at what others finished meanwhile, or were cut off from noting down
+            try:
+                with Member(self._folder) as member:
+                    try:
+                        yield from self._handed_out(member)
+                    finally:
+                        self._call_off()
+                yield from self._look()  # at what others finished meanwhile, or were cut off from noting down
+            except RequestError as problem:
+                if not self._any or not is_unwritable(str(problem)):
+                    raise
+                yield self._step("note", said=str(problem))  # what is done stays, and all else can be gone on with
             if self._not_here and not self._any:
                 raise RequestError(next(iter(self._not_here.values()))[1])
             yield from self._tell_what_is_not_here()
@@ -300,7 +305,7 @@ class Conductor:
 
     def _ended(self, cell: Cell, told: dict[str, Any]) -> Iterator[Step]:
         code, error = told["code"], told["error"]
-        self._any |= code not in (ABSENT, BUSY)
+        self._any |= code not in (ABSENT, BUSY, FOREIGN)
         if code == DONE:
             yield from self._finished(cell)
         elif code == STOPPED:
@@ -317,7 +322,9 @@ class Conductor:
 
     def _unable(self, cell: Cell, code: int, error: str) -> Iterator[Step]:
         """It is no fault of the cell's: another worker may be able to do it, or another process."""
-        if self._crew.dismiss(cell.id, error):
+        if code == FULL and self._crew.shares:
+            yield from self._full(cell, error)
+        elif self._crew.dismiss(cell.id, error):
             yield self._step("stopped", cell, "its worker is left out")
         elif code == FULL:
             yield from self._full(cell, error)

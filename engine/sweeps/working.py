@@ -96,6 +96,11 @@ def _is_done(run: Path) -> bool:
     return True
 
 
+def is_unwritable(error: str) -> bool:
+    """Whether what was said is that a disk takes nothing any more, whatever was to be written."""
+    return any(said in error for said in _UNWRITABLE)
+
+
 def steer(wish: Wish) -> None:
     """Have whatever is under way in this process pause, go on, or end in a state that can be resumed."""
     for control in list(_under_way):
@@ -151,7 +156,7 @@ def _listening() -> Iterator[Control]:
 def _carried_out(order: _Order, control: Control) -> tuple[int, str]:
     """How the cell ends, and what is to be said of it; what is no fault of its own is told apart."""
     code, error = _run(order, control)
-    if code in (FAILED, WRONG) and any(said in error for said in _UNWRITABLE):
+    if code in (FAILED, WRONG) and is_unwritable(error):
         code = FULL
     if code == FOREIGN:  # whoever has the right images begins it anew
         shutil.rmtree(order.run, ignore_errors=True)

@@ -182,7 +182,10 @@ def _expanded(options: GridOptions) -> tuple[dict[str, Any], Index]:
 
 def _tell(step: Step) -> None:
     """A line of what happened; that a cell begins is nothing to tell."""
-    if step.what == "began" or step.cell is None:
+    if step.what == "began":
+        return
+    if step.cell is None:
+        diagnostics.error(step.said)
         return
     said = f": {step.said}" if step.said else ""
     if step.seconds_left is not None:

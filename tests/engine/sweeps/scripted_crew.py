@@ -35,7 +35,7 @@ class Scripted:
 
     threads: int | None = 1
     deaths: tuple[type[BaseException], ...] = (DiedError,)
-    shares = True
+    shares: bool = True
 
     def __init__(self, script: Callable[[str, int], Any] = lambda cell, call: 0, slots: int = 1) -> None:
         self.slots = slots

@@ -15,7 +15,7 @@ import pytest
 from engine.errors import RequestError
 from engine.record.layout import HEARTBEAT, checkpoint_file
 from engine.record.liveness import own_heartbeat
-from engine.sweeps import conducting, members, tries
+from engine.sweeps import conducting, members, results, tries
 from engine.sweeps.conducting import Conductor
 from engine.sweeps.index import keep_from_now, read
 from engine.sweeps.layout import MEMBERS, RUNS
@@ -246,10 +246,39 @@ def test_a_full_disk_stops_the_sweep_where_it_can_go_on(tmp_path: Path):
 def test_a_worker_that_cannot_do_it_is_left_out_where_there_are_others(tmp_path: Path):
     ends = [77, 78, OSError(28, "No space left on device"), 0]
     crew = Scripted(lambda cell, call: ends[call - 1])
-    crew.others = True
+    crew.others, crew.shares = True, False
     conductor = sweep(tmp_path / "s", crew, seed=[0])
     assert [step.what for step in seen_through(conductor)] == [*["stopped"] * 3, "finished"]
     assert len(crew.dismissed) == 3
+
+
+def test_workers_that_share_a_full_disk_are_not_left_out_one_after_the_other(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 78)
+    crew.others = True
+    conductor = sweep(tmp_path / "s", crew)
+    assert [step.said for step in seen_through(conductor)] == ["disk full"] and crew.dismissed == []
+
+
+@pytest.mark.parametrize(("said", "ends"), [(os.strerror(28), True), ("its stages are no list", False)])
+def test_a_line_that_cannot_be_written_stops_what_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, ends: bool
+):
+    def full(*_: object) -> None:
+        raise RequestError(f"cannot write results.jsonl: {said}")
+
+    monkeypatch.setattr(results, "write", full)
+    conductor = sweep(tmp_path / "s", Scripted())
+    if not ends:
+        with pytest.raises(RequestError, match="its stages are no list"):
+            list(conductor.run())
+        return
+    assert [(step.what, step.said) for step in seen_through(conductor)] == [
+        ("note", f"cannot write results.jsonl: {said}")
+    ]
+    assert not conductor.complete
+    monkeypatch.undo()
+    seen_through(conductor := sweep(tmp_path / "s", Scripted()))
+    assert conductor.complete and len((tmp_path / "s" / "results.jsonl").read_text().splitlines()) == 3
 
 
 def test_what_cannot_be_put_here_is_no_workers_fault(tmp_path: Path):
