@@ -346,7 +346,8 @@ def _said(group: Group) -> str:
     acc, asr = group.figure("acc"), group.figure("asr")
     done = "all" if group.done == len(group.rows) else f"{group.done} of {len(group.rows)}"
     counted = f"{acc.count} suspects × subsets, ".replace(" x ", " × ") if acc else ""
-    lines = [f"{at} · {counted}{done} done"]
+    never = f", {group.unplanted} of suspects that never had a backdoor" * bool(group.unplanted)
+    lines = [f"{at} · {counted}{done} done{never}"]
     if acc is not None:
         before = group.figure("suspect_acc"), group.figure("suspect_asr")
         lines.append(f"ACC {figure(before[0])} → {figure(acc)} {ends(acc)}  lost {figure(group.figure('lost'))}")
