@@ -17,7 +17,9 @@ from engine.control import Wish
 from engine.errors import RequestError
 from engine.record.listing import head
 from engine.running.plan import SUSPECT
+from engine.storage.paths import unusable
 from engine.sweeps import members, results, tries
+from engine.sweeps.absences import Absences
 from engine.sweeps.crews import LOST, Crew
 from engine.sweeps.index import Cell, Index, read_head
 from engine.sweeps.keeping import settle
@@ -92,10 +94,7 @@ class Conductor:
         self._done: set[str] = set()
         self._set_aside: dict[str, bool] = {}
         """Cells that came to no figure; whether that is a failure."""
-        self._not_here: dict[int, tuple[Cell, str]] = {}
-        """By template: a cell that was tried, and why this process leaves all of them to others."""
-        self._told: set[str] = set()
-        """Of these reasons those that were told."""
+        self._absences = Absences()
         self._unborn = 0
         """Workers in a row that ended before they began with their cell."""
         self._any = False
@@ -142,8 +141,8 @@ class Conductor:
                 if not self._any or not is_unwritable(str(problem)):
                     raise
                 yield self._step("note", said=str(problem))  # what is done stays, and all else can be gone on with
-            if self._not_here and not self._any:
-                raise RequestError(next(iter(self._not_here.values()))[1])
+            if self._absences and not (self._any or self._done or self._wish == "stop"):
+                raise RequestError(self._absences.first)
             yield from self._tell_what_is_not_here()
 
     def _look(self) -> Iterator[Step]:
@@ -152,7 +151,8 @@ class Conductor:
         unwritten = results.unwritten(self._folder, self._cells, known)
         for line in unwritten:
             yield from self._settled(self._cells[line["cell"]])
-        results.write_lacking(self._folder, unwritten)
+        results.write(self._folder, unwritten)
+        self._spent = Spent()
         for line in (*known.values(), *unwritten):
             self._note(line)
         self._done = (set(known) | {line["cell"] for line in unwritten}) & set(self._cells)
@@ -168,7 +168,7 @@ class Conductor:
 
     def _is_ours(self, cell: str) -> bool:
         """Whether it is left, and can be done here."""
-        return self._is_left(cell) and self._cells[cell].template not in self._not_here
+        return self._is_left(cell) and not self._absences.bar(self._cells[cell])
 
     def _handed_out(self, member: Member) -> Iterator[Step]:
         while True:
@@ -241,7 +241,7 @@ class Conductor:
             cell = self._cells.get(name)
             if cell is None or not self._is_ours(name) or name in busy or self._later.get(name, 0) > now:
                 continue
-            if cell.suspect in making:
+            if cell.suspect in making or not self._crew.can_take(name):
                 continue
             if results.line_of(self._folder, name) is not None:
                 self._done.add(name)  # another process was faster, and notes it down
@@ -322,24 +322,22 @@ class Conductor:
 
     def _unable(self, cell: Cell, code: int, error: str) -> Iterator[Step]:
         """It is no fault of the cell's: another worker may be able to do it, or another process."""
-        if code == FULL and self._crew.shares:
-            yield from self._full(cell, error)
-        elif self._crew.dismiss(cell.id, error):
+        if code == ABSENT:
+            begun = (self._folder / RUNS / cell.id).is_dir()  # then it may be this run alone that is not as it began
+            alike = [each.id for each in self._cells.values() if each.template == cell.template]
+            if not self._crew.spare(cell.id, [cell.id] if begun else alike):
+                self._absences.note(cell, error, alone=begun)
+                yield from self._tell_what_is_not_here()
+        elif not unusable(self._folder) and self._crew.dismiss(cell.id, error):
             yield self._step("stopped", cell, "its worker is left out")
-        elif code == FULL:
-            yield from self._full(cell, error)
         else:
-            self._not_here[cell.template] = cell, error
-            yield from self._tell_what_is_not_here()
+            yield from self._full(cell, error)
 
     def _tell_what_is_not_here(self) -> Iterator[Step]:
-        """Each reason once, and none before anything was run: it may be all that there is to say."""
-        if not self._any:
-            return
-        for cell, error in list(self._not_here.values()):
-            if error not in self._told:
-                self._told.add(error)
-                yield self._step("stopped", cell, f"not here: {error}")
+        """None before anything was run: it may be all that there is to say."""
+        if self._any or self._done:
+            for cell, why in self._absences.untold():
+                yield self._step("stopped", cell, f"not here: {why}")
 
     def _full(self, cell: Cell, error: str) -> Iterator[Step]:
         """Nothing can be written: every further cell would come to the same."""
@@ -356,8 +354,10 @@ class Conductor:
 
     def _finished(self, cell: Cell) -> Iterator[Step]:
         line = results.line_of(self._folder, cell.id)
-        if line is None:  # told of before it can be seen, as on a file system that shows other hosts' files late
+        if line is None:
             self._later[cell.id] = time.monotonic() + AGAIN_S
+            self._absences.note_unseen(cell)
+            yield from self._tell_what_is_not_here()
             return
         yield from self._settled(cell)
         results.write(self._folder, [line])

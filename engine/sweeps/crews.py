@@ -61,6 +61,12 @@ class Crew(Protocol):
     def dismiss(self, cell: str, why: str) -> bool:
         """Have the worker that had this cell last do no more, where others can be had; whether they can."""
 
+    def spare(self, cell: str, cells: Collection[str]) -> bool:
+        """Have the worker that had this cell last get none of `cells` any more; whether there are others for them."""
+
+    def can_take(self, cell: str) -> bool:
+        """Whether a worker that has nothing to do may get this cell."""
+
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """Ask those who are at work on these cells to pause, to go on, or to stop at the next step."""
 
@@ -93,6 +99,14 @@ class Here:
     def dismiss(self, cell: str, why: str) -> bool:
         """There is no other."""
         return False
+
+    def spare(self, cell: str, cells: Collection[str]) -> bool:
+        """There is no other."""
+        return False
+
+    def can_take(self, cell: str) -> bool:
+        """It takes any."""
+        return True
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """At once: the runs are of this process."""
@@ -132,6 +146,14 @@ class Processes:
     def dismiss(self, cell: str, why: str) -> bool:
         """What one of them lacks all of this machine lack."""
         return False
+
+    def spare(self, cell: str, cells: Collection[str]) -> bool:
+        """The same."""
+        return False
+
+    def can_take(self, cell: str) -> bool:
+        """They are alike."""
+        return True
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""
@@ -232,7 +254,8 @@ def leave_word(folder: Path, cells: Collection[str], wish: Wish) -> None:
     for cell in cells:
         run = folder / RUNS / cell
         if run.is_dir():
-            mailbox.ask(run, wish)
+            with suppress(RequestError):  # where no word can be left, others must still hear it
+                mailbox.ask(run, wish)
 
 
 def visible_gpus() -> list[str]:

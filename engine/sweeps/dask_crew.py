@@ -80,6 +80,9 @@ class DaskCrew:
         self._sees: dict[str, bool] = {}
         """Of each worker that may be used, by its address: whether it sees the sweep's folder."""
         self._refused: set[str] = set()
+        self._lacking: dict[str, set[str]] = {}
+        """Of each worker: cells for which it lacks something."""
+        self._shared = True
         self._busy: dict[str, tuple[str, Future[dict[str, Any]]]] = {}
         """By cell: who has it."""
         self._last: dict[str, str] = {}
@@ -92,8 +95,10 @@ class DaskCrew:
 
     @property
     def shares(self) -> bool:
-        """Whether all workers see the sweep's folder."""
-        return all(self._sees.values())
+        """Whether all workers see the sweep's folder; while there is none, whether those that there were did."""
+        if self._sees:
+            self._shared = all(self._sees.values())
+        return self._shared
 
     @property
     def slots(self) -> int:
@@ -121,8 +126,7 @@ class DaskCrew:
 
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
         """Give a cell to a worker that has nothing to do; lost at once where all have gone since they were counted."""
-        taken = {address for address, _ in self._busy.values()}
-        address = next((each for each in self._sees if each not in taken), next(iter(self._sees), None))
+        address = next(self._free_for(cell), next(iter(self._sees), None))
         if address is None:
             nobody: Future[dict[str, Any]] = Future()
             nobody.set_exception(LostError("no worker is there"))
@@ -134,6 +138,19 @@ class DaskCrew:
         self._busy[cell], self._last[cell] = (address, future), address
         future.add_done_callback(lambda _: self._busy.pop(cell, None))
         return future
+
+    def _free_for(self, cell: str) -> Iterator[str]:
+        taken = {address for address, _ in self._busy.values()}
+        return (each for each in self._sees if each not in taken and cell not in self._lacking.get(each, ()))
+
+    def can_take(self, cell: str) -> bool:
+        """Whether a worker that has nothing to do lacks nothing for it, as far as is known."""
+        return next(self._free_for(cell), None) is not None
+
+    def spare(self, cell: str, cells: Collection[str]) -> bool:
+        """Give none of `cells` any more to the worker that had this one; whether there are others for them."""
+        self._lacking.setdefault(self._last[cell], set()).update(cells)
+        return any(cell not in self._lacking.get(each, ()) for each in self._sees)
 
     def _sent(self, text: str, folder: Path, cell: str, address: str, typed: bool) -> Future[dict[str, Any]]:
         """The call on a worker that sees nothing of ours, and what is done with what it sends back."""
@@ -211,6 +228,7 @@ class DaskCrew:
                     warn(f"worker {address} is left out: {problem}")
         self._sees = {address: sees for address, sees in self._sees.items() if address in there}
         self._refused &= set(there)  # one that comes back may be another by then
+        self._lacking = {address: cells for address, cells in self._lacking.items() if address in there}
         for address, future in list(self._busy.values()):
             if address not in there:
                 future.cancel()

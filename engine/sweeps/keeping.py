@@ -6,11 +6,13 @@ import errno
 import os
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from engine.errors import RequestError
 from engine.record.layout import CHECKPOINTS, LEARNED, PRODUCTS, SUMMARY, checkpoint_file
+from engine.registry import warn
 from engine.sweeps import results
 from engine.sweeps.index import Keep
 from engine.sweeps.layout import RUNS, SHARED
@@ -65,15 +67,21 @@ def _drop_products(run: Path) -> None:
 def settle_all(folder: Path, keep: Keep) -> None:
     """The same of every cell that is finished by now; weights of which no run has a copy any more go, too.
 
+    Of a run that cannot be settled a warning tells.
+
     Raises:
-        RequestError: as of one.
+        RequestError: the folder of what runs share cannot be written.
     """
     for cell in results.read(folder):
-        settle(folder, cell, keep)
+        try:
+            settle(folder, cell, keep)
+        except RequestError as error:  # the others' can be settled
+            warn(str(error))
     try:
         for one in (Path(folder) / SHARED).glob("*.safetensors"):
-            if one.stat().st_nlink == 1:
-                one.unlink()
+            with suppress(FileNotFoundError):  # another process does the same
+                if one.stat().st_nlink == 1:
+                    one.unlink()
     except OSError as error:
         raise RequestError(f"{Path(folder) / SHARED}: cannot be written: {error.strerror or error}") from error
 
@@ -95,13 +103,11 @@ def _share(file: Path, one: Path) -> None:
         return
     one.parent.mkdir(exist_ok=True)
     try:
-        if not one.exists():
-            _linked(file, one)
-        elif not one.samefile(file):
-            try:
+        try:
+            if not one.samefile(file):
                 _linked(one, file)
-            except FileNotFoundError:  # another process has just dropped it: no run had a copy
-                _linked(file, one)
+        except FileNotFoundError:  # the first run of these weights, or another process has just dropped the one of none
+            _linked(file, one)
     except OSError as error:
         if error.errno not in LINKLESS:
             raise

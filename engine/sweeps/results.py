@@ -115,18 +115,7 @@ def line_of(folder: Path, cell: str) -> dict[str, Any] | None:
 
 
 def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add lines to the file.
-
-    Raises:
-        RequestError: it cannot be written.
-    """
-    if lines:
-        with held(folder):
-            append_lines(Path(folder) / RESULTS, lines)
-
-
-def write_lacking(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add those of the lines that the file lacks: of cells that another process may be just about to note down.
+    """Add those of the lines that the file lacks: another process may have noted a cell down just now.
 
     Raises:
         RequestError: it cannot be written.

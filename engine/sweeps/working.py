@@ -68,8 +68,12 @@ def carry_out(text: str, folder: str, cell: str, *, shares: bool = True, typed: 
     if is_running(run) and not (run / SUMMARY).is_file():
         return {"run": cell, "code": BUSY, "error": "another process is at work on it"}
     try:
-        if _is_done(run):
-            return {"run": cell, "code": DONE, "error": ""}
+        found = _found(run)
+        if found is not None:
+            code, error = found
+            if code == FAILED:
+                tries.ended(root, cell, code, error)
+            return {"run": cell, "code": code, "error": error}
         tries.began(root, cell)
         with _listening() as control:
             code, error = _carried_out(_Order(text, root, cell, shares, typed), control)
@@ -79,21 +83,27 @@ def carry_out(text: str, folder: str, cell: str, *, shares: bool = True, typed: 
     return {"run": cell, "code": code, "error": error}
 
 
-def _is_done(run: Path) -> bool:
-    """Whether a run has its summary; a damaged one is made anew, or dropped where the record is of no finished run.
+def _found(run: Path) -> tuple[int, str] | None:
+    """How a cell has ended whose run has a summary; None where it has none. A damaged one is made anew by the record.
 
     Raises:
         StageError, OSError: it cannot be written.
     """
     try:
-        return summary_of(run) is not None
-    except RequestError:
-        view = fold(read_events(run).events)
+        return None if summary_of(run) is None else (DONE, "")
+    except RequestError as problem:
+        if isinstance(problem.__cause__, OSError):  # it may be readable at another time, or elsewhere
+            return ABSENT, str(problem)
+        said = str(problem)
+    log = read_events(run)
+    view = fold(log.events)
+    if log.damaged or not log.events:
+        return FAILED, f"{said}; nor can all of its record"
     if view.finished is None:
         (run / SUMMARY).unlink(missing_ok=True)
-        return False
+        return None
     RunFolder(run).write_summary(summarize(view))
-    return True
+    return DONE, ""
 
 
 def is_unwritable(error: str) -> bool:

@@ -146,9 +146,11 @@ class SweepReport:
 
     def _suspect(self, row: CellRow) -> str:
         """Which suspect a row is of, by what varies: `badnets, attack.target 9, attack seed 0`."""
-        varying = (name for name in row.axes if name not in self.table.fixed and name.startswith(OF_THE_SUSPECT))
-        said = [row.preset, *(f"{title(name)} {shown(row.axes[name])}" for name in varying)]
-        return ", ".join([*said, *[f"attack seed {row.attack_seed}"] * (row.attack_seed is not None)])
+        named = (*OF_THE_SUSPECT, "dataset")
+        varying = (name for name in row.axes if name not in self.table.fixed and name.startswith(named))
+        which = shown(row.suspect) if row.attack_seed is None else f"attack seed {row.attack_seed}"
+        said = (row.preset, *(f"{title(name)} {shown(row.axes[name])}" for name in varying), which)
+        return ", ".join(filter(None, said))
 
     @property
     def caution(self) -> str:

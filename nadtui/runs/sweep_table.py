@@ -60,7 +60,8 @@ def _is_judged_anew(line: Group) -> bool:
     for row in line.rows:
         for name in ("suspect_acc", "suspect_asr"):
             found = getattr(row, name)
-            if found is not None and abs(known.setdefault((suspect_of(row), name), found) - found) > AS_BEFORE:
+            key = suspect_of(row), row.seed, name
+            if found is not None and abs(known.setdefault(key, found) - found) > AS_BEFORE:
                 return True
     return False
 

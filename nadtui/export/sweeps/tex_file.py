@@ -75,7 +75,7 @@ def _is_whole(group: Group | None) -> TypeGuard[Group]:
 
 def _cells(group: Group | None, least: str) -> Sequence[str]:
     if group is None or not group.done:
-        return figure(None), figure(None)
+        return tex(figure(None)), tex(figure(None))
     acc, asr = group.figure("acc"), group.figure("asr")
     best = _is_whole(group) and asr is not None and f"{asr.mean:.1f}" == least
     said = rf"\textbf{{{tex(figure(asr))}}}" if best else tex(figure(asr))

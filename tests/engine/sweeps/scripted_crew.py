@@ -46,6 +46,7 @@ class Scripted:
         self.gone: set[str] = set()
         """Cells whose worker is there no more."""
         self.dismissed: list[str] = []
+        self.spared: list[str] = []
         self.others = False
         """Whether there are more workers than the one that was dismissed."""
         self._script = script
@@ -64,6 +65,13 @@ class Scripted:
     def dismiss(self, cell: str, why: str) -> bool:
         self.dismissed.append(cell)
         return self.others
+
+    def spare(self, cell: str, cells: Collection[str]) -> bool:
+        self.spared.append(cell)
+        return self.others
+
+    def can_take(self, cell: str) -> bool:
+        return True
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         self.asked.append(wish)

@@ -158,3 +158,14 @@ def test_a_cell_for_which_no_worker_is_left_is_lost_and_not_counted_as_a_death(
     with pytest.raises(LostError):
         crew.submit("", tmp_path, "cell").result(timeout=5.0)
     assert not crew.is_gone("cell")
+
+
+def test_a_worker_that_lacks_something_for_a_cell_is_not_given_its_like():
+    crew = DaskCrew(object)
+    crew._sees, crew._last = {"a": True, "b": True}, {"x": "a"}
+    assert (
+        crew.spare("x", ["x", "y"]) and list(crew._free_for("y")) == ["b"] and list(crew._free_for("z")) == ["a", "b"]
+    )
+    crew._last["x"] = "b"
+    assert not crew.spare("x", ["x", "y"])
+    assert not crew.can_take("y") and crew.can_take("z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,33 @@ def test_a_process_that_can_do_nothing_of_it_says_so_as_of_a_wrong_request(tmp_p
     assert not tries.of(tmp_path / "s", rows(tmp_path / "s")[0].cell).failed
 
 
+def test_a_run_that_cannot_be_gone_on_with_here_bars_no_other(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 77 if "-s0-" in cell else 0)
+    conductor = sweep(tmp_path / "s", crew)
+    (tmp_path / "s" / RUNS / next(iter(conductor._cells))).mkdir()
+    assert sorted(step.what for step in seen_through(conductor)) == ["finished", "finished", "stopped"]
+    again = sweep(tmp_path / "s", crew)
+    assert [step.said for step in seen_through(again)] == ["not here: no data here"]  # what there is can be shown
+
+
+def test_a_worker_that_lacks_something_is_spared_its_like_where_others_can_be_had(tmp_path: Path):
+    crew = Scripted(lambda cell, call: 77 if call == 1 else 0)
+    crew.others = True
+    assert [step.what for step in seen_through(sweep(tmp_path / "s", crew))] == ["finished"] * 3
+    assert len(crew.spared) == 3 and crew.dismissed == []
+
+
+def test_a_summary_that_is_never_seen_is_left_to_others(tmp_path: Path):
+    class Blind(Scripted):
+        def _work(self, folder: Path, cell: str, call: int) -> dict[str, Any]:
+            return {"run": cell, "code": 0, "error": ""}
+
+    conductor = sweep(tmp_path / "s", Blind(), seed=[0])
+    (step,) = seen_through(conductor)
+    assert "its summary cannot be read here" in step.said
+    assert not conductor.complete
+
+
 def test_a_full_disk_stops_the_sweep_where_it_can_go_on(tmp_path: Path):
     crew = Scripted(lambda cell, call: 0 if "-s0-" in cell else 78)
     conductor = sweep(tmp_path / "s", crew)
@@ -244,15 +271,18 @@ def test_a_full_disk_stops_the_sweep_where_it_can_go_on(tmp_path: Path):
 
 
 def test_a_worker_that_cannot_do_it_is_left_out_where_there_are_others(tmp_path: Path):
-    ends = [77, 78, OSError(28, "No space left on device"), 0]
+    ends = [78, OSError(28, "No space left on device"), 0]
     crew = Scripted(lambda cell, call: ends[call - 1])
-    crew.others, crew.shares = True, False
+    crew.others = True
     conductor = sweep(tmp_path / "s", crew, seed=[0])
-    assert [step.what for step in seen_through(conductor)] == [*["stopped"] * 3, "finished"]
-    assert len(crew.dismissed) == 3
+    assert [step.what for step in seen_through(conductor)] == ["stopped", "stopped", "finished"]
+    assert len(crew.dismissed) == 2
 
 
-def test_workers_that_share_a_full_disk_are_not_left_out_one_after_the_other(tmp_path: Path):
+def test_workers_that_share_a_full_disk_are_not_left_out_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(conducting, "unusable", lambda folder: "No space left on device")
     crew = Scripted(lambda cell, call: 78)
     crew.others = True
     conductor = sweep(tmp_path / "s", crew)
@@ -263,8 +293,9 @@ def test_workers_that_share_a_full_disk_are_not_left_out_one_after_the_other(tmp
 def test_a_line_that_cannot_be_written_stops_what_has_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, ends: bool
 ):
-    def full(*_: object) -> None:
-        raise RequestError(f"cannot write results.jsonl: {said}")
+    def full(folder: Path, lines: Sequence[Any]) -> None:
+        if lines:
+            raise RequestError(f"cannot write results.jsonl: {said}")
 
     monkeypatch.setattr(results, "write", full)
     conductor = sweep(tmp_path / "s", Scripted())

@@ -150,6 +150,15 @@ def test_of_a_run_without_a_summary_in_sight_nothing_goes(tmp_path: Path, keep: 
     assert kept(run) == {name for name, _, _ in STAGES}
 
 
+def test_a_run_that_cannot_be_settled_keeps_no_other_from_it(tmp_path: Path):
+    for cell in ("a", "b"):
+        finished(tmp_path, cell)
+    results.write(tmp_path, results.unwritten(tmp_path, ["a", "b"], ()))
+    (tmp_path / RUNS / "a" / SUMMARY).write_text("{")
+    settle_all(tmp_path, "none")
+    assert not list((tmp_path / RUNS / "b" / "checkpoints").iterdir())
+
+
 def test_weights_of_which_no_run_has_a_copy_any_more_go(tmp_path: Path):
     for cell in ("a", "b"):
         finished(tmp_path, cell)

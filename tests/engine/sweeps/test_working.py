@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import AbsentError, RecordError, RequestError
 from engine.events import RunFailed
-from engine.record.layout import SUMMARY
+from engine.record.layout import RECORD, SUMMARY
 from engine.running import pipeline
 from engine.sweeps import tries, working
 from engine.sweeps.grid import expand
@@ -81,6 +81,22 @@ def test_a_damaged_summary_is_made_anew_from_the_record(tmp_path: Path):
     (run / SUMMARY).write_text('{"schema": 2, "sta')
     assert working.carry_out("", str(tmp_path), run.name)["code"] == working.DONE
     assert json.loads((run / SUMMARY).read_text()) == whole
+
+
+def test_of_a_damaged_record_no_summary_is_made(tmp_path: Path):
+    run = record(tmp_path / RUNS, whole_run(), summary=True)
+    (run / SUMMARY).write_text("{")
+    lines = (run / RECORD).read_bytes().splitlines(keepends=True)
+    (run / RECORD).write_bytes(b"".join([*lines[:5], b"{torn\n", *lines[6:]]))
+    told = working.carry_out("", str(tmp_path), run.name)
+    assert told["code"] == working.FAILED and "nor can all of its record" in told["error"]
+    assert tries.of(tmp_path, run.name).failed
+
+
+def test_a_summary_that_cannot_be_read_for_now_is_left_alone(tmp_path: Path):
+    (tmp_path / RUNS / "cell" / SUMMARY).mkdir(parents=True)
+    told = working.carry_out("", str(tmp_path), "cell")
+    assert told["code"] == working.ABSENT and (tmp_path / RUNS / "cell" / SUMMARY).exists()
 
 
 def test_a_folder_that_is_no_runs_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
