@@ -74,69 +74,18 @@ class Crew(Protocol):
         """Let the workers go; what is under way has ended or been given up."""
 
 
-class Here:
-    """This process, one cell after the other, in a thread beside the one that hands out."""
+class _OfThisMachine:
+    """Workers with one program, one disk and the same devices: what one of them lacks all lack, and none is ever gone
+    without a word."""
 
-    deaths: tuple[type[BaseException], ...] = ()
-    shares = True
-    slots = 1
-
-    def __init__(self, threads: int | None = None) -> None:
-        self.threads = threads
-        self.executor: Executor = ThreadPoolExecutor(1, thread_name_prefix="nadtui-job")
-
-    def check(self, texts: Sequence[str], folder: Path) -> None:
-        """It is what asks."""
-
-    def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
-        """Begin with a cell."""
-        return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
-
-    def is_gone(self, cell: str) -> bool:
-        """It is this process."""
-        return False
-
-    def dismiss(self, cell: str, why: str) -> bool:
-        """There is no other."""
-        return False
-
-    def spare(self, cell: str, cells: Collection[str]) -> bool:
-        """There is no other."""
-        return False
-
-    def can_take(self, cell: str) -> bool:
-        """It takes any."""
-        return True
-
-    def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
-        """At once: the runs are of this process."""
-        working.steer(wish)
-
-    def close(self) -> None:
-        """Wait for the end of what was asked to stop."""
-        self.executor.shutdown()
-
-
-class Processes:
-    """Worker processes of this machine, which live on from cell to cell; one that dies is replaced."""
-
-    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    executor: Executor
     shares = True
 
-    threads: int | None = 1
-
-    def __init__(self, count: int, *, gpus: Sequence[str] = (), per_gpu: int = 1) -> None:
-        """`gpus`: names for CUDA_VISIBLE_DEVICES, dealt out in turn; `per_gpu`: cells that share one of them."""
-        shares = {SHARES: str(per_gpu)}
-        seen = [{"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)], **shares} if gpus else {} for n in range(count)]
-        self.executor: Executor = _Pools(seen)
-        self.slots = count
-
     def check(self, texts: Sequence[str], folder: Path) -> None:
-        """They are of this machine, and begin with this very program."""
+        """They are what asks."""
 
     def submit(self, text: str, folder: Path, cell: str, *, typed: bool = False) -> Future[dict[str, Any]]:
-        """Begin with a cell in a process that has nothing to do."""
+        """Begin with a cell where there is nothing to do."""
         return self.executor.submit(working.carry_out, text, str(folder), cell, typed=typed)
 
     def is_gone(self, cell: str) -> bool:
@@ -144,24 +93,53 @@ class Processes:
         return False
 
     def dismiss(self, cell: str, why: str) -> bool:
-        """What one of them lacks all of this machine lack."""
+        """There is no better one."""
         return False
 
     def spare(self, cell: str, cells: Collection[str]) -> bool:
-        """The same."""
+        """There is no better one."""
         return False
 
     def can_take(self, cell: str) -> bool:
-        """They are alike."""
+        """Any of them can."""
         return True
+
+    def close(self) -> None:
+        """Wait for the end of what was asked to stop, and send the workers home."""
+        self.executor.shutdown()
+
+
+class Here(_OfThisMachine):
+    """This process, one cell after the other, in a thread beside the one that hands out."""
+
+    deaths: tuple[type[BaseException], ...] = ()
+    slots = 1
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.threads = threads
+        self.executor = ThreadPoolExecutor(1, thread_name_prefix="nadtui-job")
+
+    def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
+        """At once: the runs are of this process."""
+        working.steer(wish)
+
+
+class Processes(_OfThisMachine):
+    """Worker processes of this machine, which live on from cell to cell; one that dies is replaced."""
+
+    deaths: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    threads: int | None = 1
+
+    def __init__(self, count: int, *, gpus: Sequence[str] = (), per_gpu: int = 1) -> None:
+        """`gpus`: names for CUDA_VISIBLE_DEVICES, dealt out in turn; `per_gpu`: cells that share one of them."""
+        shares = {SHARES: str(per_gpu)}
+        seen = [{"CUDA_VISIBLE_DEVICES": gpus[n % len(gpus)], **shares} if gpus else {} for n in range(count)]
+        self.executor = _Pools(seen)
+        self.slots = count
 
     def ask(self, folder: Path, cells: Collection[str], wish: Wish) -> None:
         """By a word in the runs' folders."""
         leave_word(folder, cells, wish)
-
-    def close(self) -> None:
-        """Send the workers home."""
-        self.executor.shutdown()
 
 
 class _Pools(Executor):
