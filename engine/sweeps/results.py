@@ -115,15 +115,15 @@ def line_of(folder: Path, cell: str) -> dict[str, Any] | None:
 
 
 def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add those of the lines that the file lacks: another process may have noted a cell down just now.
+    """Add those of the lines that the file lacks: another process may have noted the same down just now.
 
     Raises:
         RequestError: it cannot be written.
     """
     if lines:
         with held(folder):
-            there = {line["cell"] for line in read_lines(Path(folder) / RESULTS) if _is_whole(line)}
-            append_lines(Path(folder) / RESULTS, [line for line in lines if line["cell"] not in there])
+            last = {str(line.get("cell")): line for line in read_lines(Path(folder) / RESULTS)}
+            append_lines(Path(folder) / RESULTS, [line for line in lines if last.get(line["cell"]) != line])
 
 
 def _finite(value: Any) -> float | None:

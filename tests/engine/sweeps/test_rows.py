@@ -11,7 +11,7 @@ import pytest
 
 from engine.errors import RequestError
 from engine.record.layout import CONFIG, SUMMARY
-from engine.sweeps import tries
+from engine.sweeps import results, tries
 from engine.sweeps.keeping import settle
 from engine.sweeps.layout import RESULTS, RUNS, TRIES, append_lines
 from engine.sweeps.results import of_run
@@ -160,3 +160,12 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path: Path):
         rows(tmp_path)
     with pytest.raises(RequestError, match="no such folder"):
         rows(tmp_path / "none")
+
+
+def test_a_line_is_noted_once_and_that_of_a_run_begun_anew_takes_its_place(tmp_path: Path):
+    (cell,) = write_made_up(tmp_path / "s", 1)
+    line = results.read(tmp_path / "s")[cell.id]
+    results.write(tmp_path / "s", [line])
+    assert len((tmp_path / "s" / RESULTS).read_text().splitlines()) == 1
+    results.write(tmp_path / "s", [{**line, "acc": 12.0}])
+    assert results.read(tmp_path / "s")[cell.id]["acc"] == 12.0
